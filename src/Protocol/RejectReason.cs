@@ -20,14 +20,14 @@ public enum RejectReason
     /// <summary>A key packet ends beyond the largest key that is accepted.</summary>
     OversizedKey,
 
-    /// <summary>A kernel dump header that is not 512 bytes.</summary>
-    BadHeaderSize,
-
     /// <summary>A herald path packet ends beyond the longest path that is accepted.</summary>
     OversizedPath,
 
     /// <summary>A repeated seqno whose offset or length differs from the first time.</summary>
     ConflictingSeqno,
+
+    /// <summary>A seqno far ahead of the running burst, as a late packet of an older dump has.</summary>
+    StraySeqno,
 
     /// <summary>Came to a session's port from another host.</summary>
     ForeignSource,

@@ -1,0 +1,618 @@
+using System.Diagnostics;
+
+namespace NetdumpCollector.Protocol.Session;
+
+/// <summary>What the seqno and geometry of a VMCORE packet say about it.</summary>
+internal enum Arrival
+{
+    /// <summary>New; it counts for the running burst and its ack waits for it.</summary>
+    New,
+
+    /// <summary>New; acked as soon as stored.</summary>
+    NewToAck,
+
+    /// <summary>Repeats a packet whose ack was released, or one below the running burst.</summary>
+    RepeatToAck,
+
+    /// <summary>Repeats a packet whose ack is held, or which the client would not understand.</summary>
+    RepeatToHold,
+
+    /// <summary>Repeats a seqno at another place.</summary>
+    Conflict,
+
+    /// <summary>Far ahead of the running burst; ignored until the client insists.</summary>
+    Stray,
+}
+
+/// <summary>Decides which packets of the running burst may be acked, and when.</summary>
+/// <remarks>
+/// The kernel keeps acks in a 32-bit bitmap, so an ack also covers every packet of the burst whose index is equal modulo 32, and it reuses its
+/// buffer as soon as all bits are set (protocol.md, "Three kernel bugs"). Nothing is released while such a partner may exist and is not stored;
+/// normally the whole burst is released at once. Decisions are made per residue, because that is what the kernel keeps.
+/// <para>
+/// Three things must be known of a burst: its first seqno (the previous burst's plus its packets), the payload of a full packet (any two packets
+/// tell it) and its end (a short packet, or 64 KiB). Where one is not known, retransmission rounds tell: the kernel repeats every packet it
+/// believes unacked, each second, at most eleven times.
+/// </para>
+/// Sans-I/O: callers bring the time and send what is released.
+/// </remarks>
+internal sealed class BurstAcks(SessionOptions options, uint first, bool packetByPacket)
+{
+    /// <summary>From this payload on a burst has at most 32 packets, so no two share a bit.</summary>
+    public const int UnaliasedPayloadBytes = WellKnown.BurstBytes / WellKnown.AckBitmapBits;
+
+    /// <summary>Bursts of smaller payloads would outgrow the window; no network has such an MTU.</summary>
+    private const int MinPayloadBytes = 32;
+
+    private const int MaxBurstPackets = WellKnown.BurstBytes / MinPayloadBytes;
+
+    /// <summary>Rounds of nothing but repeats after which the client is believed to have nothing else; a kernel gives up after 11.</summary>
+    private const int LastResortRounds = 9;
+
+    /// <summary>Bursts of impossible geometry before the client is believed not to be a kernel.</summary>
+    private const int MaxIrregularities = 3;
+
+    private enum Anchor
+    {
+        /// <summary>The first seqno of the running burst is certain.</summary>
+        Known,
+
+        /// <summary>The previous burst's end was inferred; a first packet elsewhere disproves it.</summary>
+        Guessed,
+
+        /// <summary>Two rounds that begin at the same packet will tell.</summary>
+        Unknown,
+    }
+
+    private readonly SeqnoWindow _arrived = new(first);
+    private readonly SeqnoWindow _stored = new(first);
+    private readonly SeqnoWindow _seenInRound = new(first);
+
+    private Anchor _anchor = Anchor.Known;
+    private bool _perPacket = packetByPacket;
+    private bool _perPacketForGood = packetByPacket;
+    private bool _pipelines;
+    private int _irregularities;
+    private int _newInBatch;
+    private uint _newestInBatch;
+
+    // The running burst.
+    private uint _base = first;
+    private int _arrivedCount;
+    private int _storedCount;
+    private int _highest = -1;
+    private int _end;
+    private ulong _startOffset;
+    private bool _startOffsetKnown;
+    private uint _sampleSeqno;
+    private ulong _sampleOffset;
+    private int _sampleLength;
+    private uint _ackedResidues;
+
+    // Its rounds.
+    private int _round;
+    private int _fruitlessRounds;
+    private uint _low;
+    private uint _previousLow;
+    private bool _lowKnown;
+    private bool _previousLowKnown;
+    private bool _quietHandled = true;
+    private bool _roundHandled = true;
+    private bool _wentQuiet;
+    private long _lastArrivalUs;
+    private long _heldSinceUs;
+    private uint _heldSeqno;
+    private bool _releaseHeld;
+    private uint _releaseFrom;
+    private bool _anyArrived;
+
+    private uint _previousBase = first;
+    private long _firstStrayUs = long.MaxValue;
+
+    /// <summary>Payload of a full packet in bytes, 0 until two packets of a burst told it.</summary>
+    public int PayloadBytes { get; private set; }
+
+    /// <summary>First seqno of the running burst.</summary>
+    public uint Base => _base;
+
+    /// <summary>Bursts stored whole.</summary>
+    public long Bursts { get; private set; }
+
+    /// <summary>Bursts that went quiet while incomplete.</summary>
+    public long QuietBursts { get; private set; }
+
+    /// <summary>Acks are released as packets are stored, not burst by burst.</summary>
+    public bool AcksPerPacket => _perPacket;
+
+    /// <summary>Every packet above <see cref="Base"/> may be one of these many.</summary>
+    public int MaxPackets => PayloadBytes == 0 ? MaxBurstPackets : (WellKnown.BurstBytes + PayloadBytes - 1) / PayloadBytes;
+
+    /// <summary>When <see cref="OnTick"/> has something to do, in microseconds; <see cref="long.MaxValue"/>: never.</summary>
+    public long WakeUs
+    {
+        get
+        {
+            long wake = long.MaxValue;
+            if (!_quietHandled)
+                wake = _lastArrivalUs + options.QuietPeriodUs;
+            else if (!_roundHandled)
+                wake = _lastArrivalUs + options.RoundGapUs;
+            if (WaitsForSinglePacket)
+                wake = Math.Min(wake, _heldSinceUs + options.SinglePacketHoldUs);
+            return wake;
+        }
+    }
+
+    private bool WaitsForSinglePacket => !_pipelines && !_perPacket && _storedCount == 1;
+
+    /// <summary>A seqno that belongs to the running burst, or to the one before it.</summary>
+    public bool IsNear(uint seqno) => _perPacket
+        ? (int)(seqno - _base) is > -MaxBurstPackets and < MaxBurstPackets
+        : (int)(seqno - _previousBase) >= 0 && (int)(seqno - _base) < MaxPackets;
+
+    /// <summary>A message of another type took this seqno: it was a burst of its own.</summary>
+    public void OnControl(uint seqno)
+    {
+        if ((int)(seqno + 1 - _base) <= 0 || _arrivedCount > 0)
+            return;
+
+        _base = seqno + 1;
+        _anchor = Anchor.Known;
+    }
+
+    /// <summary>Judges a VMCORE packet; when the answer is New or NewToAck, <see cref="OnStored"/> or <see cref="OnDropped"/> must follow.</summary>
+    public Arrival OnArrival(uint seqno, ulong offset, int length, long nowUs)
+    {
+        if (length >= UnaliasedPayloadBytes && !_perPacketForGood)
+            AckPerPacketForGood();
+        if (_perPacket)
+            return OnArrivalPerPacket(seqno, offset, length, nowUs);
+
+        if (_anchor == Anchor.Guessed && (int)(seqno - _base) >= 0)
+        {
+            if (seqno == _base)
+                _anchor = Anchor.Known;
+            else
+                Unanchor();
+        }
+
+        if (_anchor == Anchor.Unknown)
+            return OnArrivalUnanchored(seqno, offset, length, nowUs);
+
+        int index = (int)(seqno - _base);
+        if (index < 0)
+            return seqno - _previousBase is >= WellKnown.AckWindow and < int.MaxValue ? Arrival.RepeatToHold : Arrival.RepeatToAck;
+
+        if (index >= MaxPackets)
+            return OnStray(seqno, offset, length, nowUs);
+
+        _firstStrayUs = long.MaxValue;
+        bool repeats = _arrived.Test(seqno);
+        if (repeats && !FitsRepeat(seqno, index, offset, length))
+            return Arrival.Conflict;
+        if (!repeats && !Fits(seqno, index, offset, length))
+        {
+            OnIrregular();
+            return OnArrival(seqno, offset, length, nowUs);
+        }
+
+        NoteArrival(seqno, nowUs);
+        if (repeats)
+            return (_ackedResidues & ResidueBit(index)) != 0 && index < WellKnown.AckWindow ? Arrival.RepeatToAck : Arrival.RepeatToHold;
+
+        _arrived.Set(seqno);
+        _highest = Math.Max(_highest, index);
+        Hold(seqno, nowUs);
+        return Arrival.New;
+    }
+
+    /// <summary>The packet's bytes are in the file.</summary>
+    public void OnStored(uint seqno, AckList acks)
+    {
+        _stored.Set(seqno);
+        if (_perPacket)
+            acks.Add(seqno);
+        else if (_anchor == Anchor.Unknown || (int)(seqno - _base) >= 0)
+            _storedCount++;
+
+        // The bytes may have come long after the packet: what went quiet meanwhile is looked at again.
+        _quietHandled = _perPacket;
+    }
+
+    /// <summary>The packet could not be stored; the client sends it again.</summary>
+    public void OnDropped(uint seqno)
+    {
+        _arrived.Unset(seqno);
+        if (!_perPacket && (_anchor == Anchor.Unknown || (int)(seqno - _base) >= 0))
+            _arrivedCount--;
+    }
+
+    /// <summary>Everything that arrived in one batch is stored or dropped: releases the burst when it is whole.</summary>
+    public void OnBatchEnd(AckList acks)
+    {
+        _newInBatch = 0;
+        if (_releaseHeld)
+            ReleaseHeld(acks);
+        else if (_end > 0 && _storedCount == _end)
+            Complete(acks, Anchor.Known);
+    }
+
+    /// <summary>Time passed: a burst may have gone quiet, a round may be over, or a client may wait for the ack of its only packet.</summary>
+    public void OnTick(long nowUs, AckList acks)
+    {
+        if (!_quietHandled && nowUs - _lastArrivalUs >= options.QuietPeriodUs)
+        {
+            _quietHandled = true;
+            OnQuiet(acks);
+        }
+
+        if (!_roundHandled && nowUs - _lastArrivalUs >= options.RoundGapUs)
+        {
+            _roundHandled = true;
+            OnRoundEnd(acks);
+        }
+
+        if (WaitsForSinglePacket && nowUs - _heldSinceUs >= options.SinglePacketHoldUs)
+        {
+            _perPacket = true;
+            acks.Add(_heldSeqno);
+            StartBurst(_heldSeqno + 1, Anchor.Known);
+        }
+    }
+
+    private Arrival OnArrivalPerPacket(uint seqno, ulong offset, int length, long nowUs)
+    {
+        if (_arrived.Test(seqno))
+            return Arrival.RepeatToAck;
+
+        if (++_newInBatch == 2 && !_perPacketForGood)
+        {
+            // Two packets outstanding at once: a kernel after all. The first of the two is not acked yet, it is stored with this batch.
+            _perPacket = false;
+            _newInBatch = 0;
+            StartBurst((int)(seqno - _newestInBatch) < 0 ? seqno : _newestInBatch, Anchor.Known);
+            _arrived.Unset(_newestInBatch);
+            OnArrival(_newestInBatch, _sampleOffset, _sampleLength, nowUs);
+            return OnArrival(seqno, offset, length, nowUs);
+        }
+
+        _newestInBatch = seqno;
+        _sampleOffset = offset;
+        _sampleLength = length;
+        _arrived.Set(seqno);
+        PayloadBytes = _perPacketForGood ? Math.Max(PayloadBytes, length) : PayloadBytes;
+        if ((int)(seqno + 1 - _base) > 0)
+            _base = seqno + 1;
+        return Arrival.NewToAck;
+    }
+
+    /// <summary>Where the burst begins is not known: store, ack nothing, and let two rounds agree on the lowest packet.</summary>
+    private Arrival OnArrivalUnanchored(uint seqno, ulong offset, int length, long nowUs)
+    {
+        NoteArrival(seqno, nowUs);
+        if (seqno == _sampleSeqno + 1 && offset == _sampleOffset + (ulong)_sampleLength && PayloadBytes == 0 && _sampleLength is >= MinPayloadBytes)
+            PayloadBytes = _sampleLength;
+        _sampleSeqno = seqno;
+        _sampleOffset = offset;
+        _sampleLength = length;
+
+        if (_arrived.Test(seqno))
+            return Arrival.RepeatToHold;
+
+        _arrived.Set(seqno);
+        Hold(seqno, nowUs);
+        return Arrival.New;
+    }
+
+    private void Hold(uint seqno, long nowUs)
+    {
+        _fruitlessRounds = 0;
+        _anyArrived = true;
+        _pipelines |= ++_arrivedCount > 1;
+        if (_arrivedCount > 1)
+            return;
+        _heldSinceUs = nowUs;
+        _heldSeqno = seqno;
+    }
+
+    /// <summary>
+    /// No kernel skips seqnos, so a packet far ahead is rather one of an older dump that was late; a client that means it sends it again
+    /// and nothing else meanwhile.
+    /// </summary>
+    private Arrival OnStray(uint seqno, ulong offset, int length, long nowUs)
+    {
+        if (_firstStrayUs == long.MaxValue)
+            _firstStrayUs = nowUs;
+        if (_anyArrived && nowUs - _firstStrayUs < options.RoundGapUs)
+            return Arrival.Stray;
+
+        _firstStrayUs = long.MaxValue;
+        Unanchor();
+        return OnArrivalUnanchored(seqno, offset, length, nowUs);
+    }
+
+    /// <summary>Learns payload, start and end from a new packet; false when no kernel burst looks like this.</summary>
+    private bool Fits(uint seqno, int index, ulong offset, int length)
+    {
+        if (PayloadBytes == 0)
+        {
+            if (_arrivedCount == 0)
+            {
+                _sampleSeqno = seqno;
+                _sampleOffset = offset;
+                _sampleLength = length;
+                return true;
+            }
+
+            long packets = (int)(seqno - _sampleSeqno);
+            long bytes = (long)(offset - _sampleOffset);
+            if (packets == 0 || bytes % packets != 0 || bytes / packets is < MinPayloadBytes or >= UnaliasedPayloadBytes)
+                return false;
+
+            PayloadBytes = (int)(bytes / packets);
+            if (Math.Max(_highest, index) >= MaxPackets
+                || !FitsPayload((int)(_sampleSeqno - _base), _sampleOffset, _sampleLength)
+                || !FitsPayload(index, offset, length))
+            {
+                PayloadBytes = 0;
+                _startOffsetKnown = false;
+                _end = 0;
+                return false;
+            }
+
+            return true;
+        }
+
+        return FitsPayload(index, offset, length);
+    }
+
+    private bool FitsPayload(int index, ulong offset, int length)
+    {
+        ulong start = offset - (ulong)index * (ulong)PayloadBytes;
+        if (length > PayloadBytes || (_startOffsetKnown && start != _startOffset))
+            return false;
+
+        if (length < PayloadBytes)
+        {
+            if ((_end != 0 && _end != index + 1) || index < _highest)
+                return false;
+            _end = index + 1;
+        }
+        else if (_end != 0 && index >= _end)
+        {
+            return false;
+        }
+        else if (index == MaxPackets - 1)
+        {
+            _end = index + 1;
+        }
+
+        _startOffset = start;
+        _startOffsetKnown = true;
+        return true;
+    }
+
+    private bool FitsRepeat(uint seqno, int index, ulong offset, int length)
+    {
+        if (PayloadBytes == 0)
+            return seqno != _sampleSeqno || (offset == _sampleOffset && length == _sampleLength);
+        return !_startOffsetKnown
+            || (offset == _startOffset + (ulong)index * (ulong)PayloadBytes && (length == PayloadBytes || (length < PayloadBytes && index + 1 == _end)));
+    }
+
+    /// <summary>Either the supposed first seqno is wrong, or the client is not a kernel.</summary>
+    private void OnIrregular()
+    {
+        _irregularities++;
+        if (Bursts == 0)
+            PayloadBytes = 0;
+        if (_irregularities >= MaxIrregularities)
+            AckPerPacketForGood();
+        else
+            Unanchor();
+    }
+
+    private void AckPerPacketForGood()
+    {
+        _releaseHeld = !_perPacket;
+        _releaseFrom = _anchor == Anchor.Unknown && _lowKnown ? _low : _base;
+        _perPacket = true;
+        _perPacketForGood = true;
+        _quietHandled = true;
+        _roundHandled = true;
+    }
+
+    private void ReleaseHeld(AckList acks)
+    {
+        _releaseHeld = false;
+        for (uint seqno = _releaseFrom; seqno != _releaseFrom + MaxBurstPackets; seqno++)
+        {
+            if (_stored.Test(seqno))
+                acks.Add(seqno);
+        }
+    }
+
+    private void Unanchor()
+    {
+        StartBurst(_base, Anchor.Unknown);
+        _previousBase = _base;
+    }
+
+    private void NoteArrival(uint seqno, long nowUs)
+    {
+        if (_round == 0)
+        {
+            _round = 1;
+        }
+        else if (nowUs - _lastArrivalUs >= options.RoundGapUs)
+        {
+            _round++;
+            _seenInRound.Clear();
+            _previousLow = _low;
+            _previousLowKnown = _lowKnown;
+            _lowKnown = false;
+        }
+
+        if (_round > 1)
+            _seenInRound.Set(seqno);
+        if (!_lowKnown || (int)(seqno - _low) < 0)
+            _low = seqno;
+        _lowKnown = true;
+        _lastArrivalUs = nowUs;
+        _quietHandled = false;
+        _roundHandled = false;
+    }
+
+    private void OnQuiet(AckList acks)
+    {
+        if (!_wentQuiet)
+            QuietBursts++;
+        _wentQuiet = true;
+        if (_anchor != Anchor.Unknown && PayloadBytes > 0)
+            ReleaseSafeResidues(acks);
+    }
+
+    private void OnRoundEnd(AckList acks)
+    {
+        if (_anchor == Anchor.Unknown)
+        {
+            if (!_previousLowKnown || _previousLow != _low)
+                return;
+            AnchorAt(_low);
+            if (PayloadBytes > 0)
+                ReleaseSafeResidues(acks);
+        }
+
+        bool lastResort = _round > 1 && ++_fruitlessRounds >= LastResortRounds;
+        if (_end == 0 && EndIsInferred())
+            _end = _highest + 1;
+        if (_end > 0 && _storedCount == _end)
+            Complete(acks, Anchor.Guessed);
+        else if (lastResort && _storedCount > 0)
+            GiveUpHolding(acks);
+    }
+
+    /// <summary>Round after round the client repeats only what is stored: what seems to be missing is nothing it has.</summary>
+    private void GiveUpHolding(AckList acks)
+    {
+        for (int index = 0; index <= Math.Min(_highest, WellKnown.AckWindow - 1); index++)
+        {
+            if (_stored.Test(_base + (uint)index))
+                acks.Add(_base + (uint)index);
+        }
+
+        _previousBase = _base;
+        StartBurst(_base + (uint)_highest + 1, Anchor.Guessed);
+    }
+
+    /// <summary>Two rounds agree that the burst begins here; what is stored of it is found again in the window.</summary>
+    private void AnchorAt(uint seqno)
+    {
+        StartBurst(seqno, Anchor.Known, keepRounds: true);
+        _previousBase = seqno;
+        for (int index = 0; index < MaxPackets; index++)
+        {
+            if (!_arrived.Test(seqno + (uint)index))
+                continue;
+            _arrivedCount++;
+            _highest = index;
+            if (_stored.Test(seqno + (uint)index))
+                _storedCount++;
+        }
+
+        if (PayloadBytes == 0)
+            return;
+
+        int sample = (int)(_sampleSeqno - seqno);
+        if (sample < 0 || sample >= MaxPackets)
+            return;
+        _startOffset = _sampleOffset - (ulong)sample * (ulong)PayloadBytes;
+        _startOffsetKnown = true;
+        if (sample == _highest && _sampleLength < PayloadBytes)
+            _end = sample + 1;
+        if (_highest == MaxPackets - 1)
+            _end = MaxPackets;
+    }
+
+    /// <summary>
+    /// A full packet is the burst's end where nothing below is missing and one whole later round, that is one in which every packet the
+    /// kernel must repeat was seen, shows nothing above; and only on a page boundary, because kernel bursts are whole pages.
+    /// </summary>
+    private bool EndIsInferred()
+    {
+        if (_round < 2 || PayloadBytes == 0 || _storedCount == 0 || _storedCount != _highest + 1 || _arrivedCount != _storedCount || (_highest + 1) * PayloadBytes % WellKnown.PageBytes != 0)
+            return false;
+
+        for (int index = 0; index <= _highest; index++)
+        {
+            if ((_ackedResidues & ResidueBit(index)) == 0 && !_seenInRound.Test(_base + (uint)index))
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>Acks each residue all of whose packets are stored or cannot exist; the kernel repeats the others.</summary>
+    private void ReleaseSafeResidues(AckList acks)
+    {
+        int bound = _end > 0 ? _end : MaxPackets;
+        for (int residue = 0; residue < Math.Min(WellKnown.AckBitmapBits, bound); residue++)
+        {
+            if ((_ackedResidues & ResidueBit(residue)) != 0)
+                continue;
+
+            bool safe = true;
+            for (int index = residue; index < bound && safe; index += WellKnown.AckBitmapBits)
+                safe = _stored.Test(_base + (uint)index);
+            if (safe)
+                AckResidue(residue, bound, acks);
+        }
+    }
+
+    private void AckResidue(int residue, int bound, AckList acks)
+    {
+        _ackedResidues |= ResidueBit(residue);
+        for (int index = residue; index < Math.Min(bound, WellKnown.AckWindow); index += WellKnown.AckBitmapBits)
+            acks.Add(_base + (uint)index);
+    }
+
+    private void Complete(AckList acks, Anchor next)
+    {
+        Debug.Assert(_storedCount == _end, "a burst is released only when every packet of it is stored");
+        for (int index = 0; index < Math.Min(_end, WellKnown.AckWindow); index++)
+        {
+            if ((_ackedResidues & ResidueBit(index)) == 0)
+                acks.Add(_base + (uint)index);
+        }
+
+        Bursts++;
+        _irregularities = 0;
+        uint following = _base + (uint)_end;
+        _previousBase = _base;
+        StartBurst(following, next);
+    }
+
+    private void StartBurst(uint seqno, Anchor anchor, bool keepRounds = false)
+    {
+        _base = seqno;
+        _anchor = anchor;
+        _arrivedCount = 0;
+        _storedCount = 0;
+        _highest = -1;
+        _end = 0;
+        _startOffsetKnown = false;
+        _ackedResidues = 0;
+        _wentQuiet = false;
+        _fruitlessRounds = 0;
+        if (keepRounds)
+            return;
+
+        _round = 0;
+        _lowKnown = false;
+        _previousLowKnown = false;
+        _quietHandled = true;
+        _roundHandled = true;
+    }
+
+    private static uint ResidueBit(int index) => 1u << (index % WellKnown.AckBitmapBits);
+}

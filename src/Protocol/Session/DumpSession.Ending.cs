@@ -1,0 +1,117 @@
+namespace NetdumpCollector.Protocol.Session;
+
+public sealed partial class DumpSession
+{
+    private bool _durable;
+
+    /// <summary>What the dump came to; set when <see cref="Phase"/> becomes <see cref="SessionPhase.Ending"/>.</summary>
+    public DumpSummary? Summary { get; private set; }
+
+    /// <summary>Header and key are there and nothing is missing of what the header announces.</summary>
+    private bool IsWhole =>
+        _header is { IsValid: true } header && _coverage.Contains(0, header.DumpLength) && KeyIsWhole(header);
+
+    /// <summary>Ends the dump for a reason the client has no part in; does nothing when it has ended.</summary>
+    public void End(EndReason reason, string? error = null)
+    {
+        if (Phase == SessionPhase.HalfOpen)
+            Phase = SessionPhase.Closed;
+        if (Phase != SessionPhase.Receiving)
+            return;
+
+        Summary = Summarise(reason, error);
+        Phase = SessionPhase.Ending;
+    }
+
+    /// <summary>The dump is durable under its final name: FINISHED may be acked, where the rules allow it.</summary>
+    public void OnCommitted(long nowUs)
+    {
+        _durable = true;
+        Linger(nowUs);
+        if (_finishSeqno is uint seqno)
+            AckFinished(seqno);
+    }
+
+    /// <summary>The dump could not be made durable; FINISHED is not acked and the client reports the truth.</summary>
+    public void OnCommitFailed(long nowUs) => Linger(nowUs);
+
+    private void Linger(long nowUs)
+    {
+        Phase = SessionPhase.Lingering;
+        _lastPacketUs = nowUs;
+    }
+
+    private void Finish(long nowUs)
+    {
+        if (Phase == SessionPhase.HalfOpen)
+        {
+            // Nothing was sent, so nothing is promised: the client is let go.
+            _durable = true;
+            Linger(nowUs);
+            _acks.Add(_finishSeqno!.Value);
+            return;
+        }
+
+        End(EndReason.Finished, _writeError);
+    }
+
+    private RejectReason? TakeLateFinished(uint seqno)
+    {
+        _finishSeqno = seqno;
+        if (Phase == SessionPhase.Lingering)
+            AckFinished(seqno);
+        return null;
+    }
+
+    private void AckFinished(uint seqno)
+    {
+        if (_durable && Summary is null or { Status: not DumpStatus.Incomplete })
+            _acks.Add(seqno);
+    }
+
+    private bool KeyIsWhole(KernelDumpHeader header) =>
+        !header.IsEncrypted || _keyCoverage.Contains(0, Math.Min(header.DumpKeySize, (ulong)_options.MaxKeyBytes));
+
+    private DumpSummary Summarise(EndReason reason, string? error)
+    {
+        bool headerIsValid = _header is { IsValid: true };
+        ulong expected = headerIsValid ? _header!.DumpLength : _coverage.End;
+        var missing = new List<ByteRange>();
+        ulong missingBytes = 0;
+        int missingRanges = 0;
+        foreach (var hole in _coverage.Missing(expected))
+        {
+            missingBytes += hole.Length;
+            missingRanges++;
+            if (missing.Count < DumpSummary.MaxListedRanges)
+                missing.Add(hole);
+        }
+
+        var status = DumpStatus.Incomplete;
+        if (headerIsValid && missingBytes == 0 && KeyIsWhole(_header!))
+            status = _damaged.IsEmpty ? DumpStatus.Complete : DumpStatus.Damaged;
+        else if (headerIsValid && missingBytes == 0)
+            error ??= "the dump is encrypted and its key did not arrive";
+        else if (!headerIsValid && missingBytes == 0 && reason == EndReason.Finished)
+            status = _damaged.IsEmpty ? DumpStatus.Headerless : DumpStatus.Damaged;
+
+        return new()
+        {
+            Status = status,
+            Reason = reason,
+            Error = error,
+            Header = _header,
+            Key = _key is null ? null : _key.AsMemory(),
+            LengthBytes = status is DumpStatus.Complete or DumpStatus.Damaged && headerIsValid ? expected : _coverage.End,
+            CoveredBytes = _coverage.CoveredBytes,
+            Missing = missing,
+            MissingBytes = missingBytes,
+            MissingRanges = missingRanges,
+            Damaged = _damaged.Ranges,
+            Overwritten = _overwritten.Ranges,
+            Relocated = _relocated,
+            PayloadBytes = _bursts.PayloadBytes,
+            Counters = Counters,
+        };
+    }
+}

@@ -1,0 +1,30 @@
+namespace NetdumpCollector.Protocol.Session;
+
+/// <summary>A bounded list of ranges something happened to; neighbours are joined.</summary>
+internal sealed class RangeNotes
+{
+    private readonly List<ByteRange> _ranges = [];
+
+    public bool IsEmpty => _ranges.Count == 0;
+
+    public IReadOnlyList<ByteRange> Ranges => _ranges;
+
+    public void Add(ByteRange range)
+    {
+        if (_ranges.Count > 0 && _ranges[^1].End >= range.Start && _ranges[^1].Start <= range.End)
+            _ranges[^1] = new(Math.Min(_ranges[^1].Start, range.Start), Math.Max(_ranges[^1].End, range.End));
+        else if (_ranges.Count < DumpSummary.MaxListedRanges)
+            _ranges.Add(range);
+    }
+
+    public bool Intersects(ulong start, ulong end)
+    {
+        foreach (var range in _ranges)
+        {
+            if (range.Start < end && start < range.End)
+                return true;
+        }
+
+        return false;
+    }
+}
