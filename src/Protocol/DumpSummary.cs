@@ -45,6 +45,24 @@ public sealed record DumpSummary
     public required SessionCounters Counters { get; init; }
 
     public const int MaxListedRanges = 4096;
+
+    /// <summary>The summary of a dump of which nothing is known but that its file is there.</summary>
+    public static DumpSummary Unknown(EndReason reason, string? error) => new()
+    {
+        Status = DumpStatus.Incomplete,
+        Reason = reason,
+        Error = error,
+        LengthBytes = 0,
+        CoveredBytes = 0,
+        Missing = [],
+        MissingBytes = 0,
+        MissingRanges = 0,
+        Damaged = [],
+        Overwritten = [],
+        Relocated = false,
+        PayloadBytes = 0,
+        Counters = default,
+    };
 }
 
 /// <summary>What a session counted.</summary>

@@ -35,6 +35,9 @@ public enum RejectReason
     /// <summary>Came to the herald port and belongs to no session.</summary>
     NoSession,
 
+    /// <summary>A herald for which there is no room.</summary>
+    TooManySessions,
+
     /// <summary>The session's storage has not caught up; the client sends it again.</summary>
     Backpressure,
 

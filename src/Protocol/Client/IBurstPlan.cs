@@ -4,7 +4,7 @@ namespace NetdumpCollector.Protocol.Client;
 public interface IBurstPlan
 {
     /// <summary>The burst that starts at <paramref name="offset"/>, where <paramref name="leftBytes"/> of the dump are still to be sent.</summary>
-    BurstStep Next(ulong offset, ulong leftBytes);
+    BurstStep StepAt(ulong offset, ulong leftBytes);
 }
 
 /// <summary>One burst of a plan.</summary>
@@ -15,12 +15,12 @@ public readonly record struct BurstStep(int Bytes, long PauseUs = 0);
 /// <summary>Bursts of one size, as a kernel sends them from memory that is contiguous.</summary>
 public sealed class FixedBursts(int burstBytes = WellKnown.BurstBytes) : IBurstPlan
 {
-    public BurstStep Next(ulong offset, ulong leftBytes) => new(burstBytes);
+    public BurstStep StepAt(ulong offset, ulong leftBytes) => new(burstBytes);
 }
 
 /// <summary>Bursts of one to sixteen pages, as a kernel sends them from fragmented memory.</summary>
 public sealed class RandomPageBursts(Random random) : IBurstPlan
 {
-    public BurstStep Next(ulong offset, ulong leftBytes) =>
+    public BurstStep StepAt(ulong offset, ulong leftBytes) =>
         new(random.Next(1, WellKnown.BurstBytes / WellKnown.PageBytes + 1) * WellKnown.PageBytes);
 }

@@ -87,7 +87,7 @@ public sealed partial class KernelClient
 
         bool isFirst = AckedBytes == 0;
         ulong left = DumpBytes - AckedBytes;
-        var step = isFirst ? new BurstStep(_options.FirstBurstBytes) : _options.BurstPlan.Next(AckedBytes, left);
+        var step = isFirst ? new BurstStep(_options.FirstBurstBytes) : _options.BurstPlan.StepAt(AckedBytes, left);
         int bytes = (int)Math.Min(left, (ulong)Math.Clamp(step.Bytes, 1, WellKnown.BurstBytes));
         StartBurst(ClientState.Vmcore, bytes, isFirst ? _options.FirstBurstOffset ?? 0 : AckedBytes);
         if (step.PauseUs > 0)

@@ -145,10 +145,11 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
 
     private bool WaitsForSinglePacket => !_pipelines && !_perPacket && _storedCount == 1;
 
-    /// <summary>A seqno that belongs to the running burst, or to the one before it.</summary>
-    public bool IsNear(uint seqno) => _perPacket
-        ? (int)(seqno - _base) is > -MaxBurstPackets and < MaxBurstPackets
-        : (int)(seqno - _previousBase) >= 0 && (int)(seqno - _base) < MaxPackets;
+    /// <summary>First seqno of the burst before the running one.</summary>
+    public uint ExpectedFirst => _perPacket ? _base - WellKnown.AckBitmapBits : _previousBase;
+
+    /// <summary>Seqnos from <see cref="ExpectedFirst"/> to the end of the longest burst that may be running.</summary>
+    public uint ExpectedCount => _base - ExpectedFirst + (uint)MaxPackets;
 
     /// <summary>A message of another type took this seqno: it was a burst of its own.</summary>
     public void OnControl(uint seqno)

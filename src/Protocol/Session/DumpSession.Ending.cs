@@ -101,7 +101,7 @@ public sealed partial class DumpSession
             Reason = reason,
             Error = error,
             Header = _header,
-            Key = _key is null ? null : _key.AsMemory(),
+            Key = _key is null ? (ReadOnlyMemory<byte>?)null : _key,
             LengthBytes = status is DumpStatus.Complete or DumpStatus.Damaged && headerIsValid ? expected : _coverage.End,
             CoveredBytes = _coverage.CoveredBytes,
             Missing = missing,

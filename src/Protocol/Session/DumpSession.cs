@@ -103,8 +103,11 @@ public sealed partial class DumpSession
     /// <summary>When the last packet came, in microseconds.</summary>
     public long LastPacketUs => _lastPacketUs;
 
-    /// <summary>A VMCORE seqno that this session's kernel could send now.</summary>
-    public bool Expects(uint seqno) => _bursts.IsNear(seqno);
+    /// <summary>First seqno that this session's kernel could send now, in the running burst or as a repeat of the one before.</summary>
+    public uint ExpectedFirst => _bursts.ExpectedFirst;
+
+    /// <summary>How many seqnos from <see cref="ExpectedFirst"/> on the kernel could send now.</summary>
+    public uint ExpectedCount => _bursts.ExpectedCount;
 
     /// <summary>The last write failed; the client is waiting for space.</summary>
     public string? WriteError => _writeError;
@@ -137,10 +140,6 @@ public sealed partial class DumpSession
         var repeat = _compares[compareIndex];
         _damaged.Add(new(repeat.Offset, repeat.Offset + (ulong)repeat.Length));
     }
-
-    /// <summary>A packet named by its index in <see cref="Compares"/> turned out to be another session's: it is not acked.</summary>
-    public void OnForeign(int compareIndex) =>
-        _compares[compareIndex] = _compares[compareIndex] with { Kind = IntentKind.RepeatToHold };
 
     /// <summary>Everything that was pending is done.</summary>
     public void OnStored(long nowUs)

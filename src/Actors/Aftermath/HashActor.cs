@@ -1,0 +1,61 @@
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
+
+namespace NetdumpCollector.Actors.Aftermath;
+
+/// <summary>Computes the SHA-256 of finished dumps one after the other, on a thread of low priority, and writes it into their manifests.</summary>
+public sealed class HashActor(ILogger logger, CancellationToken stopping) : Actor<HashActor.Message>
+{
+    public abstract record Message;
+
+    /// <summary>A dump whose manifest says that the hash is pending.</summary>
+    public sealed record HashDump(string ManifestPath) : Message;
+
+    /// <summary>Looks for dumps whose hash an earlier run of the collector did not get to.</summary>
+    public sealed record HashLeftOvers(string Root) : Message;
+
+    protected override void Receive(Message message)
+    {
+        if (stopping.IsCancellationRequested)
+            return;
+
+        switch (message)
+        {
+            case HashDump one:
+                Hash(one.ManifestPath);
+                break;
+            case HashLeftOvers all:
+                foreach (var dump in DumpCatalog.Read(all.Root).Dumps)
+                {
+                    if (dump.Manifest.HashState == HashState.Pending && !stopping.IsCancellationRequested)
+                        Hash(dump.ManifestPath);
+                }
+
+                break;
+        }
+    }
+
+    private void Hash(string manifestPath)
+    {
+        try
+        {
+            var manifest = ManifestFile.Read(manifestPath);
+            if (manifest.HashState != HashState.Pending)
+                return;
+
+            string core = Path.Combine(Path.GetDirectoryName(manifestPath)!, manifest.Files.Vmcore);
+            string hash = DumpHash.Compute(core, stopping);
+            ManifestFile.Update(manifestPath, m => m with { Sha256 = hash, HashState = HashState.Done });
+        }
+        catch (OperationCanceledException)
+        {
+            // The manifest still says pending; the next start finds it.
+        }
+        catch (StorageException e)
+        {
+            CollectorLog.HashFailed(logger, manifestPath, e.Message);
+        }
+    }
+}

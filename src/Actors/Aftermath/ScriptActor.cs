@@ -1,0 +1,67 @@
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Scripts;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
+
+namespace NetdumpCollector.Actors.Aftermath;
+
+/// <summary>Runs the operator's script for each ended dump and records in the manifest how it went.</summary>
+public sealed class ScriptActor(ScriptRunner runner, ILogger logger) : Actor<ScriptActor.Message>
+{
+    public abstract record Message;
+
+    /// <summary>A dump stands under its final names.</summary>
+    public sealed record DumpCommitted(CommittedDump Dump, Ipv4 Client) : Message;
+
+    private sealed record ScriptEnded(Task Run) : Message;
+
+    private readonly HashSet<Task> _running = [];
+
+    protected override void Receive(Message message)
+    {
+        switch (message)
+        {
+            case DumpCommitted committed:
+                var self = Self;
+                var run = RunAsync(committed.Dump, committed.Client);
+                _running.Add(run);
+                _ = run.ContinueWith(ended => self.Tell(new ScriptEnded(ended)), TaskScheduler.Default);
+                break;
+            case ScriptEnded ended:
+                _running.Remove(ended.Run);
+                break;
+        }
+    }
+
+    /// <summary>Scripts that run when the server stops are waited for, as far as it has time.</summary>
+    protected override void PostStop(Exception? failure) => Task.WhenAll(_running).Wait();
+
+    private async Task RunAsync(CommittedDump dump, Ipv4 client)
+    {
+        var manifest = dump.Manifest;
+        string reason = ScriptReason.Of(manifest.Status, manifest.Reason);
+        var call = new ScriptCall(reason, client, manifest.Host, dump.InfoFile, dump.CoreFile, manifest.Status, dump.ManifestPath);
+        var result = await runner.RunAsync(call, line => CollectorLog.ScriptOutput(logger, dump.CoreFile, line), CancellationToken.None).ConfigureAwait(false);
+        CollectorLog.ScriptEnded(logger, runner.Path, dump.CoreFile, Outcome(result));
+        try
+        {
+            ManifestFile.Update(dump.ManifestPath, m => m with
+            {
+                Script = new(runner.Path, reason, result.ExitCode, result.TimedOut, result.StartedAt, result.Duration.TotalSeconds),
+            });
+        }
+        catch (StorageException e)
+        {
+            CollectorLog.ManifestNotUpdated(logger, dump.ManifestPath, e.Message);
+        }
+    }
+
+    private static string Outcome(ScriptResult result) =>
+        result.Error
+        ?? (result.TimedOut
+            ? string.Create(CultureInfo.InvariantCulture, $"killed after {result.Duration.TotalSeconds:F0} s")
+            : string.Create(CultureInfo.InvariantCulture, $"exit code {result.ExitCode}"));
+}

@@ -1,0 +1,267 @@
+using System.Runtime.InteropServices;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Telemetry;
+using NetdumpCollector.Transport;
+
+namespace NetdumpCollector.Actors.Ingress;
+
+/// <summary>Takes heralds, opens a session for each client and brings packets of the shared port to their sessions.</summary>
+public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop, IngressOptions options, TaskCompletionSource<IUdpEndpoint> bound)
+    : Actor<IngressActor.Message>, IDatagramReceiver
+{
+    public abstract record Message;
+
+    /// <summary>A session came a step further.</summary>
+    private sealed record Reached(FlowKey Key, SessionRoute Session, SessionMilestone Milestone) : Message;
+
+    /// <summary>A session is gone.</summary>
+    private sealed record SessionStopped(FlowKey Key, SessionRoute Session) : Message;
+
+    private sealed unsafe record DatagramsCame : Message
+    {
+        public nint First { get; set; }
+        public int Count { get; set; }
+    }
+
+    private readonly Dictionary<FlowKey, ClientEntry> _clients = [];
+    private readonly SessionPorts _ports = new(options.SessionPorts);
+    private readonly DatagramsCame _datagrams = new();
+    private readonly PacketRun _run = new();
+    private IUdpEndpoint? _socket;
+    private int _sessions;
+    private int _lingering;
+    private bool _answersFromHeraldPort = options.Mode == EndpointMode.Shared;
+
+    unsafe void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams)
+    {
+        fixed (Datagram* first = datagrams)
+        {
+            _datagrams.First = (nint)first;
+            _datagrams.Count = datagrams.Length;
+            Self.TryHandleNow(_datagrams);
+        }
+    }
+
+    protected override void PreStart()
+    {
+        try
+        {
+            _socket = loop.Open(
+                new()
+                {
+                    Address = options.Address,
+                    Port = options.HeraldPort,
+                    ReceiveBufferBytes = options.Mode == EndpointMode.Shared ? options.SharedBufferBytes : options.HeraldBufferBytes,
+                    ManySources = true,
+                },
+                this);
+            bound.SetResult(_socket);
+        }
+        catch (EndpointException e)
+        {
+            bound.SetException(e);
+            Context.Stop();
+        }
+    }
+
+    protected override void PostStop(Exception? failure) => _socket?.Dispose();
+
+    protected override unsafe void Receive(Message message)
+    {
+        switch (message)
+        {
+            case DatagramsCame came:
+                OnDatagrams(new((void*)came.First, came.Count));
+                break;
+            case Reached reached:
+                OnReached(reached);
+                break;
+            case SessionStopped stopped:
+                OnSessionStopped(stopped);
+                break;
+        }
+    }
+
+    private void OnDatagrams(ReadOnlySpan<Datagram> datagrams)
+    {
+        // Datagrams of one client follow each other; each run is handed over whole.
+        for (int from = 0; from < datagrams.Length;)
+        {
+            int to = from + 1;
+            while (to < datagrams.Length && IsSameFlow(datagrams[from], datagrams[to]))
+                to++;
+            OnRun(datagrams[from..to]);
+            from = to;
+        }
+    }
+
+    private static bool IsSameFlow(in Datagram a, in Datagram b) =>
+        a.Remote == b.Remote && a.RemotePort == b.RemotePort && a.Local == b.Local;
+
+    private void OnRun(ReadOnlySpan<Datagram> run)
+    {
+        var entry = Find(run[0]);
+        if (entry is { Older: null, Newest: { Phase: SessionPhase.Receiving } only } && entry.Key.RemotePort != 0 && !HasHerald(run))
+        {
+            _run.DeliverTo(only.Ref, run);
+            return;
+        }
+
+        for (int i = 0; i < run.Length; i++)
+            OnSingle(run.Slice(i, 1));
+    }
+
+    private static bool HasHerald(ReadOnlySpan<Datagram> run)
+    {
+        foreach (ref readonly var datagram in run)
+        {
+            if (MessageHeader.TryRead(datagram.Span, out var header) && header.Type == MessageType.Herald)
+                return true;
+        }
+
+        return false;
+    }
+
+    private void OnSingle(ReadOnlySpan<Datagram> single)
+    {
+        ref readonly var datagram = ref single[0];
+        if (!MessageHeader.TryRead(datagram.Span, out var header))
+        {
+            Reject(datagram.Length < MessageHeader.SizeBytes ? RejectReason.Runt : RejectReason.WrongLength, datagram);
+            return;
+        }
+
+        if (header.Type == MessageType.Herald)
+        {
+            OnHerald(single, header);
+            return;
+        }
+
+        var entry = Find(datagram);
+        if (entry is null || entry.Key.RemotePort == 0)
+        {
+            Reject(header.Type is < MessageType.Herald or > MessageType.EkcdKey ? RejectReason.UnknownType : RejectReason.NoSession, datagram);
+            return;
+        }
+
+        var older = entry.Older;
+        ulong before = older?.CoveredBytes ?? 0;
+        var session = entry.Find(header, Context.NowUs, environment.Options.RetryBudgetUs);
+        if (session is null || !_run.DeliverTo(session.Ref, single))
+            Reject(RejectReason.NoSession, datagram);
+
+        // The older session advances, so its kernel lives and the herald was a late duplicate.
+        if (older is not null && entry.Older == older && older.CoveredBytes > before)
+            entry.Newest?.Ref.Deliver(new SessionActor.Discard());
+    }
+
+    private void OnHerald(ReadOnlySpan<Datagram> single, in MessageHeader header)
+    {
+        ref readonly var datagram = ref single[0];
+        environment.Counters.AddHerald();
+        var entry = Find(datagram);
+        if (entry?.Newest is { } newest && (newest.Phase == SessionPhase.HalfOpen || (newest.Phase == SessionPhase.Receiving && entry.Older is not null)))
+        {
+            _run.DeliverTo(newest.Ref, single);
+            return;
+        }
+
+        if (_sessions - _lingering >= options.MaxSessions)
+        {
+            Reject(RejectReason.TooManySessions, datagram);
+            return;
+        }
+
+        var session = OpenSession(datagram, header.Seqno, ref entry);
+        _run.DeliverTo(session.Ref, single);
+    }
+
+    private SessionRoute OpenSession(in Datagram datagram, uint heraldSeqno, ref ClientEntry? entry)
+    {
+        var key = entry?.Key ?? (options.Mode == EndpointMode.Shared
+            ? new(datagram.Local, datagram.Remote, datagram.RemotePort)
+            : FlowKey.OfHost(datagram.Remote));
+        SessionActor? actor = null;
+        if (key.RemotePort == 0)
+        {
+            actor = NewSession(key, datagram, heraldSeqno, endpoint: null);
+            try
+            {
+                actor.UseOwnEndpoint(_ports.Open(loop, datagram.Local, options.SessionBufferBytes, actor));
+            }
+            catch (EndpointException e)
+            {
+                // No port or no descriptor left: a dying host is served from the herald port rather than not at all.
+                CollectorLog.ServedFromHeraldPort(environment.Logger, datagram.Remote, e.Message);
+                _answersFromHeraldPort = true;
+                key = new(datagram.Local, datagram.Remote, datagram.RemotePort);
+                entry = null;
+                actor.Dispose();
+                actor = null;
+            }
+        }
+
+        actor ??= NewSession(key, datagram, heraldSeqno, _socket);
+        var session = actor;
+        _sessions++;
+        session.Route.Ref = Context.Spawn<SessionActor.Message>($"session-{key.Remote}", environment.Loop, () => session, new()
+        {
+            MailboxCapacity = 64,
+            Strategy = SupervisorStrategy.Stop,
+            OnStopped = _ => Self.Deliver(new SessionStopped(key, session.Route)),
+        });
+        entry ??= CollectionsMarshal.GetValueRefOrAddDefault(_clients, key, out _) ??= new(key);
+        entry.Add(session.Route);
+        return session.Route;
+    }
+
+    private SessionActor NewSession(FlowKey key, in Datagram datagram, uint heraldSeqno, IUdpEndpoint? endpoint)
+    {
+        // Behind NAT the client's port is rewritten, and the way back is the port a packet came from.
+        ushort ackPort = endpoint is null ? options.ClientPort : datagram.RemotePort;
+        return new(environment, new(datagram.Local, datagram.Remote, ackPort), endpoint, heraldSeqno,
+            (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
+    }
+
+    private ClientEntry? Find(in Datagram datagram)
+    {
+        if (_answersFromHeraldPort && _clients.TryGetValue(new(datagram.Local, datagram.Remote, datagram.RemotePort), out var flow))
+            return flow;
+        return _clients.GetValueOrDefault(FlowKey.OfHost(datagram.Remote));
+    }
+
+    private void OnReached(Reached reached)
+    {
+        if (reached.Milestone == SessionMilestone.Ended)
+        {
+            _lingering++;
+            return;
+        }
+
+        // Data on a port that only this herald's answer named decides; on the shared port a whole burst does.
+        var decisive = reached.Key.RemotePort == 0 ? SessionMilestone.Data : SessionMilestone.FirstBurst;
+        if (reached.Milestone != decisive || _clients.GetValueOrDefault(reached.Key)?.Supersede(reached.Session) is not { } loser)
+            return;
+
+        CollectorLog.Superseded(environment.Logger, reached.Key.Remote);
+        loser.Ref.Deliver(new SessionActor.EndDump(EndReason.Superseded));
+    }
+
+    private void OnSessionStopped(SessionStopped stopped)
+    {
+        _sessions--;
+        if (stopped.Session.HasEnded)
+            _lingering--;
+        if (!_clients.TryGetValue(stopped.Key, out var entry))
+            return;
+        entry.Remove(stopped.Session);
+        if (entry.IsEmpty)
+            _clients.Remove(stopped.Key);
+    }
+
+    private void Reject(RejectReason reason, in Datagram datagram) =>
+        environment.Rejects.Add(reason, datagram.Remote, Context.NowUs);
+}

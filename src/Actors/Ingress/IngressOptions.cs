@@ -1,0 +1,37 @@
+using NetdumpCollector.Protocol;
+
+namespace NetdumpCollector.Actors.Ingress;
+
+/// <summary>How sessions are answered.</summary>
+public enum EndpointMode
+{
+    /// <summary>Each session from a port of its own, as netdumpd does.</summary>
+    Ephemeral,
+
+    /// <summary>All from the herald port: the way through NAT, a Kubernetes Service or a virtual address.</summary>
+    Shared,
+}
+
+/// <summary>Where the collector listens and how it answers.</summary>
+public sealed record IngressOptions
+{
+    public Ipv4 Address { get; init; } = Ipv4.Any;
+    public ushort HeraldPort { get; init; } = WellKnown.HeraldPort;
+    public ushort ClientPort { get; init; } = WellKnown.ClientPort;
+    public EndpointMode Mode { get; init; } = EndpointMode.Ephemeral;
+
+    /// <summary>First and last port of sessions with a port of their own; outside the system's ephemeral range, so that nobody else takes them.</summary>
+    public (ushort From, ushort To) SessionPorts { get; init; } = (20100, 28999);
+
+    /// <summary>Sessions at one time, lingering ones not counted; more heralds are not answered.</summary>
+    public int MaxSessions { get; init; } = 4096;
+
+    /// <summary>Receive buffer of the herald socket in shared mode, in bytes: it holds the bursts of all clients.</summary>
+    public int SharedBufferBytes { get; init; } = 64 << 20;
+
+    /// <summary>Receive buffer of the herald socket in ephemeral mode, in bytes: room for thousands of heralds at once.</summary>
+    public int HeraldBufferBytes { get; init; } = 8 << 20;
+
+    /// <summary>Receive buffer of a session's own socket, in bytes: several bursts.</summary>
+    public int SessionBufferBytes { get; init; } = 1 << 20;
+}

@@ -1,0 +1,30 @@
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Transport;
+
+namespace NetdumpCollector.Actors.Ingress;
+
+/// <summary>Opens session sockets on a range of ports, going round, so that a port rests before it is used again.</summary>
+internal sealed class SessionPorts((ushort From, ushort To) range)
+{
+    /// <summary>Taken ports that are skipped before the range counts as full.</summary>
+    private const int MaxAttempts = 64;
+
+    private int _next = range.From;
+
+    /// <exception cref="EndpointException">No port can be had.</exception>
+    public IUdpEndpoint Open(IEventLoop loop, Ipv4 local, int bufferBytes, IDatagramReceiver receiver)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            ushort port = (ushort)_next;
+            _next = _next == range.To ? range.From : _next + 1;
+            try
+            {
+                return loop.Open(new() { Address = local, Port = port, ReceiveBufferBytes = bufferBytes }, receiver);
+            }
+            catch (EndpointException e) when (e.Error == EndpointError.PortTaken && attempt < Math.Min(MaxAttempts, range.To - range.From + 1))
+            {
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+using System.Diagnostics;
+using NetdumpCollector.Transport;
+
+namespace NetdumpCollector.Actors.Runtime;
+
+/// <summary>Runs actors on threads of its own that may block on devices; threads are made as they are needed, up to a number.</summary>
+public sealed class ThreadDispatcher(string name, int maxThreads, ThreadPriority priority = ThreadPriority.Normal) : IDispatcher, IDisposable
+{
+    private readonly object _gate = new();
+    private readonly Queue<ILoopWork> _queue = new();
+    private int _threads;
+    private int _idle;
+    private bool _stopped;
+
+    public bool IsCurrent => false;
+
+    public long NowUs => Stopwatch.GetTimestamp() / (Stopwatch.Frequency / 1_000_000);
+
+    /// <summary>Work waiting for a thread.</summary>
+    public int Waiting
+    {
+        get
+        {
+            lock (_gate)
+                return _queue.Count;
+        }
+    }
+
+    public void Execute(ILoopWork work)
+    {
+        lock (_gate)
+        {
+            if (_stopped)
+                return;
+            _queue.Enqueue(work);
+            if (_queue.Count > _idle && _threads < maxThreads)
+                StartThread();
+            else
+                Monitor.Pulse(_gate);
+        }
+    }
+
+    public IActorTimer CreateTimer(Action onDue) => new Timer(this, onDue);
+
+    /// <summary>Lets the threads end once the queue is empty; later work is dropped.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _stopped = true;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    private void StartThread()
+    {
+        _threads++;
+        new Thread(Run) { IsBackground = true, Name = $"{name}-{_threads}", Priority = priority }.Start();
+    }
+
+    private void Run()
+    {
+        while (true)
+        {
+            ILoopWork? work;
+            lock (_gate)
+            {
+                _idle++;
+                while (!_queue.TryDequeue(out work))
+                {
+                    if (_stopped)
+                        return;
+                    Monitor.Wait(_gate);
+                }
+
+                _idle--;
+            }
+
+            work.Run();
+        }
+    }
+
+    private sealed class Timer(ThreadDispatcher dispatcher, Action onDue) : IActorTimer
+    {
+        private System.Threading.Timer? _timer;
+
+        public void Arm(long dueUs)
+        {
+            _timer ??= new(static state => ((Timer)state!).Fire(), this, Timeout.Infinite, Timeout.Infinite);
+            long milliseconds = dueUs == long.MaxValue ? Timeout.Infinite : Math.Max(0, (dueUs - dispatcher.NowUs + 999) / 1000);
+            _timer.Change(milliseconds, Timeout.Infinite);
+        }
+
+        private void Fire() => onDue();
+    }
+}

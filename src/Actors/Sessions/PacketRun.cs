@@ -1,0 +1,28 @@
+using NetdumpCollector.Transport;
+
+namespace NetdumpCollector.Actors.Sessions;
+
+/// <summary>Datagrams of one client, in memory that is valid only while the message is handled.</summary>
+/// <remarks>One instance serves a receiver for good, so that handing a burst to an actor allocates nothing; it must be delivered, never queued.</remarks>
+internal sealed unsafe record PacketRun : SessionActor.Message
+{
+    private nint _first;
+    private int _count;
+
+    public ReadOnlySpan<Datagram> Datagrams => new((void*)_first, _count);
+
+    /// <summary>Hands the datagrams to the session now.</summary>
+    /// <returns>False when the session cannot take them; they are lost, as on any network.</returns>
+    public bool DeliverTo(Runtime.ActorRef<SessionActor.Message> session, ReadOnlySpan<Datagram> datagrams)
+    {
+        fixed (Datagram* first = datagrams)
+        {
+            _first = (nint)first;
+            _count = datagrams.Length;
+            bool taken = session.TryHandleNow(this);
+            _first = 0;
+            _count = 0;
+            return taken;
+        }
+    }
+}

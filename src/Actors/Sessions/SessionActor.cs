@@ -1,0 +1,251 @@
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Storage;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
+using NetdumpCollector.Transport;
+
+namespace NetdumpCollector.Actors.Sessions;
+
+/// <summary>One dump: owns the client's endpoint and the assembly of its bytes, and ends with it.</summary>
+/// <remarks>
+/// Runs on the loop that polls its socket. Bursts are written to the page cache inline; whatever waits for a device (open, write-back,
+/// commit) is done by storage actors. While the file is not open, packets wait in a bounded staging area. A session that throws ends its
+/// dump as incomplete and touches no other.
+/// </remarks>
+public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagramReceiver, IDisposable
+{
+    public abstract record Message;
+
+    /// <summary>The dump's files are open.</summary>
+    public sealed record Opened(DumpFile File) : Message;
+
+    /// <summary>The dump's files could not be opened; the client's next packet tries again.</summary>
+    public sealed record OpenFailed(string Error) : Message;
+
+    /// <summary>The client's name is known, or is not going to be.</summary>
+    public sealed record HostResolved(string Host) : Message;
+
+    /// <summary>The ended dump is durable under its final name.</summary>
+    public sealed record Committed : Message;
+
+    /// <summary>The ended dump could not be made durable.</summary>
+    public sealed record CommitFailed : Message;
+
+    /// <summary>The dump is to end as it is.</summary>
+    public sealed record EndDump(EndReason Reason) : Message;
+
+    /// <summary>The session was opened by a late duplicate of a herald: it goes without a trace.</summary>
+    public sealed record Discard : Message;
+
+    private sealed record TimerDue : Message;
+
+    /// <summary>Bytes stored between two requests for write-back.</summary>
+    private const ulong WritebackBytes = 16 << 20;
+
+    private readonly SessionEnvironment _environment;
+    private readonly ClientAddress _client;
+    private readonly bool _ownsEndpoint;
+    private readonly Action<SessionRoute, SessionMilestone> _onMilestone;
+    private readonly DumpSession _session;
+    private readonly DateTimeOffset _startedAt;
+    private readonly long _startedUs;
+    private readonly PacketRun _run = new();
+    private IUdpEndpoint _endpoint;
+    private IActorTimer _timer = null!;
+    private long _timerDueUs = long.MaxValue;
+    private ActorRef<StorageActor.Message>? _storage;
+    private Task<string>? _hostLookup;
+    private string? _host;
+    private DumpFile? _file;
+    private Staging? _staging;
+    private bool _opening;
+    private bool _started;
+    private bool _wonBurst;
+    private bool _discarded;
+    private bool _handedOver;
+    private string? _loggedWriteError;
+    private ulong _writebackFrom;
+
+    /// <param name="environment">What the loop's sessions share.</param>
+    /// <param name="client">Both ends.</param>
+    /// <param name="endpoint">The shared socket, or null when <see cref="UseOwnEndpoint"/> follows.</param>
+    /// <param name="heraldSeqno">Seqno of the herald.</param>
+    /// <param name="onMilestone">Told of each milestone once.</param>
+    public SessionActor(SessionEnvironment environment, ClientAddress client, IUdpEndpoint? endpoint, uint heraldSeqno,
+        Action<SessionRoute, SessionMilestone> onMilestone)
+    {
+        _environment = environment;
+        _client = client;
+        _endpoint = endpoint!;
+        _ownsEndpoint = endpoint is null;
+        _onMilestone = onMilestone;
+        _startedUs = environment.Loop.NowUs;
+        _startedAt = environment.Time.GetUtcNow();
+        _session = new(environment.Options, heraldSeqno, _startedUs);
+        Route.Publish(_session);
+    }
+
+    /// <summary>What the ingress finds packets' way by.</summary>
+    public SessionRoute Route { get; } = new();
+
+    private string ClientName => $"{_host ?? _client.Remote.ToString()} [{_client.Remote}]";
+
+    /// <summary>Gives the session a socket of its own, whose datagrams it receives itself and which it closes.</summary>
+    public void UseOwnEndpoint(IUdpEndpoint endpoint) => _endpoint = endpoint;
+
+    void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams)
+    {
+        if (!_run.DeliverTo(Route.Ref, datagrams))
+            _environment.Rejects.Add(RejectReason.AfterEnd, datagrams[0].Remote, _environment.Loop.NowUs);
+    }
+
+    public void Dispose() => _staging?.Dispose();
+
+    protected override void PreStart() => _timer = Context.CreateTimer(new TimerDue());
+
+    protected override void Receive(Message message)
+    {
+        switch (message)
+        {
+            case PacketRun run:
+                OnPackets(run.Datagrams);
+                break;
+            case TimerDue:
+                _timerDueUs = long.MaxValue;
+                _session.OnTick(Context.NowUs);
+                break;
+            case Opened opened:
+                OnOpened(opened.File);
+                break;
+            case OpenFailed failed:
+                OnOpenFailed(failed.Error);
+                break;
+            case HostResolved resolved:
+                OnHostResolved(resolved.Host);
+                break;
+            case Committed:
+                _session.OnCommitted(Context.NowUs);
+                break;
+            case CommitFailed:
+                _session.OnCommitFailed(Context.NowUs);
+                break;
+            case EndDump end:
+                _session.End(end.Reason);
+                break;
+            case Discard:
+                _discarded = true;
+                Context.Stop();
+                return;
+        }
+
+        AfterChange();
+    }
+
+    protected override void PostStop(Exception? failure)
+    {
+        _timer?.Arm(long.MaxValue);
+        if (_ownsEndpoint)
+            _endpoint?.Dispose();
+        if (_discarded)
+            _file?.Discard();
+        else if (_started && !_handedOver)
+            EndUnfinished(failure);
+        Dispose();
+    }
+
+    /// <summary>Sends what may be sent and follows the session's phase.</summary>
+    private void AfterChange()
+    {
+        SendAcks();
+        Route.Publish(_session);
+        if (_session.Phase == SessionPhase.Ending && _file is not null)
+        {
+            Commit(_session.Summary!);
+            Route.HasEnded = true;
+            _onMilestone(Route, SessionMilestone.Ended);
+        }
+
+        if (_session.Phase == SessionPhase.Closed)
+        {
+            Context.Stop();
+            return;
+        }
+
+        // A timer that is due earlier than needed costs one idle call, re-arming at every burst would cost more.
+        long wakeUs = _session.WakeUs;
+        if (wakeUs >= _timerDueUs)
+            return;
+        _timerDueUs = wakeUs;
+        _timer.Arm(wakeUs);
+    }
+
+    private void SendAcks()
+    {
+        var acks = _session.Acks;
+        if (acks.IsEmpty)
+            return;
+
+        _endpoint.SendAcks(_client.Local, _client.Remote, _client.AckPort, acks);
+        _environment.Counters.AddBatch(packets: 0, payloadBytes: 0, acks: acks.Length);
+        _session.ClearAcks();
+        if (_wonBurst || _session.CoveredBytes == 0)
+            return;
+        _wonBurst = true;
+        _onMilestone(Route, SessionMilestone.FirstBurst);
+    }
+
+    private void OnHostResolved(string host)
+    {
+        _host = host;
+        CollectorLog.NewDump(_environment.Logger, ClientName, _file?.PartialPath ?? "");
+    }
+
+    private void Commit(DumpSummary summary)
+    {
+        var file = _file!;
+        _file = null;
+        _handedOver = true;
+        _environment.Counters.DumpEnded(summary.Status == DumpStatus.Complete);
+        var circumstances = new DumpCircumstances
+        {
+            Host = _client.Remote.ToString(),
+            Endpoint = _ownsEndpoint ? "ephemeral" : "shared",
+            LocalAddress = _client.Local,
+            LocalPort = _endpoint.Port,
+            EndedAt = _environment.Time.GetUtcNow(),
+            Duration = TimeSpan.FromMicroseconds(Context.NowUs - _startedUs),
+            Hash = _environment.Hashes is null ? HashState.Off : HashState.Pending,
+        };
+        var order = new CommitActor.CommitDump(file, summary, circumstances, _hostLookup!);
+        var self = Route.Ref;
+        // Not a child: the dump must become durable also when its session is gone.
+        var commit = _environment.System.Spawn<CommitActor.Message>($"commit-{file.Identity.Id}", _environment.CommitThreads,
+            () => new CommitActor(_environment, self),
+            new() { MailboxCapacity = 4 });
+        commit.Tell(order);
+    }
+
+    /// <summary>Stopped in mid-dump, by the server or by a failure of its own: what arrived is kept and reported as it is.</summary>
+    private void EndUnfinished(Exception? failure)
+    {
+        var reason = failure is null ? EndReason.ServerStopped : EndReason.InternalError;
+        DumpSummary summary;
+        try
+        {
+            _session.End(reason, failure?.Message);
+            summary = _session.Summary ?? DumpSummary.Unknown(reason, failure?.Message);
+        }
+        catch (Exception e)
+        {
+            // The session's own state is what failed: nothing is known but that the file is there.
+            summary = DumpSummary.Unknown(reason, $"{failure?.Message}; {e.Message}");
+        }
+
+        if (_file is not null)
+            Commit(summary);
+        else
+            _environment.Counters.DumpEnded(complete: false);
+    }
+}

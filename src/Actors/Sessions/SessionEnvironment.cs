@@ -1,0 +1,41 @@
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Actors.Aftermath;
+using NetdumpCollector.Actors.HostNames;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
+
+namespace NetdumpCollector.Actors.Sessions;
+
+/// <summary>What all sessions of one event loop share.</summary>
+public sealed class SessionEnvironment
+{
+    public required ActorSystem System { get; init; }
+
+    /// <summary>The event loop sessions run on.</summary>
+    public required IDispatcher Loop { get; init; }
+
+    /// <summary>Threads that open files and start write-back.</summary>
+    public required IDispatcher StorageThreads { get; init; }
+
+    /// <summary>Threads that make ended dumps durable; apart from the others, so that no fsync delays an open.</summary>
+    public required IDispatcher CommitThreads { get; init; }
+
+    public required DumpDirectory Directory { get; init; }
+    public required SessionOptions Options { get; init; }
+    public required HostNameResolver HostNames { get; init; }
+    public required TimeProvider Time { get; init; }
+    public required CollectorCounters Counters { get; init; }
+    public required RejectLog Rejects { get; init; }
+    public required ILogger Logger { get; init; }
+
+    /// <summary>Runs the operator's script after each dump, or null.</summary>
+    public ActorRef<ScriptActor.Message>? Scripts { get; init; }
+
+    /// <summary>Computes hashes after each dump, or null when that is off.</summary>
+    public ActorRef<HashActor.Message>? Hashes { get; init; }
+
+    /// <summary>Scratch of the loop's thread: one burst's writes.</summary>
+    internal WriteSlice[] Slices { get; } = new WriteSlice[4096];
+}

@@ -1,0 +1,51 @@
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Protocol.Session;
+
+namespace NetdumpCollector.Actors.Sessions;
+
+/// <summary>What a session tells its ingress so that packets find it; written by the session, read by the ingress, both on one event loop.</summary>
+public sealed class SessionRoute
+{
+    /// <summary>Address of the session; set once it is spawned.</summary>
+    public ActorRef<SessionActor.Message> Ref { get; internal set; } = null!;
+
+    public SessionPhase Phase { get; internal set; } = SessionPhase.HalfOpen;
+
+    /// <summary><see cref="SessionMilestone.Ended"/> was reported.</summary>
+    public bool HasEnded { get; internal set; }
+
+    /// <summary>When the session's last packet came, in microseconds.</summary>
+    public long LastPacketUs { get; internal set; }
+
+    /// <summary>Distinct bytes stored.</summary>
+    public ulong CoveredBytes { get; internal set; }
+
+    internal uint ExpectedFirst { get; set; }
+
+    internal uint ExpectedCount { get; set; }
+
+    /// <summary>A seqno that the session's kernel could send now.</summary>
+    public bool Expects(uint seqno) => seqno - ExpectedFirst < ExpectedCount;
+
+    internal void Publish(DumpSession session)
+    {
+        Phase = session.Phase;
+        LastPacketUs = session.LastPacketUs;
+        CoveredBytes = session.CoveredBytes;
+        ExpectedFirst = session.ExpectedFirst;
+        ExpectedCount = session.ExpectedCount;
+    }
+}
+
+/// <summary>Steps of a session that its ingress acts on; each is reported once.</summary>
+public enum SessionMilestone
+{
+    /// <summary>The first message after the herald came.</summary>
+    Data,
+
+    /// <summary>The first acks of dump bytes were released.</summary>
+    FirstBurst,
+
+    /// <summary>The dump ended; the session only lingers.</summary>
+    Ended,
+}

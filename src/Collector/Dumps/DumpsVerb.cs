@@ -1,0 +1,3 @@
+using NetdumpCollector.Collector.Cli;
+namespace NetdumpCollector.Collector.Dumps;
+internal static class DumpsVerb { public static DocumentedCommand Create(CommandIo io) => new("dumps", "x" + io, new() { Examples = [] } ); }

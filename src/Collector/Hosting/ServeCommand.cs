@@ -1,0 +1,49 @@
+using NetdumpCollector.Actors.HostNames;
+using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
+using NetdumpCollector.Transport;
+
+namespace NetdumpCollector.Collector.Hosting;
+
+/// <summary>Hosts the server.</summary>
+internal static class ServeCommand
+{
+    private static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(60);
+
+    /// <summary>Serves until <paramref name="stop"/> is cancelled, ends running dumps as they are, and returns an exit code of <see cref="ExitCode"/>.</summary>
+    public static async Task<int> RunAsync(CollectorSettings settings, CancellationToken stop)
+    {
+        bool progress = settings.Progress switch
+        {
+            ProgressDisplay.On => true,
+            ProgressDisplay.Off => false,
+            _ => settings.LogFormat == LogFormat.Text && !Console.IsOutputRedirected,
+        };
+        using var logging = ServerLogging.Create(settings.LogFormat, progress);
+        try
+        {
+            using var pidFile = settings.PidFile is string path ? PidFile.Create(path) : null;
+            await using var server = await Server.StartAsync(settings, logging);
+            var log = logging.CreateLogger("netdump-collector");
+            CollectorLog.Waiting(log);
+            server.ReportLeftOvers();
+            await ServerProgress.RunAsync(server.Counters, progress, log, stop);
+
+            CollectorLog.ShuttingDown(log);
+            if (!await server.StopAsync(s_stopTimeout))
+            {
+                CollectorLog.ShutdownTimedOut(log, s_stopTimeout.TotalSeconds);
+                return ExitCode.Failed;
+            }
+
+            return ExitCode.Ok;
+        }
+        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException)
+        {
+            await Console.Error.WriteLineAsync($"{CommandIo.ProgramName}: {e.Message}");
+            return ExitCode.CannotStart;
+        }
+    }
+}

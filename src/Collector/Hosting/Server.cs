@@ -1,0 +1,161 @@
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Actors.Aftermath;
+using NetdumpCollector.Actors.HostNames;
+using NetdumpCollector.Actors.Ingress;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Scripts;
+using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
+using NetdumpCollector.Transport;
+
+namespace NetdumpCollector.Collector.Hosting;
+
+/// <summary>The running server: directory, threads, event loop and actors, wired together.</summary>
+internal sealed class Server : IAsyncDisposable
+{
+    private const int StorageThreads = 8;
+    private const int CommitThreads = 16;
+
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly ILogger _log;
+    private readonly DumpDirectory _directory;
+    private readonly HostNameResolver _hostNames;
+    private readonly ScriptRunner? _scripts;
+    private readonly ThreadDispatcher _storage = new("storage", StorageThreads);
+    private readonly ThreadDispatcher _commit = new("commit", CommitThreads);
+    private readonly ThreadDispatcher _script = new("script", 1);
+    private readonly ThreadDispatcher _hash = new("hash", 1, ThreadPriority.Lowest);
+    private readonly ActorSystem _system;
+    private readonly IEventLoop _loop;
+    private readonly ActorRef<HashActor.Message>? _hashes;
+
+    private Server(CollectorSettings settings, ILogger log, ITransport transport, HostMap hosts)
+    {
+        _log = log;
+        _directory = DumpDirectory.Open(settings.Directory, settings.DefaultPath);
+        if (settings.Script is string script)
+        {
+            _scripts = new(script, _directory.Root, settings.ScriptConcurrency, TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds), TimeProvider.System);
+        }
+
+        _hostNames = new(hosts, TimeProvider.System, HostNameResolver.DefaultDeadline);
+        _system = new("collector",
+            (path, failure) => CollectorLog.ActorFailed(log, path, failure),
+            (path, message) => CollectorLog.DeadLetter(log, path, message.GetType().Name));
+        _loop = transport.CreateLoop("loop-0", failure => CollectorLog.ActorFailed(log, "loop-0", failure));
+        if (settings.Hash == HashPolicy.Deferred)
+        {
+            _hashes = _system.Spawn<HashActor.Message>("hash", _hash, () => new HashActor(log, _stopping.Token),
+                new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
+        }
+    }
+
+    public CollectorCounters Counters { get; } = new();
+
+    /// <summary>Opens the dump directory and the herald socket and starts to serve.</summary>
+    /// <exception cref="StorageException">The dump directory or the script cannot be used.</exception>
+    /// <exception cref="EndpointException">The herald port cannot be had.</exception>
+    /// <exception cref="HostMapException">The hosts file is wrong.</exception>
+    public static async Task<Server> StartAsync(CollectorSettings settings, ILoggerFactory logging)
+    {
+        var log = logging.CreateLogger("netdump-collector");
+        if (settings.Script is string script && ScriptRunner.Check(script) is string problem)
+            throw new StorageException($"{problem}; name an executable file with -i");
+        var hosts = settings.HostsFile is string file ? HostMap.Load(file) : HostMap.Empty;
+        var server = new Server(settings, log, TransportOf(settings.Transport), hosts);
+        try
+        {
+            await server.ListenAsync(settings);
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Tells of dumps that an earlier run left unfinished, and computes hashes that it did not get to.</summary>
+    public void ReportLeftOvers()
+    {
+        _hashes?.Tell(new HashActor.HashLeftOvers(_directory.Root));
+        foreach (var partial in DumpCatalog.Read(_directory.Root).Partials.Where(partial => !partial.IsRunning))
+            CollectorLog.LeftOverPartial(_log, partial.Path);
+    }
+
+    /// <summary>Ends running dumps as they are, makes them durable, lets their scripts run; hashes that are not computed wait for the next start.</summary>
+    /// <returns>False when something took longer than <paramref name="timeout"/>.</returns>
+    public async Task<bool> StopAsync(TimeSpan timeout)
+    {
+        await _stopping.CancelAsync();
+        return await _system.StopAsync(timeout);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync();
+        _loop.Dispose();
+        _storage.Dispose();
+        _commit.Dispose();
+        _script.Dispose();
+        _hash.Dispose();
+        _hostNames.Dispose();
+        _scripts?.Dispose();
+        _directory.Dispose();
+        _stopping.Dispose();
+    }
+
+    private static ITransport TransportOf(TransportChoice choice)
+    {
+        if (choice == TransportChoice.Auto)
+            return Transports.Default;
+        string name = choice == TransportChoice.Linux ? "linux" : "portable";
+        return Transports.TryGet(name, out var transport)
+            ? transport
+            : throw new EndpointException($"transport '{name}' does not work on this machine; use --transport auto", EndpointError.Other);
+    }
+
+    private async Task ListenAsync(CollectorSettings settings)
+    {
+        var environment = new SessionEnvironment
+        {
+            System = _system,
+            Loop = new LoopDispatcher(_loop),
+            StorageThreads = _storage,
+            CommitThreads = _commit,
+            Directory = _directory,
+            Options = new SessionOptions { ClientTimeoutUs = settings.TimeoutSeconds * 1_000_000L },
+            HostNames = _hostNames,
+            Time = TimeProvider.System,
+            Counters = Counters,
+            Rejects = new(Counters, _log),
+            Logger = _log,
+            Hashes = _hashes,
+            Scripts = _scripts is not { } scripts ? null : _system.Spawn<ScriptActor.Message>("script", _script,
+                () => new ScriptActor(scripts, _log),
+                new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume }),
+        };
+        var options = new IngressOptions
+        {
+            Address = settings.Address,
+            HeraldPort = settings.Port,
+            ClientPort = settings.ClientPort,
+            Mode = settings.Endpoint,
+            SessionPorts = (settings.EndpointPorts.First, settings.EndpointPorts.Last),
+            MaxSessions = settings.MaxSessions,
+        };
+        var bound = new TaskCompletionSource<IUdpEndpoint>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _loop.Start();
+        // The youngest actor is stopped first: sessions end before the scripts and hashes that follow them.
+        _system.Spawn<IngressActor.Message>("ingress", environment.Loop, () => new IngressActor(environment, _loop, options, bound),
+            new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
+        var socket = await bound.Task;
+        CollectorLog.Listening(_log, socket.Address, socket.Port, settings.Transport.ToString(), settings.Endpoint.ToString(), _directory.Root);
+        int asked = settings.Endpoint == EndpointMode.Shared ? options.SharedBufferBytes : options.HeraldBufferBytes;
+        if (socket.ReceiveBufferBytes < asked)
+            CollectorLog.SmallReceiveBuffer(_log, socket.ReceiveBufferBytes, asked);
+    }
+}

@@ -1,0 +1,60 @@
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Telemetry;
+
+namespace NetdumpCollector.Collector.Hosting;
+
+/// <summary>Shows how running dumps get on: a line that redraws itself on a terminal, else a log line now and then.</summary>
+internal static class ServerProgress
+{
+    /// <summary>Back to the first column and delete what stands there.</summary>
+    public const string ClearLine = "\r\e[K";
+
+    private const int LogEverySeconds = 10;
+
+    /// <summary>Runs until <paramref name="stop"/> is cancelled.</summary>
+    public static async Task RunAsync(CollectorCounters counters, bool onTerminal, ILogger log, CancellationToken stop)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1));
+        long before = counters.PayloadBytes;
+        long loggedBytes = before;
+        int seconds = 0;
+        bool shown = false;
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stop))
+            {
+                long bytes = counters.PayloadBytes;
+                if (onTerminal)
+                    shown = Show(counters, bytes, bytes - before, shown);
+                else if (++seconds % LogEverySeconds == 0)
+                {
+                    if (counters.Receiving > 0)
+                        CollectorLog.Progress(log, counters.Receiving, bytes / 1_000_000, (bytes - loggedBytes) / LogEverySeconds / 1_000_000);
+                    loggedBytes = bytes;
+                }
+
+                before = bytes;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            if (shown)
+                Console.Out.Write(ClearLine);
+        }
+    }
+
+    private static bool Show(CollectorCounters counters, long bytes, long bytesInSecond, bool shown)
+    {
+        if (counters.Receiving > 0)
+        {
+            Console.Out.Write(string.Create(CultureInfo.InvariantCulture,
+                $"{ClearLine}{counters.Receiving} clients  {bytes / 1e6:F1} MB received  {bytesInSecond / 1e6:F1} MB/s  ({counters.Complete} complete, {counters.NotComplete} not)"));
+            return true;
+        }
+
+        if (shown)
+            Console.Out.Write(ClearLine);
+        return false;
+    }
+}

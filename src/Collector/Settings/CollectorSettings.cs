@@ -1,0 +1,35 @@
+using NetdumpCollector.Actors.Ingress;
+using NetdumpCollector.Protocol;
+
+namespace NetdumpCollector.Collector.Settings;
+
+/// <summary>The settings a server runs with, each value validated; what each means stands in <see cref="SettingsTable"/>.</summary>
+internal sealed record CollectorSettings
+{
+    /// <summary>Nothing given: every setting has its default.</summary>
+    public static CollectorSettings Defaults { get; } =
+        SettingsResolution.Resolve(new Dictionary<Setting, string>(), new Dictionary<string, string>()).ToSettings();
+
+    public required Ipv4 Address { get; init; }
+    public required string Directory { get; init; }
+    public required string? Script { get; init; }
+    public required string? PidFile { get; init; }
+    public required string? DefaultPath { get; init; }
+    public required bool Debug { get; init; }
+
+    /// <summary>0 for one that the system picks.</summary>
+    public required ushort Port { get; init; }
+    public required ushort ClientPort { get; init; }
+    public required EndpointMode Endpoint { get; init; }
+    public required PortRange EndpointPorts { get; init; }
+    public required HashPolicy Hash { get; init; }
+    public required string? HostsFile { get; init; }
+    public required int TimeoutSeconds { get; init; }
+    public required int ScriptTimeoutSeconds { get; init; }
+    public required int ScriptConcurrency { get; init; }
+    public required int MaxSessions { get; init; }
+    public required TransportChoice Transport { get; init; }
+    public required LogFormat LogFormat { get; init; }
+    public required ProgressDisplay Progress { get; init; }
+    public required string? ConfigFile { get; init; }
+}

@@ -1,0 +1,101 @@
+using NetdumpCollector.Collector.Cli;
+
+namespace NetdumpCollector.Collector.Settings;
+
+/// <summary>The value a setting ended up with, also as it was written, and in words where it was given.</summary>
+internal sealed record ResolvedSetting(Setting Setting, object? Value, string Text, string Source);
+
+/// <summary>Picks each setting from command line, environment, configuration file and default, in this order.</summary>
+internal sealed class SettingsResolution
+{
+    public const string DefaultSource = "default";
+
+    /// <summary>Variables with our prefix that are no settings: what scripts are given, and what steers the simulation tests.</summary>
+    private static readonly string[] s_foreignVariables = ["NETDUMP_STATUS", "NETDUMP_MANIFEST"];
+    private const string SimulationPrefix = "NETDUMP_SIM_";
+
+    private readonly Dictionary<Setting, ResolvedSetting> _resolved;
+
+    private SettingsResolution(Dictionary<Setting, ResolvedSetting> resolved) => _resolved = resolved;
+
+    /// <summary>In the order of <see cref="SettingsTable.All"/>.</summary>
+    public IEnumerable<ResolvedSetting> All => SettingsTable.All.Select(setting => _resolved[setting]);
+
+    public T Value<T>(Setting<T> setting) => (T)_resolved[setting].Value!;
+
+    /// <summary>Resolves every setting.</summary>
+    /// <param name="commandLine">The options that were given, as text.</param>
+    /// <param name="environment">All environment variables.</param>
+    /// <exception cref="UsageException">A setting is unknown or its value is not allowed, also where a stronger source overrides it; all problems are listed.</exception>
+    public static SettingsResolution Resolve(IReadOnlyDictionary<Setting, string> commandLine, IReadOnlyDictionary<string, string> environment)
+    {
+        var problems = new List<string>();
+        var options = commandLine.ToDictionary(given => given.Key, given => new Given(given.Value, $"option {given.Key.LongOption}"));
+        var variables = FromEnvironment(environment, problems);
+        var chosen = new Dictionary<Setting, ResolvedSetting>();
+        Choose(SettingsTable.Config, [options, variables], chosen, problems);
+
+        var file = chosen[SettingsTable.Config].Value is string path ? SettingsFile.Read(path, problems) : [];
+        foreach (var setting in SettingsTable.All.Where(setting => setting != SettingsTable.Config))
+            Choose(setting, [options, variables, file], chosen, problems);
+
+        return problems.Count == 0 ? new(chosen) : throw new UsageException(problems);
+    }
+
+    public CollectorSettings ToSettings() => new()
+    {
+        Address = Value(SettingsTable.Address),
+        Directory = Value(SettingsTable.Directory),
+        Script = Value(SettingsTable.Script),
+        PidFile = Value(SettingsTable.PidFile),
+        DefaultPath = Value(SettingsTable.DefaultPath),
+        Debug = Value(SettingsTable.Debug),
+        Port = Value(SettingsTable.Port),
+        ClientPort = Value(SettingsTable.ClientPort),
+        Endpoint = Value(SettingsTable.Endpoint),
+        EndpointPorts = Value(SettingsTable.EndpointPorts),
+        Hash = Value(SettingsTable.Hash),
+        HostsFile = Value(SettingsTable.Hosts),
+        TimeoutSeconds = Value(SettingsTable.Timeout),
+        ScriptTimeoutSeconds = Value(SettingsTable.ScriptTimeout),
+        ScriptConcurrency = Value(SettingsTable.ScriptConcurrency),
+        MaxSessions = Value(SettingsTable.MaxSessions),
+        Transport = Value(SettingsTable.Transport),
+        LogFormat = Value(SettingsTable.LogFormat),
+        Progress = Value(SettingsTable.Progress),
+        ConfigFile = Value(SettingsTable.Config),
+    };
+
+    private static Dictionary<Setting, Given> FromEnvironment(IReadOnlyDictionary<string, string> environment, List<string> problems)
+    {
+        var settings = SettingsTable.All.ToDictionary(setting => setting.EnvironmentVariable);
+        var given = new Dictionary<Setting, Given>();
+        foreach (var (name, text) in environment.OrderBy(variable => variable.Key, StringComparer.Ordinal))
+        {
+            if (settings.TryGetValue(name, out var setting))
+                given[setting] = new(text, $"environment variable {name}");
+            else if (name.StartsWith(Setting.EnvironmentPrefix, StringComparison.Ordinal) && !name.StartsWith(SimulationPrefix, StringComparison.Ordinal) && !s_foreignVariables.Contains(name))
+                problems.Add($"unknown setting {name}=\"{text}\" in the environment; allowed: {string.Join(", ", settings.Keys.Order(StringComparer.Ordinal))}");
+        }
+
+        return given;
+    }
+
+    private static void Choose(Setting setting, ReadOnlySpan<Dictionary<Setting, Given>> sources, Dictionary<Setting, ResolvedSetting> chosen, List<string> problems)
+    {
+        foreach (var source in sources)
+        {
+            if (!source.TryGetValue(setting, out var given))
+                continue;
+            if (!setting.TryParse(given.Text, out object? value))
+                problems.Add($"{setting.Name}: invalid value \"{given.Text}\" from {given.Source}; allowed: {setting.Allowed}");
+            else
+                chosen.TryAdd(setting, new(setting, value, given.Text, given.Source));
+        }
+
+        chosen.TryAdd(setting, new(setting, setting.DefaultValue, setting.DefaultText, DefaultSource));
+    }
+
+    /// <summary>A value as text and where it was given.</summary>
+    internal readonly record struct Given(string Text, string Source);
+}

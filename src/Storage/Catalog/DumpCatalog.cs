@@ -1,0 +1,130 @@
+using System.IO.Enumeration;
+using NetdumpCollector.Storage.Native;
+
+namespace NetdumpCollector.Storage;
+
+/// <summary>What lies in a dump directory and the directories beneath it, at one moment.</summary>
+/// <remarks>Links are not followed, so nothing outside is read. Broken files are listed as problems, they stop nothing.</remarks>
+public sealed class DumpCatalog
+{
+    private DumpCatalog(string root, List<CatalogedDump> dumps, List<PartialDump> partials, List<CatalogProblem> problems)
+    {
+        Root = root;
+        Dumps = [.. dumps.OrderBy(dump => dump.Manifest.StartedAt).ThenBy(dump => dump.Manifest.Id, StringComparer.Ordinal)];
+        Partials = [.. partials.OrderBy(partial => partial.Path, StringComparer.Ordinal)];
+        Problems = [.. problems.OrderBy(problem => problem.Path, StringComparer.Ordinal)];
+    }
+
+    public string Root { get; }
+
+    /// <summary>Ended dumps, the oldest first.</summary>
+    public IReadOnlyList<CatalogedDump> Dumps { get; }
+
+    public IReadOnlyList<PartialDump> Partials { get; }
+
+    public IReadOnlyList<CatalogProblem> Problems { get; }
+
+    /// <summary>Reads every manifest and ledger beneath <paramref name="root"/>.</summary>
+    /// <exception cref="StorageException">The directory itself cannot be read.</exception>
+    public static DumpCatalog Read(string root)
+    {
+        root = Path.GetFullPath(root);
+        var dumps = new List<CatalogedDump>();
+        var partials = new List<PartialDump>();
+        var problems = new List<CatalogProblem>();
+        var pending = new Stack<string>([root]);
+        while (pending.TryPop(out string? directory))
+        {
+            try
+            {
+                foreach (var (path, isDirectory) in Entries(directory))
+                {
+                    if (isDirectory)
+                        pending.Push(path);
+                    else
+                        ReadEntry(path, dumps, partials, problems);
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                if (directory == root)
+                    throw new StorageException($"dump directory {root} cannot be read: {e.Message}", e);
+                problems.Add(new(directory, e.Message));
+            }
+        }
+
+        return new(root, dumps, partials, problems);
+    }
+
+    /// <summary>The dumps that <paramref name="key"/> may mean: a whole id, else <c>HOST.N</c>, else the start of an id. More than one is for the user to decide.</summary>
+    public IReadOnlyList<CatalogedDump> Find(string key)
+    {
+        if (key.Length == 0)
+            return [];
+
+        foreach (var matches in (ReadOnlySpan<Func<CatalogedDump, bool>>)[
+            dump => dump.Manifest.Id == key,
+            dump => dump.Name == key,
+            dump => dump.Manifest.Id.StartsWith(key, StringComparison.Ordinal)])
+        {
+            CatalogedDump[] found = [.. Dumps.Where(matches)];
+            if (found.Length > 0)
+                return found;
+        }
+
+        return [];
+    }
+
+    private static FileSystemEnumerable<(string Path, bool IsDirectory)> Entries(string directory) => new(
+        directory,
+        (ref FileSystemEntry entry) => (entry.ToFullPath(), entry.IsDirectory),
+        new EnumerationOptions { AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = false, MatchType = MatchType.Simple })
+    {
+        // Temporary files of writers start with a dot.
+        ShouldIncludePredicate = (ref FileSystemEntry entry) => !entry.FileName.StartsWith('.'),
+    };
+
+    private static void ReadEntry(string path, List<CatalogedDump> dumps, List<PartialDump> partials, List<CatalogProblem> problems)
+    {
+        string name = Path.GetFileName(path);
+        try
+        {
+            if (name.StartsWith("dump.", StringComparison.Ordinal) && name.EndsWith(".json", StringComparison.Ordinal))
+                dumps.Add(new(path, ManifestFile.Read(path)));
+            else if (!name.StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal))
+                return;
+            else if (!name.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal))
+                partials.Add(ReadPartial(path));
+            else if (!File.Exists(path[..^DumpFile.LedgerSuffix.Length]) && File.Exists(path))
+                problems.Add(new(path, "ledger without a data file: its dump was being finished, look for a vmcore without a manifest"));
+        }
+        catch (StorageException e)
+        {
+            // A dump that ends while this looks takes its partial name away.
+            if (File.Exists(path))
+                problems.Add(new(path, e.Message));
+        }
+    }
+
+    private static PartialDump ReadPartial(string path)
+    {
+        string ledgerPath = path + DumpFile.LedgerSuffix;
+        LedgerContents? ledger = null;
+        if (File.Exists(ledgerPath))
+            ledger = LedgerFile.Read(ledgerPath);
+        return new(path, ledger?.Opened, ledger?.Records.Any(record => record is LedgerRecord.Kdh) ?? false, LengthOf(path), IsLocked(ledgerPath));
+    }
+
+    private static long LengthOf(string path)
+    {
+        var file = new FileInfo(path);
+        return file.Exists ? file.Length : 0;
+    }
+
+    /// <summary>The dump's server holds the lock; it is released again at once.</summary>
+    private static bool IsLocked(string ledgerPath)
+    {
+        using var ledger = Posix.Open(ledgerPath, Posix.O_RDONLY | Posix.O_NOFOLLOW | Posix.O_NONBLOCK);
+        return ledger is not null && Posix.Lock(ledger, Posix.LockShared | Posix.LockNonBlocking) == Errno.EAGAIN;
+    }
+}

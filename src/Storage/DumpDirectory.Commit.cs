@@ -1,0 +1,169 @@
+using System.Globalization;
+using System.Text;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.Native;
+
+namespace NetdumpCollector.Storage;
+
+public sealed partial class DumpDirectory
+{
+    /// <summary>Held while an index is chosen or bounds and links move, never while bulk data is synced; picked by host, so that hosts rarely wait for each other.</summary>
+    private readonly Lock[] _naming = new Lock[64];
+
+    /// <summary>Ends a dump: makes its bytes durable, gives it its final names and describes it.</summary>
+    /// <remarks>
+    /// The order makes every crash harmless: the data is synced, then renamed, then key, info, bounds and links follow, the manifest comes last and the ledger goes
+    /// only when all of it is durable. No existing file is replaced except bounds and the <c>.last</c> links.
+    /// On failure the data stays, as the partial file or, where <see cref="StorageException.Kept"/> says so, under its final name described as a write error.
+    /// </remarks>
+    /// <exception cref="StorageException">Something could not be written; the message names it.</exception>
+    /// <exception cref="ArgumentException">The summary claims completeness and contradicts itself.</exception>
+    public CommittedDump Commit(DumpFile file, DumpSummary summary, DumpCircumstances circumstances)
+    {
+        Check(summary);
+        StorageException? failure = null;
+        try
+        {
+            // An incomplete dump is never cut: its length is only known from what came.
+            file.Settle(summary.Status is DumpStatus.Complete or DumpStatus.Damaged ? checked((long)summary.LengthBytes) : null);
+        }
+        catch (StorageException e)
+        {
+            // A dump that ended by a write error says so already.
+            failure = summary.Reason == EndReason.WriteError ? null : e;
+            summary = failure is null ? summary : Failed(summary, e);
+        }
+
+        var names = Claim(file, summary, HostFileName.From(circumstances.Host));
+        var written = new HashSet<string>();
+        CommittedDump committed;
+        try
+        {
+            committed = Describe(file, names, summary, circumstances, written);
+        }
+        catch (StorageException e)
+        {
+            failure ??= e;
+            throw new StorageException(failure.Message, failure) { Kept = TryDescribeFailure(file, names, Failed(summary, failure), circumstances, written) };
+        }
+
+        if (failure is not null)
+            throw new StorageException(failure.Message, failure) { Kept = committed };
+
+        // Nothing depends on the ledger any more; one that stays is only untidy.
+        _ = Posix.Unlink(file.Folder.Handle, file.LedgerName);
+        _ = Posix.SyncDirectory(file.Folder.Handle);
+        return committed;
+    }
+
+    private static void Check(DumpSummary summary)
+    {
+        if (summary.Status == DumpStatus.Complete && (summary.Reason == EndReason.WriteError || summary.Header is not { IsValid: true }
+            || summary.MissingBytes != 0 || summary.CoveredBytes < summary.LengthBytes))
+            throw new ArgumentException($"A dump that lacks bytes or a header was called complete: {summary}", nameof(summary));
+    }
+
+    private static DumpSummary Failed(DumpSummary summary, StorageException e) =>
+        summary with { Status = DumpStatus.Incomplete, Reason = EndReason.WriteError, Error = e.Message };
+
+    /// <summary>Gives the data file the next free index of its host; from then on that index is this dump's.</summary>
+    private CoreNames Claim(DumpFile file, DumpSummary summary, string host)
+    {
+        var folder = file.Folder;
+        lock (NamingOf(host))
+        {
+            for (long index = ReadBounds(folder, host); ; index++)
+            {
+                var names = CoreNames.Of(summary, host, index);
+                if (names.AllOfIndex().Any(name => Posix.KindOf(folder.Handle, name) != NameKind.Missing))
+                    continue;
+
+                int errno = Posix.RenameWithoutReplacing(folder.Handle, file.Name, names.Core);
+                if (errno == 0)
+                    return names;
+                // Another process took it in between.
+                if (errno != Errno.EEXIST)
+                    throw new StorageException($"{file.PartialPath}: cannot be renamed to {names.Core}: {Errno.Words(errno)}");
+            }
+        }
+    }
+
+    /// <summary>Writes everything about the dump but the data, the manifest last, and makes the names durable; <paramref name="written"/> gets the names that stand.</summary>
+    private CommittedDump Describe(DumpFile file, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, HashSet<string> written)
+    {
+        if (summary.Key is { } key)
+            AtomicFile.Write(file.Folder.Handle, names.Key, key.Span, Posix.KeyMode, replace: false);
+        WriteInfo(file, names, summary, written);
+        PointToNewest(file.Folder, names);
+        return WriteManifest(file, names, summary, circumstances, written);
+    }
+
+    /// <summary>Replaces what <see cref="Describe"/> wrote before it failed by the truth, as far as that can be written. The failure that is reported is the first one.</summary>
+    private static CommittedDump? TryDescribeFailure(DumpFile file, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, HashSet<string> written)
+    {
+        try
+        {
+            WriteInfo(file, names, summary, written);
+        }
+        catch (StorageException)
+        {
+        }
+
+        try
+        {
+            return WriteManifest(file, names, summary, circumstances, written);
+        }
+        catch (StorageException)
+        {
+            return null;
+        }
+    }
+
+    private static void WriteInfo(DumpFile file, CoreNames names, DumpSummary summary, HashSet<string> written)
+    {
+        string text = InfoFile.Text(summary, names.Host, file.Identity.Client, names.Manifest, TimeZoneInfo.Local);
+        AtomicFile.Write(file.Folder.Handle, names.Info, Encoding.UTF8.GetBytes(text), Posix.FileMode, replace: written.Contains(names.Info));
+        written.Add(names.Info);
+    }
+
+    private static CommittedDump WriteManifest(DumpFile file, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, HashSet<string> written)
+    {
+        var folder = file.Folder;
+        var manifest = Manifest.Of(file.Identity, names, summary, circumstances, file.ReadLength());
+        ManifestFile.Write(folder.Handle, names.Manifest, manifest, replace: written.Contains(names.Manifest));
+        written.Add(names.Manifest);
+        if (Posix.SyncDirectory(folder.Handle) is not 0 and var errno)
+            throw new StorageException($"{folder.PathOf("")}: not durable, fsync failed: {Errno.Words(errno)}");
+        return new(file.Identity.Id, folder.PathOf(names.Manifest), folder.RelativePathOf(names.Info), folder.RelativePathOf(names.Core), manifest);
+    }
+
+    /// <summary>Moves bounds and the <c>.last</c> links on, unless a newer dump of the host has been faster.</summary>
+    private void PointToNewest(DumpFolder folder, CoreNames names)
+    {
+        lock (NamingOf(names.Host))
+        {
+            if (ReadBounds(folder, names.Host) > names.Index)
+                return;
+
+            string next = string.Create(CultureInfo.InvariantCulture, $"{names.Index + 1}\n");
+            AtomicFile.Write(folder.Handle, CoreNames.BoundsOf(names.Host), Encoding.ASCII.GetBytes(next), Posix.FileMode, replace: true);
+            AtomicFile.Link(folder.Handle, names.CoreLink, names.Core);
+            AtomicFile.Link(folder.Handle, names.InfoLink, names.Info);
+        }
+    }
+
+    /// <summary>The index that the bounds file gives, 0 where it is missing or says nothing sensible.</summary>
+    private static long ReadBounds(DumpFolder folder, string host)
+    {
+        // O_NONBLOCK: a FIFO of that name must not stop every dump of the host.
+        using var file = Posix.OpenAt(folder.Handle, CoreNames.BoundsOf(host), Posix.O_RDONLY | Posix.O_NOFOLLOW | Posix.O_NONBLOCK);
+        if (file is null)
+            return 0;
+
+        Span<byte> text = stackalloc byte[32];
+        int length = Posix.ReadAt(file, text, 0);
+        return int.TryParse(text[..Math.Max(length, 0)].Trim("\r\n \0"u8), NumberStyles.None, CultureInfo.InvariantCulture, out int next) ? next : 0;
+    }
+
+    private Lock NamingOf(string host) => _naming[(uint)host.GetHashCode(StringComparison.Ordinal) % (uint)_naming.Length];
+}

@@ -1,0 +1,179 @@
+using System.Runtime.Versioning;
+using Microsoft.Win32.SafeHandles;
+using NetdumpCollector.Storage.Native;
+
+namespace NetdumpCollector.Storage;
+
+/// <summary>The directory that dumps land in. Thread-safe; every call may block on the device.</summary>
+/// <remarks>
+/// While a dump runs it is <c>partial.IP.ID</c> with a ledger beside it; when it ends, <see cref="Commit"/> gives it netdumpd's names.
+/// Its names are resolved relative to open directories, never again from the root of the file system.
+/// </remarks>
+public sealed partial class DumpDirectory : IDisposable
+{
+    private readonly SafeFileHandle _handle;
+    private readonly ContainedPath _contained;
+    private readonly string? _defaultPath;
+
+    private DumpDirectory(string root, SafeFileHandle handle, string? defaultPath, bool allowKernel)
+    {
+        Root = root;
+        _handle = handle;
+        _defaultPath = string.IsNullOrEmpty(defaultPath) ? null : defaultPath;
+        _contained = new(handle, allowKernel);
+        for (int i = 0; i < _naming.Length; i++)
+            _naming[i] = new();
+    }
+
+    /// <summary>Absolute path.</summary>
+    public string Root { get; }
+
+    /// <summary>Bytes that this user can still write on the directory's file system.</summary>
+    /// <exception cref="StorageException">The file system does not say.</exception>
+    public long FreeBytes
+    {
+        get
+        {
+            try
+            {
+                return new DriveInfo(Root).AvailableFreeSpace;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+            {
+                throw new StorageException($"free space of {Root}: {e.Message}", e);
+            }
+        }
+    }
+
+    /// <summary>Opens the dump directory and makes it, for this user only, when it is missing.</summary>
+    /// <param name="root">The dump directory, relative to the working directory or absolute.</param>
+    /// <param name="defaultPath">Path beneath it for dumps whose herald asks for none, netdumpd's <c>-p</c>; it must exist.</param>
+    /// <exception cref="StorageException">It cannot be made, is not a directory or cannot be written to; the message says which and what to do.</exception>
+    public static DumpDirectory Open(string root, string? defaultPath) => Open(root, defaultPath, allowKernel: true);
+
+    internal static DumpDirectory Open(string root, string? defaultPath, bool allowKernel)
+    {
+        if (OperatingSystem.IsWindows())
+            throw new StorageException("dump directories need Linux or another Unix");
+
+        root = Path.GetFullPath(root);
+        Make(root);
+        var handle = Posix.Open(root, Posix.O_RDONLY | Posix.O_DIRECTORY)
+            ?? throw new StorageException($"dump directory {root}: {Errno.Words(Errno.Last)}; name a directory that {Environment.UserName} can read and write");
+        var directory = new DumpDirectory(root, handle, defaultPath, allowKernel);
+        try
+        {
+            directory.CheckWritable();
+            directory.CheckDefaultPath();
+            return directory;
+        }
+        catch
+        {
+            directory.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens the files of a new dump: in the path its herald asked for, else in the default path, else in the root.</summary>
+    /// <param name="identity">Whose dump; its id is new.</param>
+    /// <param name="heraldPath">The herald's payload, or null or empty for none. An unusable one is no error: <see cref="DumpFile.RefusedPath"/> says what was wrong with it.</param>
+    /// <exception cref="StorageException">The files cannot be made even in the root.</exception>
+    public DumpFile Create(DumpIdentity identity, string? heraldPath)
+    {
+        string? refused = null;
+        foreach (string? path in (ReadOnlySpan<string?>)[heraldPath, _defaultPath])
+        {
+            if (string.IsNullOrEmpty(path))
+                continue;
+
+            if (_contained.Open(path, out string relative, out string? refusal) is SafeFileHandle handle)
+            {
+                var folder = new DumpFolder(handle, Root, relative, OwnsHandle: true);
+                if (TryCreate(identity, folder, refused, out refusal) is DumpFile file)
+                    return file;
+                folder.Dispose();
+            }
+
+            refused = $"{(refused is null ? "" : $"{refused}; ")}path '{path}': {refusal}";
+        }
+
+        return TryCreate(identity, new(_handle, Root, "", OwnsHandle: false), refused, out string? error)
+            ?? throw new StorageException($"dump directory {Root}: {error}");
+    }
+
+    public void Dispose() => _handle.Dispose();
+
+    private static DumpFile? TryCreate(DumpIdentity identity, DumpFolder folder, string? refused, out string? error)
+    {
+        string name = DumpFile.NameOf(identity);
+        string ledgerName = name + DumpFile.LedgerSuffix;
+        if (CreateFile(folder.Handle, name, out error) is not SafeFileHandle file)
+            return null;
+
+        if (CreateFile(folder.Handle, ledgerName, out error) is SafeFileHandle ledger)
+        {
+            // A file system without locks only makes a running dump look left over.
+            _ = Posix.Lock(ledger, Posix.LockExclusive | Posix.LockNonBlocking);
+            var dump = new DumpFile(identity, folder, file, ledger, refused);
+            if (dump.AppendOpened(out error))
+                return dump;
+
+            ledger.Dispose();
+            _ = Posix.Unlink(folder.Handle, ledgerName);
+        }
+
+        file.Dispose();
+        _ = Posix.Unlink(folder.Handle, name);
+        return null;
+    }
+
+    private static SafeFileHandle? CreateFile(SafeFileHandle folder, string name, out string? error)
+    {
+        var file = Posix.OpenAt(folder, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, Posix.FileMode);
+        error = file is null ? $"{name} cannot be created: {Errno.Words(Errno.Last)}" : null;
+        if (file is not null)
+            Posix.SetMode(file, Posix.FileMode);
+        return file;
+    }
+
+    [UnsupportedOSPlatform("windows")]
+    private static void Make(string root)
+    {
+        if (Directory.Exists(root))
+            return;
+
+        try
+        {
+            Directory.CreateDirectory(root, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StorageException($"dump directory {root} cannot be created: {e.Message}; create it and make it writable for {Environment.UserName}, or name another one", e);
+        }
+
+        // A machine that crashes right after the first dump must still find the directory.
+        using var parent = Path.GetDirectoryName(root) is string above ? Posix.Open(above, Posix.O_RDONLY | Posix.O_DIRECTORY) : null;
+        if (parent is not null)
+            _ = Posix.SyncDirectory(parent);
+    }
+
+    /// <summary>Writes a file and removes it again: permissions, read-only mounts and quotas answer only to that.</summary>
+    private void CheckWritable()
+    {
+        string probe = $".writable.{Guid.NewGuid():n}.tmp";
+        using var file = CreateFile(_handle, probe, out _);
+        if (file is null)
+            throw new StorageException($"dump directory {Root} is not writable: {Errno.Words(Errno.Last)}; make it writable for {Environment.UserName}, or name another one");
+        _ = Posix.Unlink(_handle, probe);
+    }
+
+    private void CheckDefaultPath()
+    {
+        if (_defaultPath is null)
+            return;
+
+        using var handle = _contained.Open(_defaultPath, out _, out string? refusal);
+        if (handle is null)
+            throw new StorageException($"default path '{_defaultPath}' in dump directory {Root}: {refusal}; create it there, or name another one");
+    }
+}

@@ -1,0 +1,257 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using Microsoft.Win32.SafeHandles;
+using NetdumpCollector.Storage.Native;
+
+namespace NetdumpCollector.Storage;
+
+/// <summary>A running dump: its data file <c>partial.IP.ID</c> and the ledger beside it. One user at a time.</summary>
+/// <remarks>
+/// Writes go to the page cache: they survive the server's process, not its machine. <see cref="DumpDirectory.Commit"/> makes them durable.
+/// Both files stay where they are when this is disposed. The ledger is locked (flock) as long as the dump runs, which tells a running dump from a left-over one.
+/// </remarks>
+public sealed unsafe class DumpFile : IDisposable
+{
+    private readonly SafeFileHandle _file;
+    private readonly SafeFileHandle _ledger;
+    private long _ledgerLength;
+
+    internal DumpFile(DumpIdentity identity, DumpFolder folder, SafeFileHandle file, SafeFileHandle ledger, string? refusedPath)
+    {
+        Identity = identity;
+        Folder = folder;
+        Name = NameOf(identity);
+        RefusedPath = refusedPath;
+        _file = file;
+        _ledger = ledger;
+    }
+
+    public DumpIdentity Identity { get; }
+
+    /// <summary>Absolute path of the data file while the dump runs.</summary>
+    public string PartialPath => Folder.PathOf(Name);
+
+    /// <summary>Why the dump is not in the directory that the herald asked for, or null when it is.</summary>
+    public string? RefusedPath { get; }
+
+    internal DumpFolder Folder { get; }
+
+    /// <summary>The data file's name in <see cref="Folder"/>.</summary>
+    internal string Name { get; }
+
+    internal string LedgerName => Name + LedgerSuffix;
+
+    /// <summary>A write-back failed. Linux reports that once and forgets it, so a later fsync that succeeds proves nothing.</summary>
+    internal string? SyncError { get; private set; }
+
+    internal const string NamePrefix = "partial.";
+    internal const string LedgerSuffix = ".ledger";
+
+    internal static string NameOf(DumpIdentity identity) => $"{NamePrefix}{identity.Client}.{identity.Id}";
+
+    /// <summary>Writes the slices in order; neighbours go in one call.</summary>
+    /// <param name="slices">What to write where. The memory must stay as it is until this returns.</param>
+    /// <param name="error">Why not all was written, in words, or null.</param>
+    /// <returns>How many leading slices are wholly in the file; later ones may be in part.</returns>
+    [SkipLocalsInit]
+    public int Write(ReadOnlySpan<WriteSlice> slices, out string? error)
+    {
+        error = null;
+        var vectors = stackalloc Posix.IoVector[Math.Min(slices.Length, Posix.IovMax)];
+        int whole = 0;
+        int skipBytes = 0;
+        while (whole < slices.Length)
+        {
+            // A run of neighbours, from the first byte that is not written yet.
+            var first = slices[whole];
+            ulong start = first.Offset + (uint)skipBytes;
+            ulong end = first.Offset + (uint)first.Length;
+            vectors[0] = new() { Base = first.Data + skipBytes, Length = (nuint)(first.Length - skipBytes) };
+            int count = 1;
+            for (; whole + count < slices.Length && count < Posix.IovMax && slices[whole + count].Offset == end; count++)
+            {
+                var next = slices[whole + count];
+                vectors[count] = new() { Base = next.Data, Length = (nuint)next.Length };
+                end += (uint)next.Length;
+            }
+
+            // pwritev takes a signed offset; nothing can be stored beyond 2^63 - 1, and an end below the start has wrapped.
+            if (end < start || end > long.MaxValue)
+            {
+                error = Failure(Errno.EFBIG, start);
+                return whole;
+            }
+
+            nint written = Posix.WriteVectored(_file, vectors, count, (long)start);
+            if (written < 0 && Errno.Last == Errno.EINTR)
+                continue;
+            if (written < 0 || (written == 0 && end > start))
+            {
+                error = Failure(written < 0 ? Errno.Last : Errno.EIO, start);
+                return whole;
+            }
+
+            long done = skipBytes + written;
+            for (; count > 0 && done >= slices[whole].Length; count--)
+                done -= slices[whole++].Length;
+            skipBytes = (int)done;
+        }
+
+        return whole;
+    }
+
+    /// <summary>The file holds exactly <paramref name="bytes"/> at <paramref name="offset"/>; false also when it cannot be read.</summary>
+    [SkipLocalsInit]
+    public bool Matches(ulong offset, ReadOnlySpan<byte> bytes)
+    {
+        if (offset > long.MaxValue - (ulong)bytes.Length)
+            return false;
+
+        const int ChunkBytes = 16384;
+        byte* stored = stackalloc byte[ChunkBytes];
+        while (!bytes.IsEmpty)
+        {
+            int wanted = Math.Min(bytes.Length, ChunkBytes);
+            nint read = Posix.Read(_file, stored, (nuint)wanted, (long)offset);
+            if (read < 0 && Errno.Last == Errno.EINTR)
+                continue;
+            if (read <= 0 || !bytes[..(int)read].SequenceEqual(new(stored, (int)read)))
+                return false;
+
+            bytes = bytes[(int)read..];
+            offset += (ulong)read;
+        }
+
+        return true;
+    }
+
+    /// <summary>Notes in the ledger that the kernel dump header came.</summary>
+    /// <returns>False when it is not in the ledger; <paramref name="error"/> then says why.</returns>
+    public bool AppendKdh(ReadOnlySpan<byte> header, out string? error) => Append(LedgerRecordType.Kdh, [], header, out error);
+
+    /// <summary>Notes a piece of the EKCD key blob in the ledger.</summary>
+    /// <returns>False when it is not in the ledger; <paramref name="error"/> then says why.</returns>
+    public bool AppendKey(ulong offset, ReadOnlySpan<byte> bytes, out string? error)
+    {
+        Span<byte> prefix = stackalloc byte[LedgerFormat.KeyPrefixBytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(prefix, offset);
+        return Append(LedgerRecordType.Key, prefix, bytes, out error);
+    }
+
+    /// <summary>Asks the system to start writing a range to the device, so that the fsync at the end is short. May block when the device's queue is full.</summary>
+    public void StartWriteback(ulong offset, ulong length)
+    {
+        if (offset > long.MaxValue || length > long.MaxValue - offset)
+            return;
+
+        try
+        {
+            Posix.StartWriteback(_file, (long)offset, (long)length);
+        }
+        catch (ObjectDisposedException)
+        {
+            // The dump ended while this waited in a queue.
+        }
+    }
+
+    /// <summary>Removes both files of a dump that turned out not to be one, and closes them.</summary>
+    public void Discard()
+    {
+        _ = Posix.Unlink(Folder.Handle, Name);
+        _ = Posix.Unlink(Folder.Handle, LedgerName);
+        Dispose();
+    }
+
+    public void Dispose()
+    {
+        _file.Dispose();
+        _ledger.Dispose();
+        Folder.Dispose();
+    }
+
+    /// <summary>Starts the ledger: file header and the record whose dump it is.</summary>
+    internal bool AppendOpened(out string? error)
+    {
+        byte[] header = new byte[LedgerFormat.FileHeaderBytes];
+        LedgerFormat.WriteFileHeader(header);
+        return AppendRaw(header, [], [], out error)
+            && Append(LedgerRecordType.Opened, [], LedgerFormat.OpenedPayload(new(Identity, BootId.Current)), out error);
+    }
+
+    /// <summary>The data file's length in bytes.</summary>
+    internal long ReadLength() => RandomAccess.GetLength(_file);
+
+    /// <summary>Cuts the data file to <paramref name="length"/> bytes where that is given and it is longer, and waits until it is on the device.</summary>
+    /// <exception cref="StorageException">It is shorter than that, or it is not durable.</exception>
+    internal void Settle(long? length)
+    {
+        if (SyncError is not null)
+            throw new StorageException(SyncError);
+
+        if (length is long wanted)
+        {
+            long actual = ReadLength();
+            if (actual < wanted)
+                throw new StorageException($"{PartialPath}: has {actual} bytes, the dump has {wanted}");
+            if (actual > wanted && Posix.Truncate(_file, wanted) is not 0 and var errno)
+                throw new StorageException($"{PartialPath}: cannot be truncated to {wanted} bytes: {Errno.Words(errno)}");
+        }
+
+        if (Posix.Sync(_file) is not 0 and var syncError)
+        {
+            SyncError = $"{PartialPath}: not durable, fsync failed: {Errno.Words(syncError)}";
+            throw new StorageException(SyncError);
+        }
+    }
+
+    private bool Append(LedgerRecordType type, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> rest, out string? error)
+    {
+        if (prefix.Length + rest.Length > LedgerFormat.MaxPayloadBytes)
+            throw new ArgumentException($"A ledger record has at most {LedgerFormat.MaxPayloadBytes} bytes", nameof(rest));
+
+        Span<byte> header = stackalloc byte[LedgerFormat.RecordHeaderBytes];
+        LedgerFormat.WriteRecordHeader(header, type, prefix, rest);
+        return AppendRaw(header, prefix, rest, out error);
+    }
+
+    /// <summary>Appends at the end of the last whole record, so that a record torn by a full disk is overwritten by the next one instead of hiding it.</summary>
+    private bool AppendRaw(ReadOnlySpan<byte> header, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> rest, out string? error)
+    {
+        fixed (byte* headerAt = header, prefixAt = prefix, restAt = rest)
+        {
+            var vectors = stackalloc Posix.IoVector[3];
+            vectors[0] = new() { Base = headerAt, Length = (nuint)header.Length };
+            vectors[1] = new() { Base = prefixAt, Length = (nuint)prefix.Length };
+            vectors[2] = new() { Base = restAt, Length = (nuint)rest.Length };
+            int total = header.Length + prefix.Length + rest.Length;
+            int first = 0;
+            for (int done = 0; done < total;)
+            {
+                nint written = Posix.WriteVectored(_ledger, vectors + first, 3 - first, _ledgerLength + done);
+                if (written < 0 && Errno.Last == Errno.EINTR)
+                    continue;
+                if (written <= 0)
+                {
+                    error = $"ledger of {PartialPath}: {Errno.Words(written < 0 ? Errno.Last : Errno.EIO)}";
+                    return false;
+                }
+
+                done += (int)written;
+                for (; first < 3 && (nuint)written >= vectors[first].Length; first++)
+                    written -= (nint)vectors[first].Length;
+                if (first < 3)
+                {
+                    vectors[first].Base += written;
+                    vectors[first].Length -= (nuint)written;
+                }
+            }
+
+            _ledgerLength += total;
+        }
+
+        error = null;
+        return true;
+    }
+
+    private static string Failure(int errno, ulong offset) => $"{Errno.Words(errno)} at offset 0x{offset:x}";
+}

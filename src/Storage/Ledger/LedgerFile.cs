@@ -1,0 +1,50 @@
+namespace NetdumpCollector.Storage;
+
+/// <summary>What could be read of a ledger.</summary>
+/// <param name="Records">The records before the first torn or corrupt one, in the order they were written.</param>
+/// <param name="EndsClean">Nothing follows them.</param>
+public sealed record LedgerContents(IReadOnlyList<LedgerRecord> Records, bool EndsClean)
+{
+    /// <summary>Whose dump it is, or null when not even that record is whole.</summary>
+    public LedgerRecord.Opened? Opened => Records.Count > 0 ? Records[0] as LedgerRecord.Opened : null;
+}
+
+/// <summary>Reads the ledger that lies beside a running dump: <c>partial.IP.ID.ledger</c>.</summary>
+public static class LedgerFile
+{
+    /// <summary>Longest ledger that is read; the rest counts as torn.</summary>
+    private const int MaxBytes = 256 << 20;
+
+    /// <exception cref="StorageException">The file cannot be read; what is wrong inside it never throws.</exception>
+    public static LedgerContents Read(string path)
+    {
+        try
+        {
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            byte[] bytes = new byte[(int)Math.Min(file.Length, MaxBytes)];
+            int read = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
+            return Read(bytes.AsSpan(0, read));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StorageException($"ledger {path}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Reads a ledger's bytes up to the first record that is not whole.</summary>
+    public static LedgerContents Read(ReadOnlySpan<byte> file)
+    {
+        if (!LedgerFormat.HasFileHeader(file))
+            return new([], EndsClean: false);
+
+        var records = new List<LedgerRecord>();
+        file = file[LedgerFormat.FileHeaderBytes..];
+        while (LedgerFormat.TryReadRecord(file, out var record, out int usedBytes))
+        {
+            records.Add(record!);
+            file = file[usedBytes..];
+        }
+
+        return new(records, EndsClean: file.IsEmpty);
+    }
+}

@@ -1,0 +1,214 @@
+using System.Text.Json.Serialization;
+using NetdumpCollector.Protocol;
+
+namespace NetdumpCollector.Storage;
+
+/// <summary>What is known of an ended dump, for programs: <c>dump.HOST.N.json</c>.</summary>
+/// <remarks>Names and meanings are a published format. Later versions only add optional fields; anything else needs another <see cref="Schema"/>.</remarks>
+public sealed record Manifest
+{
+    public const int CurrentSchema = 1;
+
+    public int Schema { get; init; } = CurrentSchema;
+    public required string Id { get; init; }
+
+    /// <summary>The client's IPv4 address.</summary>
+    public required string Client { get; init; }
+
+    /// <summary>The host as it is in file names.</summary>
+    public required string Host { get; init; }
+
+    /// <summary>The number in the file names.</summary>
+    public required long Index { get; init; }
+    public required DateTimeOffset StartedAt { get; init; }
+    public required DateTimeOffset EndedAt { get; init; }
+    public required double DurationSeconds { get; init; }
+    public required DumpStatus Status { get; init; }
+
+    /// <summary>Why the dump ended.</summary>
+    public required EndReason Reason { get; init; }
+
+    /// <summary>The failure in words, when there was one.</summary>
+    public string? Error { get; init; }
+
+    /// <summary>Length of the vmcore file.</summary>
+    public required ulong Bytes { get; init; }
+
+    /// <summary>Distinct bytes that came; the rest of the file are holes.</summary>
+    public required ulong CoveredBytes { get; init; }
+    public required ManifestEndpoint Endpoint { get; init; }
+    public required long Packets { get; init; }
+    public required long Retransmissions { get; init; }
+    public required long Bursts { get; init; }
+
+    /// <summary>Bursts that went quiet while incomplete.</summary>
+    public required long QuietBursts { get; init; }
+    public required long Acks { get; init; }
+    public required long Rejected { get; init; }
+
+    /// <summary>Payload bytes received, duplicates included.</summary>
+    public required long PayloadBytes { get; init; }
+
+    /// <summary>Payload bytes of a full packet, 0 when unknown.</summary>
+    public required int PacketPayloadBytes { get; init; }
+
+    /// <summary>The kernel dump header, null when none came.</summary>
+    public ManifestKdh? Kdh { get; init; }
+
+    /// <summary>Holes; <see cref="MissingRanges"/> counts also those not listed.</summary>
+    public required IReadOnlyList<ByteRange> Missing { get; init; }
+    public required ulong MissingBytes { get; init; }
+    public required int MissingRanges { get; init; }
+
+    /// <summary>Where a retransmission carried other bytes than were stored.</summary>
+    public required IReadOnlyList<ByteRange> Damaged { get; init; }
+
+    /// <summary>Where a later packet legitimately rewrote stored bytes.</summary>
+    public required IReadOnlyList<ByteRange> Overwritten { get; init; }
+
+    /// <summary>The first burst came at a stale offset and is stored at offset 0.</summary>
+    public required bool Relocated { get; init; }
+
+    /// <summary>SHA-256 of the vmcore file in hexadecimal, null until it is known.</summary>
+    public string? Sha256 { get; init; }
+    public required HashState HashState { get; init; }
+
+    /// <summary>The script that ran after the dump, null when none has.</summary>
+    public ManifestScript? Script { get; init; }
+
+    /// <summary>Names of the files, in the manifest's own directory.</summary>
+    public required ManifestFiles Files { get; init; }
+
+    internal static Manifest Of(DumpIdentity identity, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, long lengthBytes) => new()
+    {
+        Id = identity.Id,
+        Client = identity.Client.ToString(),
+        Host = names.Host,
+        Index = names.Index,
+        StartedAt = identity.StartedAt.ToUniversalTime(),
+        EndedAt = circumstances.EndedAt.ToUniversalTime(),
+        DurationSeconds = circumstances.Duration.TotalSeconds,
+        Status = summary.Status,
+        Reason = summary.Reason,
+        Error = summary.Error,
+        Bytes = (ulong)lengthBytes,
+        CoveredBytes = summary.CoveredBytes,
+        Endpoint = new(circumstances.Endpoint, circumstances.LocalAddress.ToString(), circumstances.LocalPort),
+        Packets = summary.Counters.Packets,
+        Retransmissions = summary.Counters.Retransmissions,
+        Bursts = summary.Counters.Bursts,
+        QuietBursts = summary.Counters.QuietBursts,
+        Acks = summary.Counters.Acks,
+        Rejected = summary.Counters.Rejected,
+        PayloadBytes = summary.Counters.PayloadBytes,
+        PacketPayloadBytes = summary.PayloadBytes,
+        Kdh = summary.Header is { } header ? ManifestKdh.Of(header) : null,
+        Missing = summary.Missing,
+        MissingBytes = summary.MissingBytes,
+        MissingRanges = summary.MissingRanges,
+        Damaged = summary.Damaged,
+        Overwritten = summary.Overwritten,
+        Relocated = summary.Relocated,
+        HashState = circumstances.Hash == HashState.Pending && !DumpHash.IsWorthwhile((ulong)lengthBytes, summary.CoveredBytes) ? HashState.Skipped : circumstances.Hash,
+        Files = new(names.Core, names.Info, summary.Key is null ? null : names.Key),
+    };
+}
+
+/// <summary>Where the client was answered from.</summary>
+/// <param name="Mode">"ephemeral" or "shared".</param>
+/// <param name="Address">Local IPv4 address.</param>
+/// <param name="Port">Local UDP port.</param>
+public sealed record ManifestEndpoint(string Mode, string Address, ushort Port);
+
+/// <summary>The kernel dump header's fields.</summary>
+public sealed record ManifestKdh
+{
+    /// <summary>Magic, version, parity and length are right; otherwise no field can be believed.</summary>
+    public required bool Valid { get; init; }
+    public required bool ParityPasses { get; init; }
+    public required string Magic { get; init; }
+    public required string Architecture { get; init; }
+    public required uint Version { get; init; }
+    public required uint ArchitectureVersion { get; init; }
+    public required ulong DumpLength { get; init; }
+    public required DateTimeOffset DumpTime { get; init; }
+    public required uint DumpKeySize { get; init; }
+    public required uint BlockSize { get; init; }
+
+    /// <summary>"none", "gzip", "zstd" or the number.</summary>
+    public required string Compression { get; init; }
+    public required string Hostname { get; init; }
+    public required string VersionString { get; init; }
+    public required string PanicString { get; init; }
+
+    internal static ManifestKdh Of(KernelDumpHeader header) => new()
+    {
+        Valid = header.IsValid,
+        ParityPasses = header.ParityPasses,
+        Magic = header.Magic,
+        Architecture = header.Architecture,
+        Version = header.Version,
+        ArchitectureVersion = header.ArchitectureVersion,
+        DumpLength = header.DumpLength,
+        DumpTime = header.DumpTime.ToUniversalTime(),
+        DumpKeySize = header.DumpKeySize,
+        BlockSize = header.BlockSize,
+        Compression = header.Compression.ToString().ToLowerInvariant(),
+        Hostname = header.Hostname,
+        VersionString = header.VersionString,
+        PanicString = header.PanicString,
+    };
+}
+
+/// <summary>How the script after the dump went.</summary>
+/// <param name="Path">The script.</param>
+/// <param name="Reason">"success", "timeout" or "error", its first argument.</param>
+/// <param name="ExitCode">Null when it did not start or was killed.</param>
+/// <param name="TimedOut">It ran longer than it may and was killed.</param>
+/// <param name="StartedAt">When it started.</param>
+/// <param name="DurationSeconds">How long it ran.</param>
+public sealed record ManifestScript(string Path, string Reason, int? ExitCode, bool TimedOut, DateTimeOffset StartedAt, double DurationSeconds);
+
+/// <summary>File names in the manifest's directory.</summary>
+/// <param name="Vmcore">The dump itself; its name tells encryption and compression.</param>
+/// <param name="Info">The info file.</param>
+/// <param name="Key">The EKCD key blob; null when no key came.</param>
+public sealed record ManifestFiles(string Vmcore, string Info, string? Key);
+
+/// <summary>What became of the SHA-256.</summary>
+public enum HashState
+{
+    /// <summary>It is still to be computed.</summary>
+    Pending,
+    Done,
+
+    /// <summary>Switched off.</summary>
+    Off,
+
+    /// <summary>The file is mostly holes; see <see cref="DumpHash.IsWorthwhile"/>.</summary>
+    Skipped,
+
+    /// <summary>The file could not be read.</summary>
+    Failed,
+}
+
+/// <summary>UTC with a Z, as every tool reads it.</summary>
+internal sealed class UtcTimeConverter : JsonConverter<DateTimeOffset>
+{
+    public override DateTimeOffset Read(ref System.Text.Json.Utf8JsonReader reader, Type typeToConvert, System.Text.Json.JsonSerializerOptions options) =>
+        reader.GetDateTimeOffset();
+
+    public override void Write(System.Text.Json.Utf8JsonWriter writer, DateTimeOffset value, System.Text.Json.JsonSerializerOptions options) =>
+        writer.WriteStringValue(value.UtcDateTime);
+}
+
+/// <summary>Enumerations as words that start with a small letter; numbers are not accepted.</summary>
+internal sealed class WordConverter<T>() : JsonStringEnumConverter<T>(System.Text.Json.JsonNamingPolicy.CamelCase, allowIntegerValues: false)
+    where T : struct, Enum;
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    WriteIndented = true,
+    Converters = [typeof(UtcTimeConverter), typeof(WordConverter<DumpStatus>), typeof(WordConverter<EndReason>), typeof(WordConverter<HashState>)])]
+[JsonSerializable(typeof(Manifest))]
+internal sealed partial class ManifestJson : JsonSerializerContext;

@@ -1,0 +1,78 @@
+using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
+using NetdumpCollector.Storage.Native;
+
+namespace NetdumpCollector.Storage;
+
+/// <summary>Reads and replaces manifests. A reader sees the old one or the new one, also after a crash.</summary>
+public static class ManifestFile
+{
+    /// <summary>Longest manifest that is read; thousands of ranges fit in a few megabytes.</summary>
+    private const long MaxBytes = 64 << 20;
+
+    /// <summary>Serialises updates of one path; picked by its hash.</summary>
+    private static readonly Lock[] s_updates = [.. Enumerable.Range(0, 64).Select(_ => new Lock())];
+
+    /// <exception cref="StorageException">It cannot be read or is not a manifest of this version.</exception>
+    public static Manifest Read(string path)
+    {
+        try
+        {
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            if (file.Length > MaxBytes)
+                throw new StorageException($"manifest {path}: {file.Length} bytes is too long for one");
+
+            var manifest = JsonSerializer.Deserialize(file, ManifestJson.Default.Manifest) ?? throw new StorageException($"manifest {path}: is null");
+            if (manifest.Schema != Manifest.CurrentSchema)
+                throw new StorageException($"manifest {path}: schema {manifest.Schema} is not known to this version, which knows {Manifest.CurrentSchema}");
+            CheckFileName(path, manifest.Files.Vmcore);
+            CheckFileName(path, manifest.Files.Info);
+            if (manifest.Files.Key is string key)
+                CheckFileName(path, key);
+            return manifest;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or NotSupportedException)
+        {
+            throw new StorageException($"manifest {path}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Writes or replaces the manifest at <paramref name="path"/>; it is durable when this returns.</summary>
+    /// <exception cref="StorageException">It could not be written; the old one is still there.</exception>
+    public static void Write(string path, Manifest manifest)
+    {
+        string directory = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
+        using var handle = Posix.Open(directory, Posix.O_RDONLY | Posix.O_DIRECTORY)
+            ?? throw new StorageException($"directory {directory}: {Errno.Words(Errno.Last)}");
+        Write(handle, Path.GetFileName(path), manifest, replace: true);
+        if (Posix.SyncDirectory(handle) is not 0 and var errno)
+            throw new StorageException($"directory {directory}: not durable, fsync failed: {Errno.Words(errno)}");
+    }
+
+    /// <summary>Replaces a manifest by what <paramref name="change"/> makes of it; updates of one path follow each other.</summary>
+    /// <returns>The new manifest.</returns>
+    /// <exception cref="StorageException">It could not be read or written.</exception>
+    public static Manifest Update(string path, Func<Manifest, Manifest> change)
+    {
+        path = Path.GetFullPath(path);
+        lock (s_updates[(uint)path.GetHashCode(StringComparison.Ordinal) % (uint)s_updates.Length])
+        {
+            var manifest = change(Read(path));
+            Write(path, manifest);
+            return manifest;
+        }
+    }
+
+    internal static void Write(SafeFileHandle directory, string name, Manifest manifest, bool replace)
+    {
+        byte[] json = [.. JsonSerializer.SerializeToUtf8Bytes(manifest, ManifestJson.Default.Manifest), (byte)'\n'];
+        AtomicFile.Write(directory, name, json, Posix.FileMode, replace);
+    }
+
+    /// <summary>A manifest that somebody edited must not lead anyone to files elsewhere.</summary>
+    private static void CheckFileName(string path, string name)
+    {
+        if (name.Length == 0 || name is "." or ".." || name.AsSpan().ContainsAny('/', '\0'))
+            throw new StorageException($"manifest {path}: '{name}' is not a file name");
+    }
+}

@@ -1,0 +1,85 @@
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Protocol;
+
+namespace NetdumpCollector.Telemetry;
+
+/// <summary>What the collector tells its operator; the first lines read as netdumpd's, event ids are stable.</summary>
+public static partial class CollectorLog
+{
+    [LoggerMessage(1000, LogLevel.Information, "Waiting for clients.")]
+    public static partial void Waiting(ILogger logger);
+
+    [LoggerMessage(1001, LogLevel.Information, "New dump from client {Client} (to {File})")]
+    public static partial void NewDump(ILogger logger, string client, string file);
+
+    [LoggerMessage(1002, LogLevel.Information, "(KDH from {Client})")]
+    public static partial void KdhFrom(ILogger logger, string client);
+
+    [LoggerMessage(1003, LogLevel.Information, "Completed dump from client {Host} [{Client}] ({File}, {Bytes} bytes)")]
+    public static partial void Completed(ILogger logger, string host, Ipv4 client, string file, ulong bytes);
+
+    [LoggerMessage(1004, LogLevel.Warning, "Client {Client} timed out ({File}: {CoveredBytes} bytes arrived, {MissingBytes} known to be missing)")]
+    public static partial void TimedOut(ILogger logger, Ipv4 client, string file, ulong coveredBytes, ulong missingBytes);
+
+    [LoggerMessage(1005, LogLevel.Warning,
+        "{Status} dump from client {Host} [{Client}] ({File}): {Reason}, {CoveredBytes} bytes arrived, {MissingBytes} missing in {MissingRanges} ranges {Error}")]
+    public static partial void NotComplete(ILogger logger, DumpStatus status, string host, Ipv4 client, string file, EndReason reason,
+        ulong coveredBytes, ulong missingBytes, int missingRanges, string error);
+
+    [LoggerMessage(1006, LogLevel.Error, "Dump from client {Host} [{Client}] could not be made durable: {Error}")]
+    public static partial void CommitFailed(ILogger logger, string host, Ipv4 client, string error);
+
+    [LoggerMessage(1010, LogLevel.Warning, "Path asked for by client {Client} is not usable: {Reason}")]
+    public static partial void PathRefused(ILogger logger, string client, string reason);
+
+    [LoggerMessage(1011, LogLevel.Error, "Cannot store the dump of client {Client}: {Error}; nothing more is acked until it can be stored")]
+    public static partial void WriteError(ILogger logger, string client, string error);
+
+    [LoggerMessage(1012, LogLevel.Information, "The dump of client {Client} can be stored again")]
+    public static partial void WritesAgain(ILogger logger, string client);
+
+    [LoggerMessage(1013, LogLevel.Warning, "Client {Client} repeated packet {Seqno} with other bytes ({Length} bytes at {Offset}); the first ones are kept")]
+    public static partial void Damaged(ILogger logger, string client, uint seqno, ulong offset, int length);
+
+    [LoggerMessage(1014, LogLevel.Warning, "No session port for client {Client}: {Error}; it is served from the herald port")]
+    public static partial void ServedFromHeraldPort(ILogger logger, Ipv4 client, string error);
+
+    [LoggerMessage(1015, LogLevel.Warning, "Client {Client} started a new dump; its earlier one ends as it is")]
+    public static partial void Superseded(ILogger logger, Ipv4 client);
+
+    [LoggerMessage(1020, LogLevel.Information, "Script {Script} for {File}: {Outcome}")]
+    public static partial void ScriptEnded(ILogger logger, string script, string file, string outcome);
+
+    [LoggerMessage(1021, LogLevel.Information, "Script for {File}: {Line}")]
+    public static partial void ScriptOutput(ILogger logger, string file, string line);
+
+    [LoggerMessage(1022, LogLevel.Error, "{Manifest}: {Error}")]
+    public static partial void ManifestNotUpdated(ILogger logger, string manifest, string error);
+
+    [LoggerMessage(1030, LogLevel.Error, "Hash for {Manifest} failed: {Error}")]
+    public static partial void HashFailed(ILogger logger, string manifest, string error);
+
+    [LoggerMessage(1040, LogLevel.Error, "Actor {Actor} failed")]
+    public static partial void ActorFailed(ILogger logger, string actor, Exception failure);
+
+    [LoggerMessage(1041, LogLevel.Debug, "Dead letter for {Actor}: {MessageType}")]
+    public static partial void DeadLetter(ILogger logger, string actor, string messageType);
+
+    [LoggerMessage(1050, LogLevel.Information, "Listening on {Address}:{Port} ({Transport}, {Endpoint} endpoints), dumps go to {Directory}")]
+    public static partial void Listening(ILogger logger, Ipv4 address, ushort port, string transport, string endpoint, string directory);
+
+    [LoggerMessage(1051, LogLevel.Warning, "The herald socket got a receive buffer of {Granted} bytes instead of {Asked}; raise net.core.rmem_max, or heralds may be lost when many hosts panic at once")]
+    public static partial void SmallReceiveBuffer(ILogger logger, int granted, int asked);
+
+    [LoggerMessage(1052, LogLevel.Warning, "{File} was left by a collector that did not end in order; it is kept as it is")]
+    public static partial void LeftOverPartial(ILogger logger, string file);
+
+    [LoggerMessage(1053, LogLevel.Information, "Shutting down...")]
+    public static partial void ShuttingDown(ILogger logger);
+
+    [LoggerMessage(1054, LogLevel.Error, "Not everything ended within {Seconds} s; what arrived is in the dump directory")]
+    public static partial void ShutdownTimedOut(ILogger logger, double seconds);
+
+    [LoggerMessage(1055, LogLevel.Information, "Receiving {Dumps} dumps: {MegaBytes} MB in all, {MegaBytesPerSecond} MB/s")]
+    public static partial void Progress(ILogger logger, long dumps, long megaBytes, long megaBytesPerSecond);
+}

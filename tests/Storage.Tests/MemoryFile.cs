@@ -1,0 +1,26 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace NetdumpCollector.Storage.Tests;
+
+/// <summary>A file in memory that the kernel keeps from growing: writes end short at its size, as on a disk that fills up.</summary>
+internal static partial class MemoryFile
+{
+    private const int AllowSealing = 2;
+    private const int AddSeals = 1033;
+    private const int SealGrow = 4;
+
+    public static SafeFileHandle OfFixedSize(long size)
+    {
+        var file = new SafeFileHandle(memfd_create("fixed", AllowSealing), ownsHandle: true);
+        RandomAccess.SetLength(file, size);
+        Assert.Equal(0, fcntl(file, AddSeals, SealGrow));
+        return file;
+    }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    private static partial int memfd_create(string name, uint flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fcntl(SafeFileHandle file, int command, int argument);
+}
