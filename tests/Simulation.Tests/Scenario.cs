@@ -116,7 +116,7 @@ internal sealed record Scenario
     public bool MustComplete => !MayMisjudgeEnd && DiesAfterUs == long.MaxValue;
 
     /// <summary>No packet and no ack is lost or very late: nothing has to be sent twice.</summary>
-    public bool IsLossless => Seed % ThemeCount == 0 && CommitUs < 900_000;
+    public bool IsLossless { get; init; }
 
     public bool InBlackout(long nowUs, bool toServer) =>
         nowUs >= BlackoutFromUs && nowUs - BlackoutFromUs < BlackoutUs && (toServer ? BlackoutToServer : BlackoutToClient);
@@ -163,7 +163,7 @@ internal sealed record Scenario
 
     private static Scenario WithTheme(Scenario scenario, int theme, int variant, Random random) => theme switch
     {
-        0 => scenario with { Loss = LossLevel.None, LossToClient = 0, LossToServer = 0 },
+        0 => scenario with { IsLossless = true, Loss = LossLevel.None, LossToClient = 0, LossToServer = 0, CommitUs = Math.Min(scenario.CommitUs, 900_000) },
         1 or 2 or 3 or 4 => scenario with
         {
             Mtu = 1500,

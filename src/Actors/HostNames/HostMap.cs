@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 

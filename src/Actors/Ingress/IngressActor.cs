@@ -14,6 +14,9 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
 {
     public abstract record Message;
 
+    /// <summary>Ends running dumps as they are and answers no more heralds; the reply comes when every dump is durable or could not be made so.</summary>
+    public sealed record Drain(Reply<bool> Drained) : Message;
+
     /// <summary>A session came a step further.</summary>
     private sealed record Reached(FlowKey Key, SessionRoute Session, SessionMilestone Milestone) : Message;
 
@@ -33,6 +36,8 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
     private IUdpEndpoint? _socket;
     private int _sessions;
     private int _lingering;
+    private int _unsettled;
+    private Reply<bool>? _drained;
     private bool _answersFromHeraldPort = options.Mode == EndpointMode.Shared;
 
     unsafe void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams)
@@ -81,6 +86,9 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
                 break;
             case SessionStopped stopped:
                 OnSessionStopped(stopped);
+                break;
+            case Drain drain:
+                OnDrain(drain);
                 break;
         }
     }
@@ -169,6 +177,8 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
             return;
         }
 
+        if (_drained is not null)
+            return;
         if (_sessions - _lingering >= options.MaxSessions)
         {
             Reject(RejectReason.TooManySessions, datagram);
@@ -235,10 +245,17 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
 
     private void OnReached(Reached reached)
     {
-        if (reached.Milestone == SessionMilestone.Ended)
+        switch (reached.Milestone)
         {
-            _lingering++;
-            return;
+            case SessionMilestone.Data:
+                _unsettled++;
+                break;
+            case SessionMilestone.Ended:
+                _lingering++;
+                break;
+            case SessionMilestone.Settled:
+                OnSettled();
+                break;
         }
 
         // Data on a port that only this herald's answer named decides; on the shared port a whole burst does.
@@ -250,11 +267,33 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
         loser.Ref.Deliver(new SessionActor.EndDump(EndReason.Superseded));
     }
 
+    private void OnSettled()
+    {
+        _unsettled--;
+        if (_unsettled == 0)
+            _drained?.Send(true);
+    }
+
+    private void OnDrain(Drain drain)
+    {
+        _drained = drain.Drained;
+        foreach (var entry in _clients.Values)
+        {
+            entry.Older?.Ref.Deliver(new SessionActor.EndDump(EndReason.ServerStopped));
+            entry.Newest?.Ref.Deliver(new SessionActor.EndDump(EndReason.ServerStopped));
+        }
+
+        if (_unsettled == 0)
+            _drained.Send(true);
+    }
+
     private void OnSessionStopped(SessionStopped stopped)
     {
         _sessions--;
         if (stopped.Session.HasEnded)
             _lingering--;
+        if (stopped.Session is { HasData: true, HasSettled: false })
+            OnSettled();
         if (!_clients.TryGetValue(stopped.Key, out var entry))
             return;
         entry.Remove(stopped.Session);

@@ -65,7 +65,7 @@ public sealed partial class SessionActor
 
         _started = true;
         _environment.Counters.DumpStarted();
-        _onMilestone(Route, SessionMilestone.Data);
+        Reach(SessionMilestone.Data);
         var self = Self;
         _hostLookup = _environment.HostNames.ResolveAsync(_client.Remote);
         _ = _hostLookup.ContinueWith(lookup => self.Tell(new HostResolved(lookup.Result)), TaskScheduler.Default);

@@ -127,9 +127,11 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 break;
             case Committed:
                 _session.OnCommitted(Context.NowUs);
+                Reach(SessionMilestone.Settled);
                 break;
             case CommitFailed:
                 _session.OnCommitFailed(Context.NowUs);
+                Reach(SessionMilestone.Settled);
                 break;
             case EndDump end:
                 _session.End(end.Reason);
@@ -163,8 +165,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (_session.Phase == SessionPhase.Ending && _file is not null)
         {
             Commit(_session.Summary!);
-            Route.HasEnded = true;
-            _onMilestone(Route, SessionMilestone.Ended);
+            Reach(SessionMilestone.Ended);
         }
 
         if (_session.Phase == SessionPhase.Closed)
@@ -193,7 +194,15 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (_wonBurst || _session.CoveredBytes == 0)
             return;
         _wonBurst = true;
-        _onMilestone(Route, SessionMilestone.FirstBurst);
+        Reach(SessionMilestone.FirstBurst);
+    }
+
+    private void Reach(SessionMilestone milestone)
+    {
+        Route.HasData |= milestone == SessionMilestone.Data;
+        Route.HasEnded |= milestone == SessionMilestone.Ended;
+        Route.HasSettled |= milestone == SessionMilestone.Settled;
+        _onMilestone(Route, milestone);
     }
 
     private void OnHostResolved(string host)

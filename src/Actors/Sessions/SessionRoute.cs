@@ -11,8 +11,14 @@ public sealed class SessionRoute
 
     public SessionPhase Phase { get; internal set; } = SessionPhase.HalfOpen;
 
+    /// <summary><see cref="SessionMilestone.Data"/> was reported.</summary>
+    public bool HasData { get; internal set; }
+
     /// <summary><see cref="SessionMilestone.Ended"/> was reported.</summary>
     public bool HasEnded { get; internal set; }
+
+    /// <summary><see cref="SessionMilestone.Settled"/> was reported.</summary>
+    public bool HasSettled { get; internal set; }
 
     /// <summary>When the session's last packet came, in microseconds.</summary>
     public long LastPacketUs { get; internal set; }
@@ -48,4 +54,7 @@ public enum SessionMilestone
 
     /// <summary>The dump ended; the session only lingers.</summary>
     Ended,
+
+    /// <summary>The ended dump is durable, or could not be made so.</summary>
+    Settled,
 }

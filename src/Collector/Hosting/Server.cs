@@ -31,6 +31,7 @@ internal sealed class Server : IAsyncDisposable
     private readonly ActorSystem _system;
     private readonly IEventLoop _loop;
     private readonly ActorRef<HashActor.Message>? _hashes;
+    private ActorRef<IngressActor.Message>? _ingress;
 
     private Server(CollectorSettings settings, ILogger log, ITransport transport, HostMap hosts)
     {
@@ -91,7 +92,19 @@ internal sealed class Server : IAsyncDisposable
     public async Task<bool> StopAsync(TimeSpan timeout)
     {
         await _stopping.CancelAsync();
-        return await _system.StopAsync(timeout);
+        long started = TimeProvider.System.GetTimestamp();
+        try
+        {
+            // The acks of FINISHED leave before the sockets close.
+            await _ingress!.Ask<bool>(drained => new IngressActor.Drain(drained), timeout);
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+
+        var left = timeout - TimeProvider.System.GetElapsedTime(started);
+        return await _system.StopAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero);
     }
 
     public async ValueTask DisposeAsync()
@@ -150,7 +163,7 @@ internal sealed class Server : IAsyncDisposable
         var bound = new TaskCompletionSource<IUdpEndpoint>(TaskCreationOptions.RunContinuationsAsynchronously);
         _loop.Start();
         // The youngest actor is stopped first: sessions end before the scripts and hashes that follow them.
-        _system.Spawn<IngressActor.Message>("ingress", environment.Loop, () => new IngressActor(environment, _loop, options, bound),
+        _ingress = _system.Spawn<IngressActor.Message>("ingress", environment.Loop, () => new IngressActor(environment, _loop, options, bound),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         var socket = await bound.Task;
         CollectorLog.Listening(_log, socket.Address, socket.Port, settings.Transport.ToString(), settings.Endpoint.ToString(), _directory.Root);

@@ -31,6 +31,7 @@ internal sealed class MinidumpContent
 
     /// <param name="sizeBytes">Whole file; where it is too small for all parts, it is cut.</param>
     /// <param name="client">Makes the content differ from that of other clients.</param>
+    /// <param name="hostname">Goes into the message buffer.</param>
     /// <param name="panic">Goes into the message buffer.</param>
     public MinidumpContent(long sizeBytes, uint client, string hostname, string panic)
     {

@@ -23,7 +23,7 @@ internal sealed class SendClient : LoopTimer, IDatagramReceiver, IPacketSink
     private bool _ended;
     private long _ackedBytes;
 
-    /// <param name="onEnded">Called once, when nothing more will be sent.</param>
+    /// <summary>A client that is not open yet; <paramref name="onEnded"/> is called once, when nothing more will be sent.</summary>
     public SendClient(IEventLoop loop, SendOptions options, KernelClientOptions kernelOptions, ContentSource content, Random random, Action onEnded)
     {
         _loop = loop;

@@ -12,6 +12,9 @@ internal sealed class SendRun : IDisposable
     /// <summary>More loops would only take processors from a server on the same machine.</summary>
     private const int MaxLoops = 2;
 
+    /// <summary>A refusal takes one round trip.</summary>
+    private const int RefusalWaitMs = 200;
+
     private static readonly TimeSpan s_progressInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly SendOptions _options;
@@ -121,8 +124,10 @@ internal sealed class SendRun : IDisposable
         try
         {
             probe.Connect(new IPEndPoint(_options.Server.ToIPAddress(), _options.Port));
+            probe.ReceiveTimeout = RefusalWaitMs;
             probe.Send(ReadOnlySpan<byte>.Empty);
-            return probe.Poll(TimeSpan.FromMilliseconds(200), SelectMode.SelectRead) && probe.Receive(new byte[WellKnown.AckBytes]) < 0;
+            probe.Receive(new byte[WellKnown.AckBytes]);
+            return false;
         }
         catch (SocketException exception)
         {

@@ -15,7 +15,7 @@ internal static class SendVerb
         [
             ("Notes", """
                 Acks come to the client port, so one machine can send from one address to one collector once at a time.
-                Packets are whole pages; a file that ends within a page is padded on the wire and its header tells the true length.
+                A dump travels in whole pages: a file that ends within one is padded on the wire, its header tells the true length.
                 """),
         ],
         Examples =

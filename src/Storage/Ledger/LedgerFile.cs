@@ -1,3 +1,5 @@
+using NetdumpCollector.Storage.Native;
+
 namespace NetdumpCollector.Storage;
 
 /// <summary>What could be read of a ledger.</summary>
@@ -18,14 +20,18 @@ public static class LedgerFile
     /// <exception cref="StorageException">The file cannot be read; what is wrong inside it never throws.</exception>
     public static LedgerContents Read(string path)
     {
+        // The class library would take a lock of its own, which the lock of a running dump refuses.
+        using var file = Posix.Open(path, Posix.O_RDONLY | Posix.O_NOFOLLOW | Posix.O_NONBLOCK)
+            ?? throw new StorageException($"ledger {path}: {Errno.Words(Errno.Last)}");
         try
         {
-            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
-            byte[] bytes = new byte[(int)Math.Min(file.Length, MaxBytes)];
-            int read = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
-            return Read(bytes.AsSpan(0, read));
+            byte[] bytes = new byte[(int)Math.Min(RandomAccess.GetLength(file), MaxBytes)];
+            int length = 0;
+            while (length < bytes.Length && RandomAccess.Read(file, bytes.AsSpan(length), length) is > 0 and var read)
+                length += read;
+            return Read(bytes.AsSpan(0, length));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw new StorageException($"ledger {path}: {e.Message}", e);
         }

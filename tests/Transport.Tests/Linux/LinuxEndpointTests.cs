@@ -56,13 +56,19 @@ public sealed unsafe class LinuxEndpointTests
     }
 
     [LinuxFact]
-    public void An_answer_from_a_foreign_address_is_lost_and_says_nothing_about_segments()
+    public void Acks_that_cannot_be_sent_at_all_say_nothing_about_segments()
     {
         using RunningLoop loop = new("linux");
         var endpoint = (LinuxEndpoint)loop.Open(Ipv4.Any, new DatagramRecorder());
         using UdpClientSocket client = new();
 
-        loop.Run(() => endpoint.SendAcks(new Ipv4(0xc0000201), client.Address, client.Port, [1, 2]));
+        loop.Run(() =>
+        {
+            // An address of another machine, one that is no source, and a port that is none (EINVAL, as a refused segment size).
+            endpoint.SendAcks(new Ipv4(0xc0000201), client.Address, client.Port, [1, 2]);
+            endpoint.SendAcks(new Ipv4(0xe0000001), client.Address, client.Port, [1, 2]);
+            endpoint.SendAcks(Ipv4.Loopback, client.Address, 0, [1, 2]);
+        });
         SendAndReceive(loop, endpoint, client, 46);
 
         Assert.True(loop.Run(() => endpoint.CanSegment));
@@ -94,28 +100,28 @@ public sealed unsafe class LinuxEndpointTests
     [LinuxFact]
     public void More_datagrams_than_one_delivery_holds_all_arrive()
     {
-        // Trains of 64: one receive call can bring many times what a batch takes.
-        const int Trains = 40;
-        const int PerTrain = 64;
         using RunningLoop loop = new("linux");
         DatagramRecorder recorder = new();
         IUdpEndpoint endpoint = loop.Open(Ipv4.Loopback, recorder, manySources: true);
-        using UdpClientSocket client = new();
-        byte[] numbers = new byte[4 * PerTrain];
 
-        loop.Hold(() =>
-        {
-            for (int train = 0; train < Trains; train++)
-            {
-                for (int i = 0; i < PerTrain; i++)
-                    BinaryPrimitives.WriteInt32BigEndian(numbers.AsSpan(4 * i), PerTrain * train + i);
-                client.SendTrain(endpoint, numbers, 4);
-            }
-        });
+        int sent = SendManyTrains(loop, endpoint);
 
-        Delivered[] delivered = recorder.WaitFor(Trains * PerTrain);
-        Assert.Equal(Enumerable.Range(0, Trains * PerTrain), delivered.Select(datagram => BinaryPrimitives.ReadInt32BigEndian(datagram.Bytes)));
+        Delivered[] delivered = recorder.WaitFor(sent);
+        Assert.Equal(Enumerable.Range(0, sent), delivered.Select(datagram => BinaryPrimitives.ReadInt32BigEndian(datagram.Bytes)));
         Assert.All(delivered.CountBy(datagram => datagram.Delivery), delivery => Assert.InRange(delivery.Value, 1, DatagramBatch.Capacity));
+    }
+
+    [LinuxFact]
+    public void An_endpoint_that_closes_itself_gets_no_more_of_what_was_received_already()
+    {
+        using RunningLoop loop = new("linux");
+        DatagramRecorder recorder = new((closing, _) => closing.Dispose());
+        IUdpEndpoint endpoint = loop.Open(Ipv4.Loopback, recorder);
+
+        SendManyTrains(loop, endpoint);
+
+        Assert.All(recorder.WaitFor(1), datagram => Assert.Equal(0, datagram.Delivery));
+        Assert.Empty(loop.Errors);
     }
 
     [LinuxFact]
@@ -157,6 +163,26 @@ public sealed unsafe class LinuxEndpointTests
         uint[] seqnos = [.. Enumerable.Range(1, count).Select(i => (uint)i)];
         loop.Run(() => endpoint.SendAcks(Ipv4.Loopback, client.Address, client.Port, seqnos));
         Assert.Equal(seqnos, seqnos.Select(_ => client.ReceiveAck(Ipv4.Loopback, endpoint.Port)));
+    }
+
+    // Trains of 64: one receive call brings many times what one delivery takes.
+    private static int SendManyTrains(RunningLoop loop, IUdpEndpoint endpoint)
+    {
+        const int Trains = 40;
+        const int PerTrain = 64;
+        using UdpClientSocket client = new();
+        byte[] numbers = new byte[4 * PerTrain];
+
+        loop.Hold(() =>
+        {
+            for (int train = 0; train < Trains; train++)
+            {
+                for (int i = 0; i < PerTrain; i++)
+                    BinaryPrimitives.WriteInt32BigEndian(numbers.AsSpan(4 * i), PerTrain * train + i);
+                client.SendTrain(endpoint, numbers, 4);
+            }
+        });
+        return Trains * PerTrain;
     }
 
     /// <summary>Acks all it gets; measures what its thread allocates once <paramref name="warmUp"/> datagrams have passed.</summary>
