@@ -22,7 +22,7 @@ internal sealed record CoreNames
     public static CoreNames Of(DumpSummary summary, string host, long index)
     {
         var header = summary.Header is { IsValid: true } valid ? valid : null;
-        string stem = Stem(encrypted: summary.Key is not null || header is { IsEncrypted: true });
+        string stem = Stem(encrypted: summary.Key is { IsEmpty: false } || header is { IsEncrypted: true });
         return new() { Host = host, Index = index, Core = $"{stem}.{host}.{index}{Suffix(header?.Compression)}" };
     }
 

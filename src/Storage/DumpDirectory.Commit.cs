@@ -91,10 +91,12 @@ public sealed partial class DumpDirectory
     /// <summary>Writes everything about the dump but the data, the manifest last, and makes the names durable; <paramref name="written"/> gets the names that stand.</summary>
     private CommittedDump Describe(DumpFile file, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, HashSet<string> written)
     {
-        if (summary.Key is { } key)
+        if (summary.Key is { IsEmpty: false } key)
             AtomicFile.Write(file.Folder.Handle, names.Key, key.Span, Posix.KeyMode, replace: false);
         WriteInfo(file, names, summary, written);
         PointToNewest(file.Folder, names);
+        // A manifest must not outlive a crash that takes back the names it tells of.
+        SyncNames(file.Folder);
         return WriteManifest(file, names, summary, circumstances, written);
     }
 
@@ -132,9 +134,14 @@ public sealed partial class DumpDirectory
         var manifest = Manifest.Of(file.Identity, names, summary, circumstances, file.ReadLength());
         ManifestFile.Write(folder.Handle, names.Manifest, manifest, replace: written.Contains(names.Manifest));
         written.Add(names.Manifest);
-        if (Posix.SyncDirectory(folder.Handle) is not 0 and var errno)
-            throw new StorageException($"{folder.PathOf("")}: not durable, fsync failed: {Errno.Words(errno)}");
+        SyncNames(folder);
         return new(file.Identity.Id, folder.PathOf(names.Manifest), folder.RelativePathOf(names.Info), folder.RelativePathOf(names.Core), manifest);
+    }
+
+    private static void SyncNames(DumpFolder folder)
+    {
+        if (Posix.SyncDirectory(folder.Handle) is not 0 and var errno)
+            throw new StorageException($"directory {folder.PathOf("")}: not durable, fsync failed: {Errno.Words(errno)}");
     }
 
     /// <summary>Moves bounds and the <c>.last</c> links on, unless a newer dump of the host has been faster.</summary>

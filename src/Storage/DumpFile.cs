@@ -179,7 +179,18 @@ public sealed unsafe class DumpFile : IDisposable
     }
 
     /// <summary>The data file's length in bytes.</summary>
-    internal long ReadLength() => RandomAccess.GetLength(_file);
+    /// <exception cref="StorageException">The system does not say.</exception>
+    internal long ReadLength()
+    {
+        try
+        {
+            return RandomAccess.GetLength(_file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            throw new StorageException($"length of {PartialPath}: {e.Message}", e);
+        }
+    }
 
     /// <summary>Cuts the data file to <paramref name="length"/> bytes where that is given and it is longer, and waits until it is on the device.</summary>
     /// <exception cref="StorageException">It is shorter than that, or it is not durable.</exception>

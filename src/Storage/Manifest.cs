@@ -110,7 +110,7 @@ public sealed record Manifest
         Overwritten = summary.Overwritten,
         Relocated = summary.Relocated,
         HashState = circumstances.Hash == HashState.Pending && !DumpHash.IsWorthwhile((ulong)lengthBytes, summary.CoveredBytes) ? HashState.Skipped : circumstances.Hash,
-        Files = new(names.Core, names.Info, summary.Key is null ? null : names.Key),
+        Files = new(names.Core, names.Info, summary.Key is { IsEmpty: false } ? names.Key : null),
     };
 }
 

@@ -1,3 +1,182 @@
+using System.CommandLine;
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Storage;
+
 namespace NetdumpCollector.Collector.Dumps;
-internal static class DumpsVerb { public static DocumentedCommand Create(CommandIo io) => new("dumps", "x" + io, new() { Examples = [] } ); }
+
+/// <summary><c>dumps</c>: looks at what lies in the dump directory, whether a server runs or not.</summary>
+internal static class DumpsVerb
+{
+    private const int MaxNamedDumps = 5;
+
+    private static readonly Documentation s_documentation = new()
+    {
+        Examples =
+        [
+            ("netdump-collector dumps list", "All dumps in ./dumps."),
+            ("netdump-collector dumps show web1.0", "Everything about the first dump of web1."),
+            ("netdump-collector dumps verify --all --directory /var/crash", "Compare all files with their manifests."),
+        ],
+    };
+
+    private static readonly Documentation s_listDocumentation = new()
+    {
+        Notes =
+        [
+            ("Status", """
+                complete    a valid header came and every byte of the dump is there
+                incomplete  bytes are missing, or nobody knows whether they are
+                damaged     every byte is there, but a retransmission disagreed with what had been stored
+                headerless  contiguous from the first byte, but the client ended without a valid header
+                receiving   the dump is running
+                left over   a server died in the middle of it
+                """),
+        ],
+        Examples =
+        [
+            ("netdump-collector dumps list", "All dumps in ./dumps, or where NETDUMP_DIRECTORY says."),
+            ("netdump-collector dumps list -d /var/crash --json", "The same for a program."),
+        ],
+    };
+
+    private static readonly Documentation s_showDocumentation = new()
+    {
+        Examples =
+        [
+            ("netdump-collector dumps show 20261121T013940Z-5f3a9c1e", "By id; the start of one is enough when no other starts so."),
+            ("netdump-collector dumps show web1.0 --json", "By host and number: the manifest as it is."),
+        ],
+    };
+
+    private static readonly Documentation s_verifyDocumentation = new()
+    {
+        Notes =
+        [
+            ("Exit code", """
+                0  everything that was looked at is whole
+                1  something is missing, changed, incomplete, damaged or left over
+                """),
+        ],
+        Examples =
+        [
+            ("netdump-collector dumps verify web1.0", "Compare length and SHA-256 of one dump with its manifest, and see whether bytes are missing."),
+            ("netdump-collector dumps verify --all -d /var/crash", "The same for every dump."),
+        ],
+    };
+
+    public static DocumentedCommand Create(CommandIo io) => new("dumps", "Look at received dumps.", s_documentation)
+    {
+        CreateList(io),
+        CreateShow(io),
+        CreateVerify(io),
+    };
+
+    private static DocumentedCommand CreateList(CommandIo io)
+    {
+        var command = new DocumentedCommand("list", "List the dumps, the oldest first.", s_listDocumentation);
+        var directory = DirectoryOptions(command);
+        var json = JsonFlag(command, "Print JSON.");
+        command.SetAction(parseResult => WithCatalog(directory, parseResult, io, catalog =>
+        {
+            var list = DumpList.Of(catalog);
+            if (parseResult.GetValue(json))
+                list.WriteJson(io.Output);
+            else
+                list.WriteTable(io);
+            return ExitCode.Ok;
+        }));
+        return command;
+    }
+
+    private static DocumentedCommand CreateShow(CommandIo io)
+    {
+        var command = new DocumentedCommand("show", "Show everything about one dump.", s_showDocumentation);
+        var id = new Argument<string>("ID") { Description = "Id, the start of one, or HOST.N." };
+        command.Add(id);
+        var directory = DirectoryOptions(command);
+        var json = JsonFlag(command, "Print the manifest.");
+        command.SetAction(parseResult => WithCatalog(directory, parseResult, io, catalog =>
+        {
+            if (FindOne(catalog, parseResult.GetRequiredValue(id), io) is not CatalogedDump dump)
+                return ExitCode.Failed;
+
+            if (parseResult.GetValue(json))
+                io.Output.Write(File.ReadAllText(dump.ManifestPath));
+            else
+                DumpDetails.Write(dump, io.Output);
+            return ExitCode.Ok;
+        }));
+        return command;
+    }
+
+    private static DocumentedCommand CreateVerify(CommandIo io)
+    {
+        var command = new DocumentedCommand("verify", "Compare dumps with their manifests: lengths, SHA-256, missing bytes.", s_verifyDocumentation);
+        var id = new Argument<string?>("ID") { Description = "Id, the start of one, or HOST.N.", Arity = ArgumentArity.ZeroOrOne };
+        var all = new Option<bool>("--all") { Description = "Every dump in the directory.", Arity = ArgumentArity.Zero };
+        command.Add(id);
+        command.Add(all);
+        var directory = DirectoryOptions(command);
+        command.SetAction((parseResult, stop) =>
+        {
+            string? key = parseResult.GetValue(id);
+            if (key is null != parseResult.GetValue(all))
+                throw new UsageException("verify needs either ID or --all");
+
+            return Task.FromResult(WithCatalog(directory, parseResult, io, catalog => Verify(catalog, key, new(io, stop), io)));
+        });
+        return command;
+    }
+
+    private static int Verify(DumpCatalog catalog, string? key, DumpVerification verification, CommandIo io)
+    {
+        bool good = key is null
+            ? verification.VerifyAll(catalog)
+            : FindOne(catalog, key, io) is CatalogedDump dump && verification.Verify([dump]);
+        return good ? ExitCode.Ok : ExitCode.Failed;
+    }
+
+    private static SettingOptions DirectoryOptions(Command command) => new(command, [SettingsTable.Directory, SettingsTable.Config]);
+
+    private static Option<bool> JsonFlag(Command command, string help)
+    {
+        var json = new Option<bool>("--json") { Description = help, Arity = ArgumentArity.Zero };
+        command.Add(json);
+        return json;
+    }
+
+    private static int WithCatalog(SettingOptions directory, ParseResult parseResult, CommandIo io, Func<DumpCatalog, int> action)
+    {
+        try
+        {
+            return action(DumpCatalog.Read(directory.Resolve(parseResult, io).Value(SettingsTable.Directory)));
+        }
+        catch (Exception exception) when (exception is StorageException or IOException or UnauthorizedAccessException)
+        {
+            io.Complain(exception.Message);
+            return ExitCode.CannotStart;
+        }
+    }
+
+    /// <summary>The dump that <paramref name="key"/> means; null, and a complaint, when it means none or several.</summary>
+    private static CatalogedDump? FindOne(DumpCatalog catalog, string key, CommandIo io)
+    {
+        var found = catalog.Find(key);
+        if (found.Count == 1)
+            return found[0];
+
+        var partial = catalog.Partials.FirstOrDefault(partial => partial.Opened?.Identity.Id == key);
+        if (partial is not null)
+            io.Complain($"dump {key} has not ended: {DumpList.StatusOf(partial)}, {partial.Path}");
+        else if (found.Count == 0)
+            io.Complain($"no dump \"{key}\" in {catalog.Root}; 'dumps list' shows those there are");
+        else
+        {
+            var named = found.Take(MaxNamedDumps).Select(dump => $"{dump.Manifest.Id} ({dump.Name})");
+            io.Complain($"\"{key}\" means {found.Count} dumps: {string.Join(", ", named)}{(found.Count > MaxNamedDumps ? ", ..." : "")}");
+        }
+
+        return null;
+    }
+}

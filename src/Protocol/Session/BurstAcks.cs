@@ -107,6 +107,9 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     private bool _anyArrived;
 
     private uint _previousBase = first;
+    private uint _releasedFirst;
+    private int _releasedCount;
+    private bool _mayReack;
     private long _firstStrayUs = long.MaxValue;
 
     /// <summary>Payload of a full packet in bytes, 0 until two packets of a burst told it.</summary>
@@ -139,6 +142,8 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
                 wake = _lastArrivalUs + options.RoundGapUs;
             if (WaitsForSinglePacket)
                 wake = Math.Min(wake, _heldSinceUs + options.SinglePacketHoldUs);
+            if (_mayReack)
+                wake = Math.Min(wake, _lastArrivalUs + options.ReackUs);
             return wake;
         }
     }
@@ -212,7 +217,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     {
         _stored.Set(seqno);
         if (_perPacket)
-            acks.Add(seqno);
+            AckAlone(seqno, acks);
         else if (_anchor == Anchor.Unknown || (int)(seqno - _base) >= 0)
             _storedCount++;
 
@@ -253,6 +258,9 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             OnRoundEnd(acks);
         }
 
+        if (_mayReack && nowUs - _lastArrivalUs >= options.ReackUs)
+            Reack(acks);
+
         if (WaitsForSinglePacket && nowUs - _heldSinceUs >= options.SinglePacketHoldUs)
         {
             _perPacket = true;
@@ -263,6 +271,8 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
 
     private Arrival OnArrivalPerPacket(uint seqno, ulong offset, int length, long nowUs)
     {
+        _lastArrivalUs = nowUs;
+        _mayReack = false;
         if (_arrived.Test(seqno))
             return Arrival.RepeatToAck;
 
@@ -460,6 +470,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             _low = seqno;
         _lowKnown = true;
         _lastArrivalUs = nowUs;
+        _mayReack = false;
         _quietHandled = false;
         _roundHandled = false;
     }
@@ -588,6 +599,9 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
 
         Bursts++;
         _irregularities = 0;
+        _releasedFirst = _base;
+        _releasedCount = Math.Min(_end, WellKnown.AckWindow);
+        _mayReack = true;
         uint following = _base + (uint)_end;
         _previousBase = _base;
         StartBurst(following, next);
@@ -613,6 +627,33 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         _previousLowKnown = false;
         _quietHandled = true;
         _roundHandled = true;
+    }
+
+    private void AckAlone(uint seqno, AckList acks)
+    {
+        acks.Add(seqno);
+        if (seqno != _releasedFirst + (uint)_releasedCount)
+        {
+            _releasedFirst = seqno;
+            _releasedCount = 0;
+        }
+
+        // No burst of such packets is longer than the bitmap.
+        if (++_releasedCount > WellKnown.AckBitmapBits)
+        {
+            _releasedFirst++;
+            _releasedCount--;
+        }
+
+        _mayReack = true;
+    }
+
+    /// <summary>A lost ack costs the client its retransmission timer, sending it again costs nothing; a client that has moved on ignores it.</summary>
+    private void Reack(AckList acks)
+    {
+        _mayReack = false;
+        for (uint i = 0; i < _releasedCount; i++)
+            acks.Add(_releasedFirst + i);
     }
 
     private static uint ResidueBit(int index) => 1u << (index % WellKnown.AckBitmapBits);

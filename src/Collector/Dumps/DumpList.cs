@@ -1,0 +1,76 @@
+using System.Globalization;
+using System.Text.Json;
+using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Storage;
+
+namespace NetdumpCollector.Collector.Dumps;
+
+/// <summary>The dumps of a directory in short.</summary>
+internal sealed class DumpList
+{
+    private const int MaxPanicChars = 48;
+
+    private readonly DumpCatalog _catalog;
+
+    private DumpList(DumpCatalog catalog, IReadOnlyList<Row> rows)
+    {
+        _catalog = catalog;
+        Rows = rows;
+    }
+
+    /// <summary>Ended dumps, the oldest first, then those that have not ended.</summary>
+    public IReadOnlyList<Row> Rows { get; }
+
+    public static DumpList Of(DumpCatalog catalog) =>
+        new(catalog, [.. catalog.Dumps.Select(dump => RowOf(dump, catalog.Root)), .. catalog.Partials.Select(partial => RowOf(partial, catalog.Root))]);
+
+    public static string StatusOf(PartialDump partial) => partial.IsRunning ? "receiving" : "left over";
+
+    public void WriteJson(TextWriter output) => output.WriteLine(JsonSerializer.Serialize(Rows, JsonText.Indented));
+
+    public void WriteTable(CommandIo io)
+    {
+        if (Rows.Count == 0)
+            io.Output.WriteLine($"No dumps in {_catalog.Root}.");
+        else
+        {
+            var table = new TextTable("ID", "HOST", "CLIENT", "STARTED", "SIZE", "STATUS", "PANIC", "FILE");
+            foreach (var row in Rows)
+            {
+                table.Add(row.Id ?? "-", row.Host ?? "-", row.Client ?? "-", row.StartedAt?.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) ?? "-",
+                    ByteSize.Format(row.Bytes), row.Status, Shorten(row.Panic), row.File);
+            }
+
+            table.Write(io.Output);
+        }
+
+        foreach (var problem in _catalog.Problems)
+            io.Complain($"{problem.Path}: {problem.Reason}");
+    }
+
+    private static string Shorten(string? panic) => panic switch
+    {
+        null or "" => "-",
+        { Length: > MaxPanicChars } => $"{panic.AsSpan(0, MaxPanicChars - 3)}...",
+        _ => panic,
+    };
+
+    private static Row RowOf(CatalogedDump dump, string root) => new(
+        dump.Manifest.Id, dump.Manifest.Host, dump.Manifest.Client, dump.Manifest.StartedAt.UtcDateTime, (long)dump.Manifest.Bytes,
+        dump.Manifest.Status.ToString().ToLowerInvariant(), dump.Manifest.Kdh?.PanicString, Path.GetRelativePath(root, dump.VmcorePath));
+
+    private static Row RowOf(PartialDump partial, string root) => new(
+        partial.Opened?.Identity.Id, null, partial.Opened?.Identity.Client.ToString(), partial.Opened?.Identity.StartedAt.UtcDateTime, partial.LengthBytes,
+        StatusOf(partial), null, Path.GetRelativePath(root, partial.Path));
+
+    /// <summary>One dump; its JSON is a published format.</summary>
+    /// <param name="Id">Null for a left-over without a readable ledger; so are the other nulls.</param>
+    /// <param name="Host">As in the file names.</param>
+    /// <param name="Client">The client's address.</param>
+    /// <param name="StartedAt">When its herald came, UTC.</param>
+    /// <param name="Bytes">Length of the file.</param>
+    /// <param name="Status">What it is worth, or that it has not ended.</param>
+    /// <param name="Panic">The panic string of its header.</param>
+    /// <param name="File">Path from the dump directory.</param>
+    internal sealed record Row(string? Id, string? Host, string? Client, DateTime? StartedAt, long Bytes, string Status, string? Panic, string File);
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Builds everything once and runs every test. Last line: N passed, N failed[, N skipped].
+# Simulation: NETDUMP_SIM_SEED, NETDUMP_SIM_SEEDS and NETDUMP_SIM_FIRST choose the seeds.
+set -uo pipefail
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" || exit 1
+
+export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERTIFICATE=false DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
+# The operator's settings are not the tests' settings.
+for variable in $(compgen -e | grep '^NETDUMP_' | grep -v '^NETDUMP_SIM_'); do
+    unset "$variable"
+done
+
+if ! command -v gcc >/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "Installing gcc for bench/tools…"
+        (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc libc6-dev) >/dev/null 2>&1
+    fi
+    command -v gcc >/dev/null || echo "gcc is not here and cannot be installed: the end-to-end tests that need ndblast are skipped."
+fi
+
+results=$PWD/TestResults
+rm -rf "$results"
+mkdir -p "$results"
+echo "Building…"
+if ! dotnet build netdump-collector.slnx --configuration Release --verbosity quiet >"$results/build.log" 2>&1; then
+    cat "$results/build.log"
+    echo "0 passed, 1 failed"
+    exit 1
+fi
+
+# Counters of a TRX file: total, passed, failed.
+counter() {
+    grep -o '<Counters [^>]*' "$1" | grep -o " $2=\"[0-9]*\"" | grep -o '[0-9]*'
+}
+
+passed=0 failed=0 skipped=0
+for project in tests/*/*.csproj; do
+    name=$(basename "$project" .csproj)
+    trx=$results/$name.trx
+    echo "== $name"
+    # One project after the other: the end-to-end tests want the machine for themselves.
+    dotnet test "$project" --configuration Release --no-build --logger "trx;LogFileName=$name.trx" --results-directory "$results" \
+        --blame-hang-timeout 20m --blame-hang-dump-type none
+    code=$?
+    project_passed=0 project_failed=0 total=0
+    if [ -f "$trx" ]; then
+        total=$(counter "$trx" total) project_passed=$(counter "$trx" passed) project_failed=$(counter "$trx" failed)
+    fi
+    if [ "$code" != 0 ] && [ "$project_failed" = 0 ]; then
+        echo "$name ended with code $code without naming a failed test"
+        project_failed=1 total=$((total + 1))
+    fi
+    passed=$((passed + project_passed)) failed=$((failed + project_failed)) skipped=$((skipped + total - project_passed - project_failed))
+done
+
+if [ "$skipped" = 0 ]; then
+    echo "$passed passed, $failed failed"
+else
+    echo "$passed passed, $failed failed, $skipped skipped"
+fi
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

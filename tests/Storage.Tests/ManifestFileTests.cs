@@ -1,0 +1,135 @@
+using System.Text.Json.Nodes;
+using NetdumpCollector.Protocol;
+
+namespace NetdumpCollector.Storage.Tests;
+
+public sealed class ManifestFileTests : IDisposable
+{
+    private readonly TempDirectory _temp = new();
+
+    public void Dispose() => _temp.Dispose();
+
+    [Fact]
+    public void Reads_back_everything_that_was_written()
+    {
+        var manifest = Full();
+
+        ManifestFile.Write(_temp.File("m.json"), manifest);
+        string first = _temp.Text("m.json");
+        var read = ManifestFile.Read(_temp.File("m.json"));
+        ManifestFile.Write(_temp.File("m.json"), read);
+
+        Assert.Equal(first, _temp.Text("m.json"));
+        Assert.Equal(manifest with { Missing = [], Damaged = [], Overwritten = [] }, read with { Missing = [], Damaged = [], Overwritten = [] });
+        Assert.Equal(manifest.Missing, read.Missing);
+        Assert.Equal(manifest.Damaged, read.Damaged);
+        Assert.Equal(manifest.Overwritten, read.Overwritten);
+        Assert.Equal(["m.json"], _temp.Names);
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(_temp.File("m.json")));
+    }
+
+    [Fact]
+    public void Its_names_and_forms_are_the_published_ones()
+    {
+        ManifestFile.Write(_temp.File("m.json"), Full());
+        var json = JsonNode.Parse(_temp.Text("m.json"))!.AsObject();
+
+        Assert.Equal(
+            ["schema", "id", "client", "host", "index", "startedAt", "endedAt", "durationSeconds", "status", "reason", "error", "bytes", "coveredBytes", "endpoint",
+                "packets", "retransmissions", "bursts", "quietBursts", "acks", "rejected", "payloadBytes", "packetPayloadBytes", "kdh", "missing", "missingBytes",
+                "missingRanges", "damaged", "overwritten", "relocated", "sha256", "hashState", "script", "files"],
+            json.Select(property => property.Key));
+        Assert.Equal("1", json["schema"]!.ToJsonString());
+        Assert.Equal("\"2026-11-21T01:39:40.125Z\"", json["startedAt"]!.ToJsonString());
+        Assert.Equal("12.5", json["durationSeconds"]!.ToJsonString());
+        Assert.Equal("\"incomplete\"", json["status"]!.ToJsonString());
+        Assert.Equal("\"clientTimedOut\"", json["reason"]!.ToJsonString());
+        Assert.Equal("18446744073709551615", json["bytes"]!.ToJsonString());
+        Assert.Equal("""{"mode":"ephemeral","address":"127.0.0.1","port":20100}""", json["endpoint"]!.ToJsonString());
+        Assert.Equal("""[{"start":18446744073709551614,"end":18446744073709551615,"length":1}]""", json["missing"]!.ToJsonString());
+        Assert.Equal("\"pending\"", json["hashState"]!.ToJsonString());
+        Assert.Equal("true", json["kdh"]!["valid"]!.ToJsonString());
+        Assert.Equal("\"gzip\"", json["kdh"]!["compression"]!.ToJsonString());
+        Assert.Equal("""{"vmcore":"vmcore.web.3.gz","info":"info.web.3","key":null}""", json["files"]!.ToJsonString());
+        Assert.Equal("2", json["script"]!["exitCode"]!.ToJsonString());
+    }
+
+    [Fact]
+    public void Updates_of_one_manifest_do_not_lose_each_other()
+    {
+        string path = _temp.File("m.json");
+        ManifestFile.Write(path, Full() with { Packets = 0 });
+
+        var threads = Enumerable.Range(0, 8).Select(_ => new Thread(() =>
+        {
+            for (int i = 0; i < 10; i++)
+                ManifestFile.Update(path, manifest => manifest with { Packets = manifest.Packets + 1 });
+        })).ToList();
+        threads.ForEach(thread => thread.Start());
+        threads.ForEach(thread => thread.Join());
+
+        Assert.Equal(80, ManifestFile.Read(path).Packets);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{")]
+    [InlineData("null")]
+    [InlineData("[]")]
+    [InlineData("{}")]
+    [InlineData("""{"schema":1,"id":"x"}""")]
+    [InlineData("\0\0\0\0")]
+    public void What_is_no_manifest_is_named(string content)
+    {
+        File.WriteAllText(_temp.File("m.json"), content);
+
+        var e = Assert.Throws<StorageException>(() => ManifestFile.Read(_temp.File("m.json")));
+
+        Assert.StartsWith($"manifest {_temp.File("m.json")}: ", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_manifest_of_a_later_schema_or_with_paths_is_refused()
+    {
+        string path = _temp.File("m.json");
+        ManifestFile.Write(path, Full() with { Schema = 2 });
+        Assert.Contains("schema 2", Assert.Throws<StorageException>(() => ManifestFile.Read(path)).Message, StringComparison.Ordinal);
+
+        foreach (var files in (ManifestFiles[])[new("../x", "i", null), new("v", "/etc/passwd", null), new("v", "i", ".."), new("", "i", null)])
+        {
+            ManifestFile.Write(path, Full() with { Files = files });
+            Assert.Contains("is not a file name", Assert.Throws<StorageException>(() => ManifestFile.Read(path)).Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_manifest_that_cannot_be_replaced_leaves_nothing_behind()
+    {
+        Directory.CreateDirectory(_temp.File("m.json/occupied"));
+
+        var e = Assert.Throws<StorageException>(() => ManifestFile.Write(_temp.File("m.json"), Full()));
+
+        Assert.StartsWith("m.json: cannot be renamed", e.Message, StringComparison.Ordinal);
+        Assert.Equal(["m.json"], _temp.Names);
+    }
+
+    private static Manifest Full()
+    {
+        var summary = Dumps.TimedOut(10) with
+        {
+            Header = Dumps.Header(10, compression: DumpCompression.Gzip),
+            Missing = [new(ulong.MaxValue - 1, ulong.MaxValue)],
+            MissingBytes = ulong.MaxValue,
+            MissingRanges = int.MaxValue,
+            Damaged = [new(1, 2), new(3, 4)],
+            Overwritten = [new(5, 6)],
+            Relocated = true,
+            Error = "boom \"quoted\"",
+        };
+        return Manifest.Of(Dumps.NewIdentity(), CoreNames.Of(summary, "web", 3), summary, Dumps.Circumstances("web"), 10) with
+        {
+            Bytes = ulong.MaxValue,
+            Script = new("/opt/after", "timeout", 2, false, Dumps.StartedAt, 0.25),
+        };
+    }
+}
