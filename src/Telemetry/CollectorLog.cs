@@ -56,8 +56,8 @@ public static partial class CollectorLog
     [LoggerMessage(1022, LogLevel.Error, "{Manifest}: {Error}")]
     public static partial void ManifestNotUpdated(ILogger logger, string manifest, string error);
 
-    [LoggerMessage(1030, LogLevel.Error, "Hash for {Manifest} failed: {Error}")]
-    public static partial void HashFailed(ILogger logger, string manifest, string error);
+    [LoggerMessage(1030, LogLevel.Error, "Hash of {File} failed: {Error}")]
+    public static partial void HashFailed(ILogger logger, string file, string error);
 
     [LoggerMessage(1040, LogLevel.Error, "Actor {Actor} failed")]
     public static partial void ActorFailed(ILogger logger, string actor, Exception failure);

@@ -46,8 +46,8 @@ public sealed class HashActor(ILogger logger, CancellationToken stopping) : Acto
                 return;
 
             string core = Path.Combine(Path.GetDirectoryName(manifestPath)!, manifest.Files.Vmcore);
-            string hash = DumpHash.Compute(core, stopping);
-            ManifestFile.Update(manifestPath, m => m with { Sha256 = hash, HashState = HashState.Done });
+            string? hash = Compute(core);
+            ManifestFile.Update(manifestPath, m => m with { Sha256 = hash, HashState = hash is null ? HashState.Failed : HashState.Done });
         }
         catch (OperationCanceledException)
         {
@@ -55,7 +55,19 @@ public sealed class HashActor(ILogger logger, CancellationToken stopping) : Acto
         }
         catch (StorageException e)
         {
-            CollectorLog.HashFailed(logger, manifestPath, e.Message);
+            CollectorLog.ManifestNotUpdated(logger, manifestPath, e.Message);
+        }
+    }
+    private string? Compute(string core)
+    {
+        try
+        {
+            return DumpHash.Compute(core, stopping);
+        }
+        catch (StorageException e)
+        {
+            CollectorLog.HashFailed(logger, core, e.Message);
+            return null;
         }
     }
 }

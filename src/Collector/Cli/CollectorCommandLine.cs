@@ -54,7 +54,8 @@ internal static class CollectorCommandLine
         }
     }
 
-    private static RootCommand Create(CommandIo io)
+    /// <summary>Every command with its options.</summary>
+    internal static RootCommand Create(CommandIo io)
     {
         var root = new RootCommand("Receives FreeBSD netdump(4) kernel crash dumps over the network; a drop-in for netdumpd.")
         {

@@ -92,13 +92,13 @@ internal static class DumpsVerb
     private static DocumentedCommand CreateShow(CommandIo io)
     {
         var command = new DocumentedCommand("show", "Show everything about one dump.", s_showDocumentation);
-        var id = new Argument<string>("ID") { Description = "Id, the start of one, or HOST.N." };
+        var id = PositionalArgument.Create("ID", required: true, "Id, the start of one, or HOST.N.");
         command.Add(id);
         var directory = DirectoryOptions(command);
         var json = JsonFlag(command, "Print the manifest.");
         command.SetAction(parseResult => WithCatalog(directory, parseResult, io, catalog =>
         {
-            if (FindOne(catalog, parseResult.GetRequiredValue(id), io) is not CatalogedDump dump)
+            if (FindOne(catalog, parseResult.GetRequiredValue(id)!, io) is not CatalogedDump dump)
                 return ExitCode.Failed;
 
             if (parseResult.GetValue(json))
@@ -113,7 +113,7 @@ internal static class DumpsVerb
     private static DocumentedCommand CreateVerify(CommandIo io)
     {
         var command = new DocumentedCommand("verify", "Compare dumps with their manifests: lengths, SHA-256, missing bytes.", s_verifyDocumentation);
-        var id = new Argument<string?>("ID") { Description = "Id, the start of one, or HOST.N.", Arity = ArgumentArity.ZeroOrOne };
+        var id = PositionalArgument.Create("ID", required: false, "Id, the start of one, or HOST.N.");
         var all = new Option<bool>("--all") { Description = "Every dump in the directory.", Arity = ArgumentArity.Zero };
         command.Add(id);
         command.Add(all);

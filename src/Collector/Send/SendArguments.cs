@@ -18,7 +18,7 @@ internal sealed class SendArguments
     private const int MaxPayloadBytes = 65507 - MessageHeader.SizeBytes;
     private const string Probability = "a probability from 0 to 1, such as 0.01";
 
-    private readonly Argument<string?> _file = new("FILE") { Description = "File to send, such as a vmcore.", Arity = ArgumentArity.ZeroOrOne };
+    private readonly Argument<string?> _file = PositionalArgument.Create("FILE", required: false, "File to send, such as a vmcore.");
     private readonly Option<long> _synthetic = ValueOption.Create("--synthetic", "SIZE", ByteSize.TryParse, 0L, ByteSize.Allowed,
         "Send a made-up minidump of this size instead of a file; each client's is different.");
     private readonly Option<Ipv4> _server = ValueOption.Create("--server", "ADDR", TryHost, Ipv4.Any, "an IPv4 address such as 192.0.2.1",

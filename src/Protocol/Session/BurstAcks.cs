@@ -72,6 +72,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     private bool _perPacket = packetByPacket;
     private bool _perPacketForGood = packetByPacket;
     private bool _pipelines;
+    private bool _lossSeen;
     private int _irregularities;
     private int _newInBatch;
     private uint _newestInBatch;
@@ -84,6 +85,11 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     private int _end;
     private ulong _startOffset;
     private bool _startOffsetKnown;
+    private bool _endIsInferred;
+    private ulong _followingOffset;
+    private bool _followingOffsetKnown;
+    private uint _shortestSeqno;
+    private int _shortestLength = int.MaxValue;
     private uint _sampleSeqno;
     private ulong _sampleOffset;
     private int _sampleLength;
@@ -92,6 +98,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     // Its rounds.
     private int _round;
     private int _fruitlessRounds;
+    private int _confirmingRounds;
     private uint _low;
     private uint _previousLow;
     private bool _lowKnown;
@@ -148,7 +155,8 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         }
     }
 
-    private bool WaitsForSinglePacket => !_pipelines && !_perPacket && _storedCount == 1;
+    /// <summary>A client that sends one packet at a time holds the first of the burst; a kernel of which only a later one came through does not wait.</summary>
+    private bool WaitsForSinglePacket => !_pipelines && !_perPacket && _storedCount == 1 && (_anchor == Anchor.Unknown || _heldSeqno == _base);
 
     /// <summary>First seqno of the burst before the running one.</summary>
     public uint ExpectedFirst => _perPacket ? _base - WellKnown.AckBitmapBits : _previousBase;
@@ -176,7 +184,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
 
         if (_anchor == Anchor.Guessed && (int)(seqno - _base) >= 0)
         {
-            if (seqno == _base)
+            if (ContinuesPreviousBurst(seqno, offset))
                 _anchor = Anchor.Known;
             else
                 Unanchor();
@@ -269,6 +277,16 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         }
     }
 
+    /// <summary>
+    /// The supposed first packet itself, or one that lies as far behind the previous burst's supposed end in the dump as in seqnos: what was
+    /// taken for the end then was it, because a real end further on would be a short packet.
+    /// </summary>
+    private bool ContinuesPreviousBurst(uint seqno, ulong offset)
+    {
+        uint index = seqno - _base;
+        return index == 0 || (_followingOffsetKnown && index < MaxPackets && offset == _followingOffset + index * (ulong)PayloadBytes);
+    }
+
     private Arrival OnArrivalPerPacket(uint seqno, ulong offset, int length, long nowUs)
     {
         _lastArrivalUs = nowUs;
@@ -307,6 +325,12 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         _sampleOffset = offset;
         _sampleLength = length;
 
+        if (length < _shortestLength)
+        {
+            _shortestSeqno = seqno;
+            _shortestLength = length;
+        }
+
         if (_arrived.Test(seqno))
             return Arrival.RepeatToHold;
 
@@ -318,6 +342,8 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     private void Hold(uint seqno, long nowUs)
     {
         _fruitlessRounds = 0;
+        _confirmingRounds = 0;
+        _lossSeen |= _round > 1;
         _anyArrived = true;
         _pipelines |= ++_arrivedCount > 1;
         if (_arrivedCount > 1)
@@ -497,9 +523,13 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
 
         bool lastResort = _round > 1 && ++_fruitlessRounds >= LastResortRounds;
         if (_end == 0 && EndIsInferred())
+        {
             _end = _highest + 1;
+            _endIsInferred = true;
+        }
+
         if (_end > 0 && _storedCount == _end)
-            Complete(acks, Anchor.Guessed);
+            Complete(acks, _endIsInferred ? Anchor.Guessed : Anchor.Known);
         else if (lastResort && _storedCount > 0)
             GiveUpHolding(acks);
     }
@@ -514,6 +544,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         }
 
         _previousBase = _base;
+        NoteFollowingOffset(_highest + 1);
         StartBurst(_base + (uint)_highest + 1, Anchor.Guessed);
     }
 
@@ -540,15 +571,17 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             return;
         _startOffset = _sampleOffset - (ulong)sample * (ulong)PayloadBytes;
         _startOffsetKnown = true;
-        if (sample == _highest && _sampleLength < PayloadBytes)
-            _end = sample + 1;
+        int shortest = (int)(_shortestSeqno - seqno);
+        if (_shortestLength < PayloadBytes && shortest == _highest)
+            _end = shortest + 1;
         if (_highest == MaxPackets - 1)
             _end = MaxPackets;
     }
 
     /// <summary>
     /// A full packet is the burst's end where nothing below is missing and one whole later round, that is one in which every packet the
-    /// kernel must repeat was seen, shows nothing above; and only on a page boundary, because kernel bursts are whole pages.
+    /// kernel must repeat was seen, shows nothing above; and only on a page boundary, because kernel bursts are whole pages. On a network
+    /// that has lost packets of this dump it takes two such rounds, because the first may have lost the same packets again.
     /// </summary>
     private bool EndIsInferred()
     {
@@ -561,7 +594,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
                 return false;
         }
 
-        return true;
+        return ++_confirmingRounds >= (_lossSeen ? 2 : 1);
     }
 
     /// <summary>Acks each residue all of whose packets are stored or cannot exist; the kernel repeats the others.</summary>
@@ -603,8 +636,15 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         _releasedCount = Math.Min(_end, WellKnown.AckWindow);
         _mayReack = true;
         uint following = _base + (uint)_end;
+        NoteFollowingOffset(_end);
         _previousBase = _base;
         StartBurst(following, next);
+    }
+
+    private void NoteFollowingOffset(int packets)
+    {
+        _followingOffset = _startOffset + (ulong)packets * (ulong)PayloadBytes;
+        _followingOffsetKnown = _startOffsetKnown;
     }
 
     private void StartBurst(uint seqno, Anchor anchor, bool keepRounds = false)
@@ -615,14 +655,17 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         _storedCount = 0;
         _highest = -1;
         _end = 0;
+        _endIsInferred = false;
         _startOffsetKnown = false;
         _ackedResidues = 0;
         _wentQuiet = false;
         _fruitlessRounds = 0;
+        _confirmingRounds = 0;
         if (keepRounds)
             return;
 
         _round = 0;
+        _shortestLength = int.MaxValue;
         _lowKnown = false;
         _previousLowKnown = false;
         _quietHandled = true;

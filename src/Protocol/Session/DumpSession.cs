@@ -263,7 +263,7 @@ public sealed partial class DumpSession
 
         if (_coverage.Intersects(start, end))
             _overwritten.Add(new(start, end));
-        _firstBurst?.OnPacket(start, payload, inFirstBurst: _bursts.Bursts == 0);
+        _firstBurst?.OnPacket(header.Seqno, start, payload);
         _writes.Add(new(tag, header.Seqno, start, payload.Length, IntentKind.Burst));
         return null;
     }

@@ -10,19 +10,21 @@ internal sealed class FirstBurst
     private byte[]? _bytes;
     private ulong _start;
     private ulong _end;
+    private uint _seqno;
+    private ulong _offset;
+    private int _length;
     private readonly Coverage _kept = new();
     private bool _over;
 
-    /// <summary>Takes note of a VMCORE packet; <paramref name="inFirstBurst"/> as far as seqnos tell.</summary>
-    public void OnPacket(ulong offset, ReadOnlySpan<byte> payload, bool inFirstBurst)
+    /// <summary>Takes note of a new VMCORE packet.</summary>
+    public void OnPacket(uint seqno, ulong offset, ReadOnlySpan<byte> payload)
     {
         if (_over)
             return;
-        if (offset == 0 || !inFirstBurst)
+        if (offset == 0)
         {
             _over = true;
-            if (offset == 0)
-                _bytes = null;
+            _bytes = null;
             return;
         }
 
@@ -32,9 +34,12 @@ internal sealed class FirstBurst
             // Packets may be out of order: what comes before this one finds room below it.
             _start = offset - Math.Min(offset, WellKnown.BurstBytes / 2);
             _end = _start + WellKnown.BurstBytes;
+            _seqno = seqno;
+            _offset = offset;
+            _length = payload.Length;
         }
 
-        if (offset < _start || offset + (ulong)payload.Length > _end)
+        if (!IsOfFirstBurst(seqno, offset, payload.Length) || offset < _start || offset + (ulong)payload.Length > _end)
         {
             _over = true;
             return;
@@ -42,6 +47,13 @@ internal sealed class FirstBurst
 
         payload.CopyTo(_bytes.AsSpan((int)(offset - _start)));
         _kept.Add(offset, offset + (ulong)payload.Length);
+    }
+
+    /// <summary>As far from the packet that came first in the dump as in seqnos; the lower of two packets of a burst is a full one.</summary>
+    private bool IsOfFirstBurst(uint seqno, ulong offset, int length)
+    {
+        int distance = (int)(seqno - _seqno);
+        return offset == _offset + (ulong)((long)distance * (distance > 0 ? _length : length));
     }
 
     /// <summary>The burst's bytes, when they came in one piece at an offset other than 0.</summary>
