@@ -9,15 +9,18 @@ internal sealed class AckingServer : IDisposable
 {
     private readonly Socket _heralds = Bind();
     private readonly Socket _session = Bind();
-    private readonly CancellationTokenSource _stop = new();
-    private readonly Task _running;
+    private readonly Thread[] _threads;
     private readonly bool _shared;
+    private volatile bool _stopping;
 
     /// <param name="shared">Answers from the herald port instead of a port for the session.</param>
     public AckingServer(bool shared)
     {
         _shared = shared;
-        _running = Task.WhenAll(ServeAsync(_heralds), ServeAsync(_session));
+        // Threads of its own: a busy thread pool must not look like a bad network.
+        _threads = [new(() => Serve(_heralds)), new(() => Serve(_session))];
+        foreach (var thread in _threads)
+            thread.Start();
     }
 
     public ushort Port => (ushort)((IPEndPoint)_heralds.LocalEndPoint!).Port;
@@ -28,8 +31,9 @@ internal sealed class AckingServer : IDisposable
     /// <summary>Ends the server; <see cref="Dumps"/> may be read then.</summary>
     public void Stop()
     {
-        _stop.Cancel();
-        _running.GetAwaiter().GetResult();
+        _stopping = true;
+        foreach (var thread in _threads)
+            thread.Join();
     }
 
     public void Dispose()
@@ -37,7 +41,6 @@ internal sealed class AckingServer : IDisposable
         Stop();
         _heralds.Dispose();
         _session.Dispose();
-        _stop.Dispose();
     }
 
     private static Socket Bind()
@@ -47,32 +50,29 @@ internal sealed class AckingServer : IDisposable
         return socket;
     }
 
-    private async Task ServeAsync(Socket socket)
+    private void Serve(Socket socket)
     {
         byte[] buffer = new byte[65536];
-        try
+        while (!_stopping)
         {
-            while (true)
+            if (!socket.Poll(TimeSpan.FromMilliseconds(20), SelectMode.SelectRead))
+                continue;
+
+            EndPoint source = new IPEndPoint(IPAddress.Any, 0);
+            var datagram = buffer.AsSpan(0, socket.ReceiveFrom(buffer, ref source));
+            if (!MessageHeader.TryRead(datagram, out var header))
+                continue;
+
+            lock (Dumps)
             {
-                var received = await socket.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.Any, 0), _stop.Token);
-                var datagram = buffer.AsMemory(0, received.ReceivedBytes);
-                if (!MessageHeader.TryRead(datagram.Span, out var header))
-                    continue;
-
-                var client = (IPEndPoint)received.RemoteEndPoint;
-                lock (Dumps)
-                {
-                    if (!Dumps.TryGetValue(client.Address, out var dump))
-                        Dumps[client.Address] = dump = new();
-                    dump.Add(header, datagram.Span[MessageHeader.SizeBytes..]);
-                }
-
-                byte[] ack = [(byte)(header.Seqno >> 24), (byte)(header.Seqno >> 16), (byte)(header.Seqno >> 8), (byte)header.Seqno];
-                await (_shared ? socket : _session).SendToAsync(ack, client, _stop.Token);
+                var address = ((IPEndPoint)source).Address;
+                if (!Dumps.TryGetValue(address, out var dump))
+                    Dumps[address] = dump = new();
+                dump.Add(header, datagram[MessageHeader.SizeBytes..]);
             }
-        }
-        catch (OperationCanceledException)
-        {
+
+            byte[] ack = [(byte)(header.Seqno >> 24), (byte)(header.Seqno >> 16), (byte)(header.Seqno >> 8), (byte)header.Seqno];
+            (_shared ? socket : _session).SendTo(ack, source);
         }
     }
 

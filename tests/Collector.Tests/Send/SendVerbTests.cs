@@ -90,12 +90,12 @@ public sealed class SendVerbTests : IDisposable
     {
         using var server = new AckingServer(shared: false);
 
-        var run = await SendAsync(server, "127.24.0.1", "--synthetic", "1M", "--loss", "0.05", "--duplicate", "0.05", "--reorder", "0.05", "--rto-ms", "20", "--json");
+        var run = await SendAsync(server, "127.24.0.1", "--synthetic", "256K", "--loss", "0.05", "--duplicate", "0.05", "--reorder", "0.05", "--rto-ms", "100", "--json");
 
         Assert.Equal(0, run.ExitCode);
         Assert.NotEqual(0, JsonDocument.Parse(run.Output).RootElement.GetProperty("retransmittedPackets").GetInt64());
         server.Stop();
-        byte[] expected = new byte[1 << 20];
+        byte[] expected = new byte[256 << 10];
         new MinidumpContent(expected.Length, 0, "fire-drill", "fire drill").Fill(0, expected);
         Assert.Equal(expected, Assert.Single(server.Dumps).Value.Content);
     }

@@ -1,0 +1,436 @@
+using NetdumpCollector.Protocol.Session;
+
+namespace NetdumpCollector.Protocol.Tests.Session;
+
+/// <summary>Bursts of which something is not known: their end, their beginning, or whether a kernel sends them.</summary>
+public sealed partial class BurstAcksTests
+{
+    /// <summary>11 pages at MTU 1460 are exactly 32 full packets; a 64 KiB burst would have 47.</summary>
+    private static readonly Burst _fullLengthEnding = new(100, 1 << 20, 11 * WellKnown.PageBytes, 1408);
+
+    [Fact]
+    public void A_full_length_ending_is_inferred_from_one_whole_later_round()
+    {
+        var burst = _fullLengthEnding;
+        Assert.Equal(32, burst.Count);
+        var server = new BurstAcksDriver(burst.First);
+        server.Receive(burst);
+        server.AssertNoAcks();
+        server.WaitUntilQuiet();
+        server.AssertAcks(burst.Seqnos(Enumerable.Range(15, 17)));
+        server.WaitForRound();
+        server.AssertNoAcks();
+
+        server.Receive(burst, Enumerable.Range(0, 15));
+        server.AssertNoAcks();
+        server.Wait(server.Options.RoundGapUs);
+        server.AssertAcks(burst.Seqnos(Enumerable.Range(0, 15)));
+
+        server.WaitForRound();
+        server.Receive(burst.Next());
+        server.AssertAcks(burst.Next().Seqnos(burst.Next().All));
+    }
+
+    [Fact]
+    public void A_full_length_ending_is_not_inferred_from_a_round_that_lacks_a_held_packet()
+    {
+        var burst = _fullLengthEnding;
+        var server = new BurstAcksDriver(burst.First);
+        server.Receive(burst);
+        server.WaitUntilQuiet();
+        server.TakeAcks();
+        for (int missing = 0; missing < 3; missing++)
+        {
+            server.WaitForRound();
+            server.Receive(burst, Enumerable.Range(0, 15).Where(index => index != missing * 7));
+            server.Wait(500_000);
+            server.AssertNoAcks();
+        }
+
+        server.WaitForRound();
+        server.Receive(burst, Enumerable.Range(0, 15));
+        server.Wait(500_000);
+        server.AssertAcks(burst.Seqnos(Enumerable.Range(0, 15)));
+    }
+
+    [Fact]
+    public void A_full_length_ending_is_not_inferred_while_something_below_is_missing()
+    {
+        var burst = _fullLengthEnding;
+        var server = new BurstAcksDriver(burst.First);
+        server.ReceiveAllBut(burst, 3);
+        server.WaitUntilQuiet();
+        server.TakeAcks();
+        server.WaitForRound();
+        server.Receive(burst, Enumerable.Range(0, 15).Except([3]));
+        server.Wait(500_000);
+        server.AssertNoAcks();
+
+        server.WaitForRound();
+        server.Receive(burst, Enumerable.Range(0, 15));
+        server.Wait(500_000);
+        server.AssertAcks(burst.Seqnos(Enumerable.Range(0, 15)));
+    }
+
+    [Fact]
+    public void A_packet_above_that_comes_in_a_later_round_is_the_end_instead()
+    {
+        var burst = Burst.Whole(payload: 1408);
+        var server = new BurstAcksDriver(burst.First);
+        server.Receive(burst, Enumerable.Range(0, 32));
+        server.WaitUntilQuiet();
+        server.AssertAcks(burst.Seqnos(Enumerable.Range(15, 17)));
+        server.WaitForRound();
+        server.Receive(burst, [.. Enumerable.Range(0, 15), .. Enumerable.Range(32, 15)]);
+        server.AssertAcks(burst.Seqnos([.. Enumerable.Range(0, 15), .. Enumerable.Range(32, 15)]));
+    }
+
+    [Fact]
+    public void Off_a_page_boundary_no_ending_is_inferred_before_the_last_resort()
+    {
+        var burst = new Burst(100, 1 << 20, 32 * 1448, 1448);
+        var server = new BurstAcksDriver(burst.First);
+        server.Receive(burst);
+        server.WaitUntilQuiet();
+        server.AssertAcks(burst.Seqnos(Enumerable.Range(14, 18)));
+
+        // Sends 2 to 9; the kernel gives up 1 s after the 12th.
+        for (int send = 2; send <= 9; send++)
+        {
+            server.WaitForRound();
+            server.Receive(burst, Enumerable.Range(0, 14));
+            server.Wait(500_000);
+            server.AssertNoAcks();
+        }
+
+        server.WaitForRound();
+        server.Receive(burst, Enumerable.Range(0, 14));
+        server.Wait(500_000);
+        Assert.Superset([.. burst.Seqnos(Enumerable.Range(0, 14))], new HashSet<uint>(server.TakeAcks()));
+    }
+
+    [Fact]
+    public void A_kernel_that_still_gets_something_through_is_not_at_the_last_resort()
+    {
+        var burst = Burst.Whole(payload: 1448);
+        var server = new BurstAcksDriver(burst.First);
+        server.Receive(burst, Enumerable.Range(0, 34));
+        for (int send = 2; send <= 11; send++)
+        {
+            server.WaitForRound();
+            server.TakeAcks();
+            server.Receive(burst, [13, 32 + send]);
+            server.Wait(500_000);
+            Assert.DoesNotContain(burst[13].Seqno, server.TakeAcks());
+        }
+
+        server.WaitForRound();
+        server.Receive(burst, [13, 44, 45]);
+        Assert.Contains(burst[13].Seqno, server.TakeAcks());
+    }
+
+    [Fact]
+    public void After_an_inferred_end_a_burst_that_begins_elsewhere_gets_no_wrong_acks()
+    {
+        // The burst had 47 packets, the last 15 were lost twice, and the kernel believes it acked: it goes on 15 seqnos later than thought.
+        var guessed = _fullLengthEnding;
+        var whole = guessed with { Bytes = WellKnown.BurstBytes };
+        var server = ServerAfterInferredEnd(guessed);
+        var next = whole.Next();
+        Assert.Equal(guessed.Next().First + 15, next.First);
+
+        server.ReceiveAllBut(next, 8);
+        server.Wait(900_000);
+        server.AssertNoAcks();
+        server.ReceiveAllBut(next, 8);
+        server.Wait(900_000);
+        server.AssertAcks(next.Seqnos(next.All.Except([8, 40])));
+        server.Receive(next, [8, 40]);
+        server.AssertAcks(next.Seqnos([8, 40]));
+    }
+
+    [Fact]
+    public void After_an_inferred_end_a_burst_that_begins_as_expected_is_released_at_once()
+    {
+        var server = ServerAfterInferredEnd(_fullLengthEnding);
+        var next = _fullLengthEnding.Next();
+        server.Receive(next);
+        server.AssertAcks(next.Seqnos(next.All));
+    }
+
+    [Fact]
+    public void After_an_inferred_end_a_head_that_is_lost_twice_is_still_waited_for()
+    {
+        var server = ServerAfterInferredEnd(_fullLengthEnding);
+        var next = _fullLengthEnding.Next();
+        for (int send = 0; send < 4; send++)
+        {
+            server.ReceiveAllBut(next, 0);
+            server.WaitForRound();
+        }
+
+        // 32 shares the bit of the lost packet 0: once acked, the kernel never sends 0 again.
+        uint[] acked = server.TakeAcks();
+        Assert.DoesNotContain(next[32].Seqno, acked);
+        server.Receive(next, [0, 32]);
+        server.WaitForRound();
+        Assert.Subset([.. server.TakeAcks(), .. acked], new HashSet<uint>(next.Seqnos(next.All)));
+    }
+
+    [Fact]
+    public void Repeats_of_a_burst_whose_end_was_inferred_are_acked_at_once()
+    {
+        var server = ServerAfterInferredEnd(_fullLengthEnding);
+        Assert.Equal(Arrival.RepeatToAck, server.Arrive(_fullLengthEnding[3]));
+        Assert.Equal(Arrival.RepeatToAck, server.Arrive(_fullLengthEnding[31]));
+    }
+
+    [Fact]
+    public void A_session_that_does_not_know_its_first_seqno_acks_what_two_rounds_agree_on()
+    {
+        var burst = Burst.Whole(payload: 1448, first: 70_000);
+        var server = new BurstAcksDriver(first: 2);
+        server.ReceiveAllBut(burst, 40);
+        server.Wait(900_000);
+        server.AssertNoAcks();
+        server.ReceiveAllBut(burst, 40);
+        server.Wait(900_000);
+        server.AssertAcks(burst.Seqnos(burst.All.Except([8, 40])));
+        server.Receive(burst, [8, 40]);
+        server.AssertAcks(burst.Seqnos([8, 40]));
+        server.Receive(burst.Next());
+        server.AssertAcks(burst.Next().Seqnos(burst.All));
+    }
+
+    [Fact]
+    public void Rounds_that_begin_at_different_packets_agree_on_nothing()
+    {
+        var burst = Burst.Whole(payload: 1448, first: 70_000);
+        var server = new BurstAcksDriver(first: 2);
+        foreach (int head in (int[])[2, 1, 0])
+        {
+            server.Receive(burst, burst.All.Skip(head));
+            server.Wait(900_000);
+            server.AssertNoAcks();
+        }
+
+        server.Receive(burst);
+        server.Wait(900_000);
+        server.AssertAcks(burst.Seqnos(burst.All));
+    }
+
+    [Fact]
+    public void A_held_packet_of_a_client_that_does_not_pipeline_is_acked_after_three_seconds_and_then_packet_by_packet()
+    {
+        var packets = new Burst(2, 0, 20_000, 1000);
+        var server = new BurstAcksDriver(packets.First);
+        server.Receive(packets, [0]);
+        server.Wait(server.Options.SinglePacketHoldUs - 1);
+        server.AssertNoAcks();
+        server.Wait(1);
+        server.AssertAcks(packets.Seqnos([0]));
+        for (int index = 1; index < 10; index++)
+        {
+            server.Receive(packets, [index]);
+            server.AssertAcks(packets.Seqnos([index]));
+            server.Wait(200_000);
+        }
+    }
+
+    [Fact]
+    public void Repeating_the_held_packet_does_not_start_its_three_seconds_anew()
+    {
+        var packets = new Burst(2, 0, 20_000, 1000);
+        var server = new BurstAcksDriver(packets.First);
+        server.Receive(packets, [0]);
+        server.Wait(1_900_000);
+        Assert.Equal(Arrival.RepeatToHold, server.Arrive(packets[0]));
+        server.StorePending();
+        server.Wait(1_099_999);
+        server.AssertNoAcks();
+        server.Wait(1);
+        server.AssertAcks(packets.Seqnos([0]));
+    }
+
+    [Fact]
+    public void Two_packets_outstanding_at_once_end_going_packet_by_packet_for_good()
+    {
+        var server = ServerGoingPacketByPacket(out var burst);
+        server.ReceiveAllBut(burst, 40);
+        server.AssertNoAcks();
+        Assert.False(server.Bursts.AcksPerPacket);
+        server.WaitUntilQuiet();
+        server.AssertAcks(burst.Seqnos(burst.All.Except([8, 40])));
+        server.Receive(burst, [8, 40]);
+        server.AssertAcks(burst.Seqnos([8, 40]));
+
+        server.Receive(burst.Next(), [5]);
+        server.Wait(20_000_000);
+        server.AssertNoAcks();
+    }
+
+    [Fact]
+    public void Two_packets_that_end_going_packet_by_packet_may_come_in_any_order()
+    {
+        var server = ServerGoingPacketByPacket(out var burst);
+        server.Receive(burst, [1, 0, .. Enumerable.Range(2, 44)]);
+        server.AssertAcks(burst.Seqnos(burst.All));
+    }
+
+    [Fact]
+    public void The_first_burst_after_going_packet_by_packet_begins_where_the_last_packet_ended()
+    {
+        var server = ServerGoingPacketByPacket(out var burst);
+        server.ReceiveAllBut(burst, 0, 32);
+        server.WaitUntilQuiet();
+        Assert.Equal(burst.First, server.Bursts.Base);
+        Assert.NotEqual(Arrival.RepeatToAck, server.Arrive(burst[0]));
+        server.StorePending();
+        server.WaitUntilQuiet();
+        Assert.DoesNotContain(burst[0].Seqno, server.TakeAcks());
+    }
+
+    [Fact]
+    public void A_client_that_pipelined_once_is_a_kernel_however_long_it_is_silent()
+    {
+        var header = new Burst(2, 0, WellKnown.PageBytes, 1448);
+        var server = new BurstAcksDriver(header.First);
+        server.Receive(header);
+        server.TakeAcks();
+
+        // 5 and its partner 37 share a bit, and 37 is nowhere.
+        server.Receive(header.Next(), [5]);
+        server.Wait(60_000_000);
+        server.AssertNoAcks();
+        Assert.False(server.Bursts.AcksPerPacket);
+    }
+
+    [Fact]
+    public void A_seqno_far_ahead_is_ignored_until_the_client_insists()
+    {
+        var burst = Burst.Whole(payload: 1448);
+        var ahead = Burst.Whole(payload: 1448, first: burst.First + 5000);
+        var server = new BurstAcksDriver(burst.First);
+        server.Receive(burst);
+        server.TakeAcks();
+        Assert.Equal(Arrival.Stray, server.Arrive(ahead[0]));
+        server.Wait(50_000);
+        Assert.Equal(Arrival.Stray, server.Arrive(ahead[0]));
+        server.Wait(50_000);
+        Assert.Equal(Arrival.New, server.Arrive(ahead[0]));
+    }
+
+    [Fact]
+    public void A_stray_packet_is_forgotten_when_the_running_burst_goes_on()
+    {
+        var burst = Burst.Whole(payload: 1448);
+        var server = new BurstAcksDriver(burst.First);
+        server.Receive(burst);
+        server.TakeAcks();
+        var next = burst.Next();
+        for (int index = 0; index < next.Count; index++)
+        {
+            Assert.Equal(Arrival.Stray, server.Arrive(next[0] with { Seqno = next.First + 46 + (uint)index }));
+            server.Wait(200_000);
+            server.Receive(next, [index]);
+        }
+
+        Assert.Equal(next.Seqnos(next.All), server.TakeAcks().Order());
+    }
+
+    [Fact]
+    public void Three_bursts_of_impossible_geometry_show_a_client_that_is_no_kernel()
+    {
+        var server = new BurstAcksDriver(first: 2);
+        // Lengths that change from packet to packet; no buffer is cut like that.
+        int[] lengths = [700, 900, 800, 1000, 600, 1100, 500, 1200, 400];
+        ulong offset = 0;
+        var seqnos = new List<uint>();
+        for (int i = 0; i < 60 && !server.Bursts.AcksPerPacket; i++)
+        {
+            var packet = new BurstPacket(2 + (uint)i, offset, lengths[i % lengths.Length]);
+            seqnos.Add(packet.Seqno);
+            Assert.NotEqual(Arrival.Conflict, server.Arrive(packet));
+            server.StorePending();
+            offset += (ulong)packet.Length;
+            // Such a client repeats what is not acked, and this shows where it begins.
+            for (int repeat = 0; repeat < 2 && server.TakeAcks() is []; repeat++)
+            {
+                server.WaitForRound();
+                server.Arrive(packet);
+                server.StorePending();
+            }
+        }
+
+        Assert.True(server.Bursts.AcksPerPacket);
+        var later = new BurstPacket(2 + (uint)seqnos.Count, offset, 777);
+        server.TakeAcks();
+        Assert.Equal(Arrival.NewToAck, server.Arrive(later));
+        server.StorePending();
+        server.AssertAcks([later.Seqno]);
+        Assert.All(seqnos, seqno => Assert.Equal(Arrival.RepeatToAck, server.Arrive(new(seqno, 0, 700))));
+    }
+
+    [Fact]
+    public void What_was_held_is_released_when_the_client_proves_to_be_no_kernel()
+    {
+        var server = new BurstAcksDriver(first: 2);
+        // Within one batch nothing is acked in between, so the held ones are what the change has to release.
+        int[] lengths = [700, 900, 800, 1000, 600, 1100];
+        ulong offset = 0;
+        uint seqno = 2;
+        for (int attempt = 0; attempt < 3; attempt++)
+        {
+            for (int i = 0; i < lengths.Length; i++)
+            {
+                server.Arrive(new(seqno++, offset, lengths[i]));
+                offset += (ulong)lengths[i];
+            }
+
+            server.StorePending();
+            uint low = seqno - 6;
+            for (int round = 0; round < 3; round++)
+            {
+                server.WaitForRound();
+                server.Arrive(new(low, offset - 5100, lengths[0]));
+                server.StorePending();
+            }
+        }
+
+        Assert.True(server.Bursts.AcksPerPacket);
+    }
+
+    [Fact]
+    public void What_the_kernel_could_send_now_reaches_from_the_previous_burst_to_the_longest_running_one()
+    {
+        var burst = Burst.Whole(payload: 1448);
+        var server = new BurstAcksDriver(burst.First);
+        server.Receive(burst);
+        Assert.Equal(burst.First, server.Bursts.ExpectedFirst);
+        Assert.Equal(92u, server.Bursts.ExpectedCount);
+    }
+
+    private static BurstAcksDriver ServerAfterInferredEnd(Burst burst)
+    {
+        var server = new BurstAcksDriver(burst.First);
+        server.Receive(burst);
+        server.WaitForRound();
+        server.Receive(burst, Enumerable.Range(0, 15));
+        server.WaitForRound();
+        server.AssertAcks(burst.Seqnos(burst.All));
+        return server;
+    }
+
+    /// <summary>One packet was held for three seconds and acked; the client goes on with bursts.</summary>
+    private static BurstAcksDriver ServerGoingPacketByPacket(out Burst burst)
+    {
+        var header = new Burst(2, 0, 1448, 1448);
+        var server = new BurstAcksDriver(header.First);
+        server.Receive(header);
+        server.Wait(server.Options.SinglePacketHoldUs);
+        server.AssertAcks(header.Seqnos([0]));
+        Assert.True(server.Bursts.AcksPerPacket);
+        burst = header.Next();
+        return server;
+    }
+}
