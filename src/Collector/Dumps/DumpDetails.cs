@@ -1,6 +1,6 @@
 using System.Globalization;
-using NetdumpCollector.Protocol;
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Dumps;

@@ -9,64 +9,84 @@ internal static class SettingsTable
     private const string FilePath = "a file path, or nothing";
 
     public static readonly Setting<Ipv4> Address = new("address", "0.0.0.0", SettingValues.TryAddress, "an IPv4 address such as 192.0.2.1",
-        "Address to listen on.") { Letter = 'a', ValueName = "ADDR" };
+        "Address to listen on.")
+    { Letter = 'a', ValueName = "ADDR" };
 
     public static readonly Setting<string> Directory = new("directory", "./dumps", SettingValues.TryPath, "a directory path",
-        "Directory the dumps land in; it is created when missing.") { Letter = 'd', ValueName = "DIR" };
+        "Directory the dumps land in; it is created when missing.")
+    { Letter = 'd', ValueName = "DIR" };
 
     public static readonly Setting<string?> Script = new("script", "", SettingValues.TryOptionalPath, FilePath,
-        "Program to run after each dump: SCRIPT REASON CLIENT-IP HOST INFO-FILE CORE-FILE.") { Letter = 'i', ValueName = "SCRIPT" };
+        "Program to run after each dump: SCRIPT REASON CLIENT-IP HOST INFO-FILE CORE-FILE.")
+    { Letter = 'i', ValueName = "SCRIPT" };
 
     public static readonly Setting<string?> PidFile = new("pidfile", "", SettingValues.TryOptionalPath, FilePath,
-        "File to write the process id to.") { Letter = 'P', ValueName = "FILE" };
+        "File to write the process id to.")
+    { Letter = 'P', ValueName = "FILE" };
 
     public static readonly Setting<string?> DefaultPath = new("path", "", SettingValues.TryRelativePath, "a path inside the dump directory (relative, without ..), or nothing",
-        "Subdirectory of the dump directory for clients that name none.") { Letter = 'p', ValueName = "PATH" };
+        "Subdirectory of the dump directory for clients that name none.")
+    { Letter = 'p', ValueName = "PATH" };
 
     public static readonly Setting<bool> Debug = new("debug", "false", SettingValues.TryFlag, "true or false",
-        "Accepted because netdumpd has it; no effect, the server always stays in the foreground.") { Letter = 'D', Kind = SettingKind.Flag };
+        "Accepted because netdumpd has it; no effect, the server always stays in the foreground.")
+    { Letter = 'D', Kind = SettingKind.Flag };
 
     public static readonly Setting<ushort> Port = new("port", "20023", SettingValues.Port(0), "a port number from 0 (any free port) to 65535",
-        "UDP port that heralds come to.") { Kind = SettingKind.Number, ValueName = "PORT" };
+        "UDP port that heralds come to.")
+    { Kind = SettingKind.Number, ValueName = "PORT" };
 
     public static readonly Setting<ushort> ClientPort = new("client-port", "20024", SettingValues.Port(1), "a port number from 1 to 65535",
-        "UDP port of the clients, where acks go.") { Kind = SettingKind.Number, ValueName = "PORT" };
+        "UDP port of the clients, where acks go.")
+    { Kind = SettingKind.Number, ValueName = "PORT" };
 
     public static readonly Setting<EndpointMode> Endpoint = new("endpoint", "ephemeral", SettingValues.TryChoice, Choices<EndpointMode>(),
-        "'ephemeral': a port per session, as netdumpd does; 'shared': all on the herald port, for NAT and load balancers.") { ValueName = Names<EndpointMode>() };
+        "'ephemeral': a port per session, as netdumpd does; 'shared': all on the herald port, for NAT and load balancers.")
+    { ValueName = Names<EndpointMode>() };
 
     public static readonly Setting<PortRange> EndpointPorts = new("endpoint-ports", "20100-28999", SettingValues.TryPortRange, "FROM-TO with ports from 1 to 65535",
-        "Ports that ephemeral sessions use.") { ValueName = "FROM-TO" };
+        "Ports that ephemeral sessions use.")
+    { ValueName = "FROM-TO" };
 
     public static readonly Setting<HashPolicy> Hash = new("hash", "deferred", SettingValues.TryChoice, Choices<HashPolicy>(),
-        "SHA-256 of finished dumps for the manifest: after the transfer, or not at all.") { ValueName = Names<HashPolicy>() };
+        "SHA-256 of finished dumps for the manifest: after the transfer, or not at all.")
+    { ValueName = Names<HashPolicy>() };
 
     public static readonly Setting<string?> Hosts = new("hosts", "", SettingValues.TryOptionalPath, FilePath,
-        "File that maps addresses or networks to host names, one 'ADDR[/BITS] NAME' a line.") { ValueName = "FILE" };
+        "File that maps addresses or networks to host names, one 'ADDR[/BITS] NAME' a line.")
+    { ValueName = "FILE" };
 
     public static readonly Setting<LogFormat> LogFormat = new("log-format", "text", SettingValues.TryChoice, Choices<LogFormat>(),
-        "netdumpd's lines, or one JSON object a line.") { ValueName = Names<LogFormat>() };
+        "netdumpd's lines, or one JSON object a line.")
+    { ValueName = Names<LogFormat>() };
 
     public static readonly Setting<int> Timeout = new("timeout", "600", SettingValues.Whole(1, 86_400), "seconds from 1 to 86400",
-        "Silence after which a client counts as dead.") { Kind = SettingKind.Number, ValueName = "SECONDS" };
+        "Silence after which a client counts as dead.")
+    { Kind = SettingKind.Number, ValueName = "SECONDS" };
 
     public static readonly Setting<int> ScriptTimeout = new("script-timeout", "300", SettingValues.Whole(1, 86_400), "seconds from 1 to 86400",
-        "Time a script may take before it is killed.") { Kind = SettingKind.Number, ValueName = "SECONDS" };
+        "Time a script may take before it is killed.")
+    { Kind = SettingKind.Number, ValueName = "SECONDS" };
 
     public static readonly Setting<int> ScriptConcurrency = new("script-concurrency", "4", SettingValues.Whole(1, 1024), "a number from 1 to 1024",
-        "Scripts that may run at the same time.") { Kind = SettingKind.Number, ValueName = "N" };
+        "Scripts that may run at the same time.")
+    { Kind = SettingKind.Number, ValueName = "N" };
 
     public static readonly Setting<int> MaxSessions = new("max-sessions", "4096", SettingValues.Whole(1, 1_000_000), "a number from 1 to 1000000",
-        "Dumps that may run at the same time.") { Kind = SettingKind.Number, ValueName = "N" };
+        "Dumps that may run at the same time.")
+    { Kind = SettingKind.Number, ValueName = "N" };
 
     public static readonly Setting<TransportChoice> Transport = new("transport", "auto", SettingValues.TryChoice, Choices<TransportChoice>(),
-        "Linux's batched system calls, portable sockets, or the better one that works here.") { ValueName = Names<TransportChoice>() };
+        "Linux's batched system calls, portable sockets, or the better one that works here.")
+    { ValueName = Names<TransportChoice>() };
 
     public static readonly Setting<ProgressDisplay> Progress = new("progress", "auto", SettingValues.TryChoice, Choices<ProgressDisplay>(),
-        "Live progress; 'auto' shows it on a terminal.") { ValueName = Names<ProgressDisplay>() };
+        "Live progress; 'auto' shows it on a terminal.")
+    { ValueName = Names<ProgressDisplay>() };
 
     public static readonly Setting<string?> Config = new("config", "", SettingValues.TryOptionalPath, FilePath,
-        "JSON file with settings; keys are the long option names, comments and trailing commas are fine.") { ValueName = "FILE", AllowedInFile = false };
+        "JSON file with settings; keys are the long option names, comments and trailing commas are fine.")
+    { ValueName = "FILE", AllowedInFile = false };
 
     public static IReadOnlyList<Setting> All { get; } =
     [

@@ -117,6 +117,8 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     private uint _releasedFirst;
     private int _releasedCount;
     private bool _mayReack;
+    private bool _released;
+    private long _responseUs;
     private long _firstStrayUs = long.MaxValue;
 
     /// <summary>Payload of a full packet in bytes, 0 until two packets of a burst told it.</summary>
@@ -150,7 +152,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             if (WaitsForSinglePacket)
                 wake = Math.Min(wake, _heldSinceUs + options.SinglePacketHoldUs);
             if (_mayReack)
-                wake = Math.Min(wake, _lastArrivalUs + options.ReackUs);
+                wake = Math.Min(wake, _lastArrivalUs + ReackDelayUs);
             return wake;
         }
     }
@@ -195,7 +197,11 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
 
         int index = (int)(seqno - _base);
         if (index < 0)
+        {
+            // Its ack was lost, or the packet came twice.
+            _lossSeen = true;
             return seqno - _previousBase is >= WellKnown.AckWindow and < int.MaxValue ? Arrival.RepeatToHold : Arrival.RepeatToAck;
+        }
 
         if (index >= MaxPackets)
             return OnStray(seqno, offset, length, nowUs);
@@ -266,7 +272,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             OnRoundEnd(acks);
         }
 
-        if (_mayReack && nowUs - _lastArrivalUs >= options.ReackUs)
+        if (_mayReack && nowUs - _lastArrivalUs >= ReackDelayUs)
             Reack(acks);
 
         if (WaitsForSinglePacket && nowUs - _heldSinceUs >= options.SinglePacketHoldUs)
@@ -289,10 +295,13 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
 
     private Arrival OnArrivalPerPacket(uint seqno, ulong offset, int length, long nowUs)
     {
+        OnResponse(nowUs);
         _lastArrivalUs = nowUs;
-        _mayReack = false;
         if (_arrived.Test(seqno))
+        {
+            _lossSeen = true;
             return Arrival.RepeatToAck;
+        }
 
         if (++_newInBatch == 2 && !_perPacketForGood)
         {
@@ -495,8 +504,8 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         if (!_lowKnown || (int)(seqno - _low) < 0)
             _low = seqno;
         _lowKnown = true;
+        OnResponse(nowUs);
         _lastArrivalUs = nowUs;
-        _mayReack = false;
         _quietHandled = false;
         _roundHandled = false;
     }
@@ -634,7 +643,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         _irregularities = 0;
         _releasedFirst = _base;
         _releasedCount = Math.Min(_end, WellKnown.AckWindow);
-        _mayReack = true;
+        OnReleased();
         uint following = _base + (uint)_end;
         NoteFollowingOffset(_end);
         _previousBase = _base;
@@ -688,7 +697,25 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             _releasedCount--;
         }
 
-        _mayReack = true;
+        OnReleased();
+    }
+
+    private void OnReleased()
+    {
+        _released = true;
+        _mayReack = _lossSeen;
+    }
+
+    /// <summary>Well beyond the time the client usually takes to send its next burst: where many dump at once that is long, and more acks would make it longer.</summary>
+    private long ReackDelayUs => Math.Max(options.ReackUs, 4 * _responseUs);
+
+    private void OnResponse(long nowUs)
+    {
+        if (!_released)
+            return;
+        _released = false;
+        _mayReack = false;
+        _responseUs += (nowUs - _lastArrivalUs - _responseUs) / 8;
     }
 
     /// <summary>A lost ack costs the client its retransmission timer, sending it again costs nothing; a client that has moved on ignores it.</summary>

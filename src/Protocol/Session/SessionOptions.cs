@@ -6,7 +6,7 @@ public sealed record SessionOptions
     /// <summary>A burst with no packet for this long has lost some.</summary>
     public long QuietPeriodUs { get; init; } = 15_000;
 
-    /// <summary>A client that sends nothing for this long after its packets were acked may have lost acks: they are sent once more.</summary>
+    /// <summary>Where packets were lost before, a client that sends nothing for this long after its packets were acked may have lost acks: they are sent once more.</summary>
     public long ReackUs { get; init; } = 50_000;
 
     /// <summary>Packets this far apart in time belong to different retransmission rounds; the kernel's are 1 s apart.</summary>

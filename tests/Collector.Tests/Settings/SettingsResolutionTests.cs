@@ -78,10 +78,25 @@ public sealed class SettingsResolutionTests : IDisposable
     {
         var environment = new Dictionary<string, string>
         {
-            ["NETDUMP_ADDRESS"] = "192.0.2.1", ["NETDUMP_DIRECTORY"] = "/d", ["NETDUMP_SCRIPT"] = "/s", ["NETDUMP_PIDFILE"] = "/p", ["NETDUMP_PATH"] = "sub",
-            ["NETDUMP_DEBUG"] = "true", ["NETDUMP_PORT"] = "1", ["NETDUMP_CLIENT_PORT"] = "2", ["NETDUMP_ENDPOINT"] = "shared", ["NETDUMP_ENDPOINT_PORTS"] = "3-4",
-            ["NETDUMP_HASH"] = "off", ["NETDUMP_HOSTS"] = "/h", ["NETDUMP_TIMEOUT"] = "5", ["NETDUMP_SCRIPT_TIMEOUT"] = "6", ["NETDUMP_SCRIPT_CONCURRENCY"] = "7",
-            ["NETDUMP_MAX_SESSIONS"] = "8", ["NETDUMP_TRANSPORT"] = "portable", ["NETDUMP_LOG_FORMAT"] = "json", ["NETDUMP_PROGRESS"] = "off",
+            ["NETDUMP_ADDRESS"] = "192.0.2.1",
+            ["NETDUMP_DIRECTORY"] = "/d",
+            ["NETDUMP_SCRIPT"] = "/s",
+            ["NETDUMP_PIDFILE"] = "/p",
+            ["NETDUMP_PATH"] = "sub",
+            ["NETDUMP_DEBUG"] = "true",
+            ["NETDUMP_PORT"] = "1",
+            ["NETDUMP_CLIENT_PORT"] = "2",
+            ["NETDUMP_ENDPOINT"] = "shared",
+            ["NETDUMP_ENDPOINT_PORTS"] = "3-4",
+            ["NETDUMP_HASH"] = "off",
+            ["NETDUMP_HOSTS"] = "/h",
+            ["NETDUMP_TIMEOUT"] = "5",
+            ["NETDUMP_SCRIPT_TIMEOUT"] = "6",
+            ["NETDUMP_SCRIPT_CONCURRENCY"] = "7",
+            ["NETDUMP_MAX_SESSIONS"] = "8",
+            ["NETDUMP_TRANSPORT"] = "portable",
+            ["NETDUMP_LOG_FORMAT"] = "json",
+            ["NETDUMP_PROGRESS"] = "off",
             ["NETDUMP_CONFIG"] = _temp.Write("empty.json", "{}"),
         };
 
@@ -89,9 +104,25 @@ public sealed class SettingsResolutionTests : IDisposable
         Assert.Equal(
             new CollectorSettings
             {
-                Address = new(0xc0000201), Directory = "/d", Script = "/s", PidFile = "/p", DefaultPath = "sub", Debug = true, Port = 1, ClientPort = 2,
-                Endpoint = EndpointMode.Shared, EndpointPorts = new(3, 4), Hash = HashPolicy.Off, HostsFile = "/h", TimeoutSeconds = 5, ScriptTimeoutSeconds = 6,
-                ScriptConcurrency = 7, MaxSessions = 8, Transport = TransportChoice.Portable, LogFormat = LogFormat.Json, Progress = ProgressDisplay.Off,
+                Address = new(0xc0000201),
+                Directory = "/d",
+                Script = "/s",
+                PidFile = "/p",
+                DefaultPath = "sub",
+                Debug = true,
+                Port = 1,
+                ClientPort = 2,
+                Endpoint = EndpointMode.Shared,
+                EndpointPorts = new(3, 4),
+                Hash = HashPolicy.Off,
+                HostsFile = "/h",
+                TimeoutSeconds = 5,
+                ScriptTimeoutSeconds = 6,
+                ScriptConcurrency = 7,
+                MaxSessions = 8,
+                Transport = TransportChoice.Portable,
+                LogFormat = LogFormat.Json,
+                Progress = ProgressDisplay.Off,
                 ConfigFile = environment["NETDUMP_CONFIG"],
             },
             SettingsResolution.Resolve(new Dictionary<Setting, string>(), environment).ToSettings());

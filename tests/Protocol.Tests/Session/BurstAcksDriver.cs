@@ -3,14 +3,17 @@ using NetdumpCollector.Protocol.Session;
 namespace NetdumpCollector.Protocol.Tests.Session;
 
 /// <summary>Feeds a <see cref="BurstAcks"/> as a session does: judge each packet of a batch, store what is new, look at what was released.</summary>
-internal sealed class BurstAcksDriver(uint first, bool packetByPacket = false)
+internal sealed class BurstAcksDriver(uint first, bool packetByPacket = false, SessionOptions? options = null)
 {
+    /// <summary>Acks that were sent may be sent once more; where a test is about the first time, that is put off.</summary>
+    private static readonly SessionOptions _withoutReacks = new() { ReackUs = 3_600_000_000 };
+
     private readonly AckList _acks = new();
     private readonly List<uint> _pending = [];
 
-    public BurstAcks Bursts { get; } = new(new SessionOptions(), first, packetByPacket);
+    public BurstAcks Bursts { get; } = new(options ?? _withoutReacks, first, packetByPacket);
 
-    public SessionOptions Options { get; } = new();
+    public SessionOptions Options { get; } = options ?? _withoutReacks;
 
     public long NowUs { get; private set; } = 1_000_000;
 

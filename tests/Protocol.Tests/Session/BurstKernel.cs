@@ -17,7 +17,7 @@ internal sealed class BurstKernel(LossyDump dump)
     private const int HealedRound = 5;
 
     private readonly Random _random = new(dump.Seed);
-    private readonly BurstAcksDriver _server = new(first: uint.MaxValue - 100);
+    private readonly BurstAcksDriver _server = new(first: uint.MaxValue - 100, options: new());
 
     private uint _acked;
 
@@ -73,8 +73,10 @@ internal sealed class BurstKernel(LossyDump dump)
 
         for (int i = 1; i < wire.Count; i++)
         {
-            if (_random.Next(100) < dump.ReorderPercent)
-                (wire[i], wire[_random.Next(i)]) = (wire[_random.Next(i)], wire[i]);
+            if (_random.Next(100) >= dump.ReorderPercent)
+                continue;
+            int other = _random.Next(i);
+            (wire[i], wire[other]) = (wire[other], wire[i]);
         }
 
         for (int at = 0; at < wire.Count;)

@@ -26,13 +26,16 @@ public sealed class FirstBurstTests
         Assert.Equal(_page, burst.Bytes.ToArray());
     }
 
-    [Fact]
-    public void The_packets_of_later_bursts_do_not_belong_to_it()
+    [Theory]
+    [InlineData(StaleOffset + 4096)]
+    [InlineData(StaleOffset + 65536)]
+    [InlineData(4096ul)]
+    public void The_packets_of_later_bursts_do_not_belong_to_it(ulong offset)
     {
         var burst = new FirstBurst();
         Take(burst, 0, 1, 2);
-        burst.OnPacket(StaleOffset + 4096, new byte[1448], inFirstBurst: false);
-        burst.OnPacket(4096, new byte[1448], inFirstBurst: false);
+        burst.OnPacket(5, offset, new byte[1448]);
+        burst.OnPacket(6, offset + 1448, new byte[1448]);
         Assert.Equal(_page, burst.Bytes.ToArray());
     }
 
@@ -40,8 +43,8 @@ public sealed class FirstBurstTests
     public void A_dump_that_begins_at_offset_0_keeps_nothing_aside()
     {
         var burst = new FirstBurst();
-        burst.OnPacket(0, _page.AsSpan(0, 1448), inFirstBurst: true);
-        burst.OnPacket(1448, _page.AsSpan(1448, 1448), inFirstBurst: true);
+        burst.OnPacket(2, 0, _page.AsSpan(0, 1448));
+        burst.OnPacket(3, 1448, _page.AsSpan(1448, 1448));
         Assert.True(burst.Bytes.IsEmpty);
     }
 
@@ -49,8 +52,8 @@ public sealed class FirstBurstTests
     public void Offset_0_that_comes_late_in_the_burst_drops_what_was_kept()
     {
         var burst = new FirstBurst();
-        burst.OnPacket(1448, _page.AsSpan(1448, 1448), inFirstBurst: true);
-        burst.OnPacket(0, _page.AsSpan(0, 1448), inFirstBurst: true);
+        burst.OnPacket(3, 1448, _page.AsSpan(1448, 1448));
+        burst.OnPacket(2, 0, _page.AsSpan(0, 1448));
         Assert.True(burst.Bytes.IsEmpty);
     }
 
@@ -59,7 +62,7 @@ public sealed class FirstBurstTests
     {
         var burst = new FirstBurst();
         Take(burst, 0, 1, 2);
-        burst.OnPacket(0, _page.AsSpan(0, 1448), inFirstBurst: false);
+        burst.OnPacket(5, 0, _page.AsSpan(0, 1448));
         Assert.True(burst.Bytes.IsEmpty);
     }
 
@@ -72,25 +75,33 @@ public sealed class FirstBurstTests
     }
 
     [Fact]
+    public void A_jumbo_frame_holds_the_whole_header_page()
+    {
+        var burst = new FirstBurst();
+        burst.OnPacket(2, StaleOffset, _page);
+        burst.OnPacket(3, 4096, new byte[8948]);
+        Assert.Equal(_page, burst.Bytes.ToArray());
+    }
+
+    [Fact]
     public void Offsets_near_0_and_near_the_end_of_the_number_range_are_kept_too()
     {
         var low = new FirstBurst();
-        low.OnPacket(5, _page.AsSpan(0, 1000), inFirstBurst: true);
+        low.OnPacket(2, 5, _page.AsSpan(0, 1000));
         Assert.Equal(_page[..1000], low.Bytes.ToArray());
 
         var high = new FirstBurst();
-        high.OnPacket((1ul << 63) - 1000, _page.AsSpan(0, 1000), inFirstBurst: true);
+        high.OnPacket(2, (1ul << 63) - 1000, _page.AsSpan(0, 1000));
         Assert.Equal(_page[..1000], high.Bytes.ToArray());
     }
 
     [Fact]
-    public void What_a_burst_cannot_hold_ends_it()
+    public void Nothing_larger_than_a_burst_is_kept()
     {
         var burst = new FirstBurst();
-        Take(burst, 0, 1, 2);
-        burst.OnPacket(StaleOffset + WellKnown.BurstBytes, new byte[1448], inFirstBurst: true);
-        burst.OnPacket(StaleOffset + 4096, new byte[1448], inFirstBurst: true);
-        Assert.Equal(_page, burst.Bytes.ToArray());
+        for (uint i = 0; i < 100; i++)
+            burst.OnPacket(2 + i, StaleOffset + i * 1448, new byte[1448]);
+        Assert.InRange(burst.Bytes.Length, 1448, WellKnown.BurstBytes);
     }
 
     private static void Take(FirstBurst burst, params int[] packets)
@@ -98,7 +109,7 @@ public sealed class FirstBurstTests
         foreach (int packet in packets)
         {
             int at = packet * 1448;
-            burst.OnPacket(StaleOffset + (ulong)at, _page.AsSpan(at, Math.Min(1448, _page.Length - at)), inFirstBurst: true);
+            burst.OnPacket(2 + (uint)packet, StaleOffset + (ulong)at, _page.AsSpan(at, Math.Min(1448, _page.Length - at)));
         }
     }
 }
