@@ -80,7 +80,7 @@ public record struct SessionCounters
     /// <summary>Acks released.</summary>
     public long Acks { get; set; }
 
-    /// <summary>Bursts stored whole.</summary>
+    /// <summary>Bursts stored whole; 0 where packets are acked one by one and their end is not looked for.</summary>
     public long Bursts { get; set; }
 
     /// <summary>Bursts that went quiet while incomplete.</summary>

@@ -75,6 +75,7 @@ public sealed partial class SessionActor
     {
         _opening = false;
         _file = file;
+        Announce();
         if (file.RefusedPath is not null)
             CollectorLog.PathRefused(_environment.Logger, ClientName, file.RefusedPath);
         using var staging = _staging!;

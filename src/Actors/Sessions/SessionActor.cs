@@ -63,6 +63,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private bool _opening;
     private bool _started;
     private bool _wonBurst;
+    private bool _announced;
     private bool _discarded;
     private bool _handedOver;
     private string? _loggedWriteError;
@@ -123,7 +124,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 OnOpenFailed(failed.Error);
                 break;
             case HostResolved resolved:
-                OnHostResolved(resolved.Host);
+                _host = resolved.Host;
+                Announce();
                 break;
             case Committed:
                 _session.OnCommitted(Context.NowUs);
@@ -205,14 +207,19 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _onMilestone(Route, milestone);
     }
 
-    private void OnHostResolved(string host)
+    /// <summary>Tells of the dump when both its file and its host's name are known.</summary>
+    private void Announce()
     {
-        _host = host;
-        CollectorLog.NewDump(_environment.Logger, ClientName, _file?.PartialPath ?? "");
+        if (_announced || _host is null || _file is null)
+            return;
+        _announced = true;
+        CollectorLog.NewDump(_environment.Logger, ClientName, _file.PartialPath);
     }
 
     private void Commit(DumpSummary summary)
     {
+        _host ??= _client.Remote.ToString();
+        Announce();
         var file = _file!;
         _file = null;
         _handedOver = true;

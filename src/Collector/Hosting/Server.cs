@@ -29,6 +29,7 @@ internal sealed class Server : IAsyncDisposable
     private readonly ThreadDispatcher _script = new("script", 1);
     private readonly ThreadDispatcher _hash = new("hash", 1, ThreadPriority.Lowest);
     private readonly ActorSystem _system;
+    private readonly ITransport _transport;
     private readonly IEventLoop _loop;
     private readonly ActorRef<HashActor.Message>? _hashes;
     private ActorRef<IngressActor.Message>? _ingress;
@@ -46,6 +47,7 @@ internal sealed class Server : IAsyncDisposable
         _system = new("collector",
             (path, failure) => CollectorLog.ActorFailed(log, path, failure),
             (path, message) => CollectorLog.DeadLetter(log, path, message.GetType().Name));
+        _transport = transport;
         _loop = transport.CreateLoop("loop-0", failure => CollectorLog.ActorFailed(log, "loop-0", failure));
         if (settings.Hash == HashPolicy.Deferred)
         {
@@ -166,7 +168,7 @@ internal sealed class Server : IAsyncDisposable
         _ingress = _system.Spawn<IngressActor.Message>("ingress", environment.Loop, () => new IngressActor(environment, _loop, options, bound),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         var socket = await bound.Task;
-        CollectorLog.Listening(_log, socket.Address, socket.Port, settings.Transport.ToString(), settings.Endpoint.ToString(), _directory.Root);
+        CollectorLog.Listening(_log, socket.Address, socket.Port, _transport.Name, settings.Endpoint.ToString().ToLowerInvariant(), _directory.Root);
         int asked = settings.Endpoint == EndpointMode.Shared ? options.SharedBufferBytes : options.HeraldBufferBytes;
         if (socket.ReceiveBufferBytes < asked)
             CollectorLog.SmallReceiveBuffer(_log, socket.ReceiveBufferBytes, asked);

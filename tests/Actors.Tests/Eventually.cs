@@ -1,0 +1,28 @@
+using System.Diagnostics;
+
+namespace NetdumpCollector.Actors.Tests;
+
+/// <summary>Waits for what other threads bring about and nothing announces: files, counters, sockets.</summary>
+internal static class Eventually
+{
+    /// <summary>How long a test waits for what must happen; only a failing test waits that long.</summary>
+    public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+
+    private static readonly TimeSpan s_interval = TimeSpan.FromMilliseconds(5);
+
+    public static Task Holds(Func<bool> condition, string what) => Gets(() => condition() ? what : null, what);
+
+    /// <summary>The first result that is not null.</summary>
+    public static async Task<T> Gets<T>(Func<T?> find, string what)
+        where T : class
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            if (find() is T found)
+                return found;
+            Assert.True(Stopwatch.GetElapsedTime(start) < Deadline, $"not within {Deadline}: {what}");
+            await Task.Delay(s_interval);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Actors.Aftermath;
+using NetdumpCollector.Actors.HostNames;
+using NetdumpCollector.Actors.Ingress;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Scripts;
+using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
+using NetdumpCollector.Transport;
+
+namespace NetdumpCollector.Actors.Tests;
+
+/// <summary>How a <see cref="RunningCollector"/> is to be wired.</summary>
+internal sealed record CollectorSetup
+{
+    public required string Transport { get; init; }
+    public EndpointMode Mode { get; init; } = EndpointMode.Ephemeral;
+
+    /// <summary>Address to bind; one that no other test uses when null.</summary>
+    public Ipv4? Address { get; init; }
+    public SessionOptions Sessions { get; init; } = new();
+    public (ushort From, ushort To) SessionPorts { get; init; } = (20100, 28999);
+    public int MaxSessions { get; init; } = 4096;
+
+    /// <summary>The dump directory; a temporary one when null.</summary>
+    public string? Directory { get; init; }
+    public bool Hashes { get; init; }
+
+    /// <summary>Body of a shell script that runs after each dump.</summary>
+    public string? Script { get; init; }
+
+    /// <summary>Names of hosts; "panicked" for all when null.</summary>
+    public Func<Ipv4, Task<string?>>? LookUp { get; init; }
+
+    /// <summary>Puts something between actors and event loop.</summary>
+    public Func<IEventLoop, IEventLoop> Decorate { get; init; } = loop => loop;
+}
+
+/// <summary>Everything that the server wires, in this process, on addresses of its own.</summary>
+internal sealed class RunningCollector : IAsyncDisposable
+{
+    private static int s_lastAddress;
+
+    private readonly ThreadDispatcher _storageThreads = new("storage", 4);
+    private readonly ThreadDispatcher _commitThreads = new("commit", 4);
+    private readonly ThreadDispatcher _scriptThread = new("script", 1);
+    private readonly ThreadDispatcher _hashThread = new("hash", 1);
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly string _temporary = Directory.CreateTempSubdirectory("netdump-actors-").FullName;
+    private readonly DumpDirectory _directory;
+    private readonly HostNameResolver _hostNames;
+    private readonly ScriptRunner? _scripts;
+    private readonly IEventLoop _loop;
+    private readonly List<WireClient> _clients = [];
+    private readonly Ipv4 _serverAddress;
+    private readonly ushort _clientPort = FreePort();
+    private IUdpEndpoint _socket = null!;
+
+    private RunningCollector(CollectorSetup setup)
+    {
+        Assert.True(Transports.TryGet(setup.Transport, out var transport));
+        Root = setup.Directory ?? Path.Combine(_temporary, "dumps");
+        _directory = DumpDirectory.Open(Root, defaultPath: null);
+        _hostNames = setup.LookUp is { } lookUp
+            ? new(HostMap.Empty, TimeProvider.System, Eventually.Deadline, lookUp, maxCached: 100)
+            : new(HostMap.Parse(["127.0.0.0/8 panicked"], "hosts"), TimeProvider.System, HostNameResolver.DefaultDeadline);
+        System = new("test", (path, failure) => CollectorLog.ActorFailed(Log, path, failure));
+        _loop = setup.Decorate(transport.CreateLoop("test", failure => CollectorLog.ActorFailed(Log, "loop", failure)));
+        _serverAddress = NextAddress();
+        if (setup.Script is string body)
+            _scripts = new(WriteScript(body), Root, ScriptRunner.DefaultMaxRunning, ScriptRunner.DefaultTimeout, TimeProvider.System);
+    }
+
+    public string Root { get; }
+
+    public RecordingLogger Log { get; } = new();
+
+    public CollectorCounters Counters { get; } = new();
+
+    public ActorSystem System { get; }
+
+    public ActorRef<IngressActor.Message> Ingress { get; private set; } = null!;
+
+    public ActorRef<HashActor.Message>? Hashes { get; private set; }
+
+    /// <summary>The address that clients dump to.</summary>
+    public Ipv4 ServerAddress => _serverAddress;
+
+    public ushort HeraldPort => _socket.Port;
+
+    /// <summary>Dumps that ended, the oldest first.</summary>
+    public IReadOnlyList<CatalogedDump> Dumps => DumpCatalog.Read(Root).Dumps;
+
+    public static async Task<RunningCollector> StartAsync(CollectorSetup setup)
+    {
+        var collector = new RunningCollector(setup);
+        try
+        {
+            await collector.ListenAsync(setup);
+            return collector;
+        }
+        catch
+        {
+            await collector.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>A loopback address that nothing else of this test run uses.</summary>
+    public static Ipv4 NextAddress() =>
+        new((127u << 24) + (uint)(32 + Environment.ProcessId % 192 << 16) + (uint)Interlocked.Increment(ref s_lastAddress));
+
+    /// <summary>A host with an address of its own.</summary>
+    public WireClient NewClient()
+    {
+        var client = new WireClient(NextAddress(), _clientPort, _serverAddress, HeraldPort);
+        _clients.Add(client);
+        return client;
+    }
+
+    /// <summary>The dumps of one client, once there are <paramref name="count"/>.</summary>
+    public Task<CatalogedDump[]> DumpsOf(WireClient client, int count) => Eventually.Gets(
+        () => Dumps.Where(dump => dump.Manifest.Client == client.Address.ToString()).ToArray() is var dumps && dumps.Length >= count ? dumps : null,
+        $"{count} dumps of {client.Address}; the log says\n{Log.All}");
+
+    /// <summary>The one dump of a client.</summary>
+    public async Task<Manifest> DumpOf(WireClient client) => Assert.Single(await DumpsOf(client, 1)).Manifest;
+
+    /// <summary>The client's dump ended complete and its file is what was sent.</summary>
+    public async Task<Manifest> AssertComplete(WireClient client, TestDump sent)
+    {
+        var dump = Assert.Single(await DumpsOf(client, 1));
+        AssertComplete(dump, sent);
+        return dump.Manifest;
+    }
+
+    public static void AssertComplete(CatalogedDump dump, TestDump sent)
+    {
+        Assert.Equal(DumpStatus.Complete, dump.Manifest.Status);
+        Assert.True(sent.Content.AsSpan().SequenceEqual(File.ReadAllBytes(dump.VmcorePath)), $"{dump.VmcorePath} differs from what was sent");
+    }
+
+    public Task Rejected(RejectReason reason, long count) =>
+        Eventually.Holds(() => Counters.Rejected(reason) == count, $"{count} packets counted as {reason}, now {Counters.Rejected(reason)}");
+
+    /// <summary>Ends running dumps as the server does when it stops.</summary>
+    public Task<bool> DrainAsync() => Ingress.Ask<bool>(reply => new IngressActor.Drain(reply), Eventually.Deadline);
+
+    /// <summary>This process's sockets that are bound to the server's address, by their inodes.</summary>
+    public int OpenSockets()
+    {
+        // As the kernel prints it: the address's bytes in the order of the wire, read as a number of this machine.
+        string address = $"{(uint)IPAddress.HostToNetworkOrder((int)_serverAddress.Value):X8}:";
+        var bound = File.ReadLines("/proc/net/udp").Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            .Where(fields => fields[1].StartsWith(address, StringComparison.Ordinal)).Select(fields => $"socket:[{fields[9]}]").ToHashSet();
+        return Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(path => LinkOf(path) is string link && bound.Contains(link));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync();
+        bool stopped = await System.StopAsync(Eventually.Deadline);
+        _loop.Dispose();
+        _storageThreads.Dispose();
+        _commitThreads.Dispose();
+        _scriptThread.Dispose();
+        _hashThread.Dispose();
+        _hostNames.Dispose();
+        _scripts?.Dispose();
+        _directory.Dispose();
+        _stopping.Dispose();
+        foreach (var client in _clients)
+            client.Dispose();
+        Directory.Delete(_temporary, recursive: true);
+        Assert.True(stopped, $"the actors did not stop; the log says\n{Log.All}");
+    }
+
+    private static string? LinkOf(string path)
+    {
+        try
+        {
+            return new FileInfo(path).LinkTarget;
+        }
+        catch (IOException)
+        {
+            // Closed meanwhile.
+            return null;
+        }
+    }
+
+    private static ushort FreePort()
+    {
+        using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        probe.Bind(new IPEndPoint(IPAddress.Any, 0));
+        return (ushort)((IPEndPoint)probe.LocalEndPoint!).Port;
+    }
+
+    private string WriteScript(string body)
+    {
+        string path = Path.Combine(_temporary, "after-dump");
+        File.WriteAllText(path, $"#!/bin/sh\n{body}\n");
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        return path;
+    }
+
+    private async Task ListenAsync(CollectorSetup setup)
+    {
+        if (setup.Hashes)
+            Hashes = System.Spawn<HashActor.Message>("hash", _hashThread, () => new HashActor(Log, _stopping.Token), new() { Strategy = SupervisorStrategy.Resume });
+        var environment = new SessionEnvironment
+        {
+            System = System,
+            Loop = new LoopDispatcher(_loop),
+            StorageThreads = _storageThreads,
+            CommitThreads = _commitThreads,
+            Directory = _directory,
+            Options = setup.Sessions,
+            HostNames = _hostNames,
+            Time = TimeProvider.System,
+            Counters = Counters,
+            Rejects = new(Counters, Log),
+            Logger = Log,
+            Hashes = Hashes,
+            Scripts = _scripts is null ? null : System.Spawn<ScriptActor.Message>("script", _scriptThread, () => new ScriptActor(_scripts, Log), new() { Strategy = SupervisorStrategy.Resume }),
+        };
+        var options = new IngressOptions
+        {
+            Address = setup.Address ?? _serverAddress,
+            HeraldPort = 0,
+            ClientPort = _clientPort,
+            Mode = setup.Mode,
+            SessionPorts = setup.SessionPorts,
+            MaxSessions = setup.MaxSessions,
+        };
+        var bound = new TaskCompletionSource<IUdpEndpoint>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _loop.Start();
+        Ingress = System.Spawn<IngressActor.Message>("ingress", environment.Loop, () => new IngressActor(environment, _loop, options, bound),
+            new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
+        _socket = await bound.Task.WaitAsync(Eventually.Deadline);
+    }
+}
