@@ -13,8 +13,8 @@ public readonly record struct Ipv4(uint Value) : IComparable<Ipv4>
     public static bool TryParse([NotNullWhen(true)] string? text, out Ipv4 address)
     {
         address = default;
-        // IPAddress.TryParse also takes short and hexadecimal forms, which in a settings file are rather mistakes.
-        if (text is null || text.Count('.') != 3 || !IPAddress.TryParse(text, out var parsed) || parsed.AddressFamily != AddressFamily.InterNetwork)
+        // IPAddress.TryParse also takes short, octal and hexadecimal forms, which in a settings file are rather mistakes.
+        if (text is null || !IPAddress.TryParse(text, out var parsed) || parsed.AddressFamily != AddressFamily.InterNetwork || parsed.ToString() != text)
             return false;
 
         address = From(parsed);

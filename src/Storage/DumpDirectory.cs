@@ -98,10 +98,24 @@ public sealed partial class DumpDirectory : IDisposable
         }
 
         return TryCreate(identity, new(_handle, Root, "", OwnsHandle: false), refused, out string? error)
+            ?? CreateInNewRoot(identity, refused, ref error)
             ?? throw new StorageException($"dump directory {Root}: {error}");
     }
 
     public void Dispose() => _handle.Dispose();
+
+    /// <summary>The directory may have been removed since it was opened, and be back, or be a new mount: then the name leads to it and the descriptor does not.</summary>
+    private DumpFile? CreateInNewRoot(DumpIdentity identity, string? refused, ref string? error)
+    {
+        if (Posix.Open(Root, Posix.O_RDONLY | Posix.O_DIRECTORY) is not SafeFileHandle handle)
+            return null;
+
+        var folder = new DumpFolder(handle, Root, "", OwnsHandle: true);
+        var file = TryCreate(identity, folder, refused, out error);
+        if (file is null)
+            folder.Dispose();
+        return file;
+    }
 
     private static DumpFile? TryCreate(DumpIdentity identity, DumpFolder folder, string? refused, out string? error)
     {

@@ -52,6 +52,9 @@ public sealed class CollectorCounters
 
     public void DumpStarted() => Interlocked.Increment(ref _receiving);
 
+    /// <summary>What had started turned out to be no dump.</summary>
+    public void DumpDiscarded() => Interlocked.Decrement(ref _receiving);
+
     public void DumpEnded(bool complete)
     {
         Interlocked.Decrement(ref _receiving);

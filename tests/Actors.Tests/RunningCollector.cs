@@ -1,6 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using Microsoft.Extensions.Logging;
+using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Aftermath;
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Actors.Ingress;
@@ -42,6 +42,7 @@ internal sealed record CollectorSetup
 }
 
 /// <summary>Everything that the server wires, in this process, on addresses of its own.</summary>
+[UnsupportedOSPlatform("windows")]
 internal sealed class RunningCollector : IAsyncDisposable
 {
     private static int s_lastAddress;
@@ -69,7 +70,7 @@ internal sealed class RunningCollector : IAsyncDisposable
         _hostNames = setup.LookUp is { } lookUp
             ? new(HostMap.Empty, TimeProvider.System, Eventually.Deadline, lookUp, maxCached: 100)
             : new(HostMap.Parse(["127.0.0.0/8 panicked"], "hosts"), TimeProvider.System, HostNameResolver.DefaultDeadline);
-        System = new("test", (path, failure) => CollectorLog.ActorFailed(Log, path, failure));
+        Actors = new("test", (path, failure) => CollectorLog.ActorFailed(Log, path, failure));
         _loop = setup.Decorate(transport.CreateLoop("test", failure => CollectorLog.ActorFailed(Log, "loop", failure)));
         _serverAddress = NextAddress();
         if (setup.Script is string body)
@@ -82,7 +83,7 @@ internal sealed class RunningCollector : IAsyncDisposable
 
     public CollectorCounters Counters { get; } = new();
 
-    public ActorSystem System { get; }
+    public ActorSystem Actors { get; }
 
     public ActorRef<IngressActor.Message> Ingress { get; private set; } = null!;
 
@@ -164,7 +165,7 @@ internal sealed class RunningCollector : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stopping.CancelAsync();
-        bool stopped = await System.StopAsync(Eventually.Deadline);
+        bool stopped = await Actors.StopAsync(Eventually.Deadline);
         _loop.Dispose();
         _storageThreads.Dispose();
         _commitThreads.Dispose();
@@ -211,10 +212,10 @@ internal sealed class RunningCollector : IAsyncDisposable
     private async Task ListenAsync(CollectorSetup setup)
     {
         if (setup.Hashes)
-            Hashes = System.Spawn<HashActor.Message>("hash", _hashThread, () => new HashActor(Log, _stopping.Token), new() { Strategy = SupervisorStrategy.Resume });
+            Hashes = Actors.Spawn<HashActor.Message>("hash", _hashThread, () => new HashActor(Log, _stopping.Token), new() { Strategy = SupervisorStrategy.Resume });
         var environment = new SessionEnvironment
         {
-            System = System,
+            System = Actors,
             Loop = new LoopDispatcher(_loop),
             StorageThreads = _storageThreads,
             CommitThreads = _commitThreads,
@@ -226,7 +227,7 @@ internal sealed class RunningCollector : IAsyncDisposable
             Rejects = new(Counters, Log),
             Logger = Log,
             Hashes = Hashes,
-            Scripts = _scripts is null ? null : System.Spawn<ScriptActor.Message>("script", _scriptThread, () => new ScriptActor(_scripts, Log), new() { Strategy = SupervisorStrategy.Resume }),
+            Scripts = _scripts is null ? null : Actors.Spawn<ScriptActor.Message>("script", _scriptThread, () => new ScriptActor(_scripts, Log), new() { Strategy = SupervisorStrategy.Resume }),
         };
         var options = new IngressOptions
         {
@@ -239,7 +240,7 @@ internal sealed class RunningCollector : IAsyncDisposable
         };
         var bound = new TaskCompletionSource<IUdpEndpoint>(TaskCreationOptions.RunContinuationsAsynchronously);
         _loop.Start();
-        Ingress = System.Spawn<IngressActor.Message>("ingress", environment.Loop, () => new IngressActor(environment, _loop, options, bound),
+        Ingress = Actors.Spawn<IngressActor.Message>("ingress", environment.Loop, () => new IngressActor(environment, _loop, options, bound),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         _socket = await bound.Task.WaitAsync(Eventually.Deadline);
     }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using NetdumpCollector.Protocol;
 
 namespace NetdumpCollector.Actors.Tests;
@@ -41,12 +42,22 @@ internal sealed class WireClient : IDisposable
     public List<Ack> Acks { get; } = [];
 
     /// <summary>Sends the herald until it is acked; from then on the port of that ack is used.</summary>
-    public Ack Herald(string path = "")
+    public Ack Herald(string path = "", uint seqno = 1)
     {
-        var ack = SendUntilAcked([TestDump.Herald(path)], _heraldPort)[^1];
+        var ack = SendUntilAcked([TestDump.Herald(path, seqno)], _heraldPort)[^1];
         SessionPort = ack.FromPort;
-        NextSeqno = 2;
+        NextSeqno = seqno + 1;
         return ack;
+    }
+
+    /// <summary>As <see cref="Herald"/>, with a path that does not fit one packet.</summary>
+    public void HeraldInPieces(string path, int pieceBytes)
+    {
+        byte[] bytes = [.. Encoding.UTF8.GetBytes(path), 0];
+        var pieces = new List<byte[]>();
+        for (int offset = 0; offset < bytes.Length; offset += pieceBytes)
+            pieces.Add(TestDump.Message(MessageType.Herald, NextSeqno++, (ulong)offset, bytes.AsSpan(offset, Math.Min(pieceBytes, bytes.Length - offset))));
+        SessionPort = SendUntilAcked(pieces, _heraldPort)[^1].FromPort;
     }
 
     /// <summary>Sends the next burst of <paramref name="dump"/> until it is acked.</summary>
@@ -86,10 +97,7 @@ internal sealed class WireClient : IDisposable
     /// <summary>The host starts anew and knows nothing of its earlier dump.</summary>
     public void Reboot()
     {
-        while (TryReceive(TimeSpan.Zero) is not null)
-        {
-        }
-
+        CountAcks(0);
         Acks.Clear();
         NextSeqno = 1;
         _offset = 0;
@@ -106,8 +114,27 @@ internal sealed class WireClient : IDisposable
     /// <returns>The acks that came meanwhile.</returns>
     public IReadOnlyList<Ack> SendUntilAcked(IReadOnlyList<byte[]> messages) => SendUntilAcked(messages, SessionPort);
 
-    /// <summary>The next ack, which must come.</summary>
-    public Ack Receive() => TryReceive(Eventually.Deadline) ?? throw new TimeoutException($"{Address} got no ack");
+    /// <summary>The next ack of <paramref name="seqno"/>, which must come; the server may repeat others at any time.</summary>
+    public Ack Receive(uint seqno)
+    {
+        while (TryReceive(Eventually.Deadline) is Ack ack)
+        {
+            if (ack.Seqno == seqno)
+                return ack;
+        }
+
+        throw new TimeoutException($"{Address} got no ack of {seqno}");
+    }
+
+    /// <summary>How many acks of <paramref name="seqno"/> have arrived until now.</summary>
+    public int CountAcks(uint seqno)
+    {
+        while (TryReceive(TimeSpan.Zero) is not null)
+        {
+        }
+
+        return Acks.Count(ack => ack.Seqno == seqno);
+    }
 
     /// <summary>The next ack, or null when none comes in time.</summary>
     public Ack? TryReceive(TimeSpan timeout)

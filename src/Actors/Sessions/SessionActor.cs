@@ -153,7 +153,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (_ownsEndpoint)
             _endpoint?.Dispose();
         if (_discarded)
-            _file?.Discard();
+            DiscardDump();
         else if (_started && !_handedOver)
             EndUnfinished(failure);
         Dispose();
@@ -241,6 +241,14 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             () => new CommitActor(_environment, self),
             new() { MailboxCapacity = 4 });
         commit.Tell(order);
+    }
+
+    /// <summary>Strays of the live dump may have made the session open a file.</summary>
+    private void DiscardDump()
+    {
+        _file?.Discard();
+        if (_started)
+            _environment.Counters.DumpDiscarded();
     }
 
     /// <summary>Stopped in mid-dump, by the server or by a failure of its own: what arrived is kept and reported as it is.</summary>

@@ -40,6 +40,13 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
         Context.Stop();
     }
 
+    /// <summary>Whatever went wrong, the session must not wait for ever.</summary>
+    protected override void PostStop(Exception? failure)
+    {
+        if (failure is not null)
+            session.Tell(new SessionActor.CommitFailed());
+    }
+
     private void Follow(CommittedDump dump, Ipv4 client)
     {
         environment.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client));

@@ -76,6 +76,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     private int _irregularities;
     private int _newInBatch;
     private uint _newestInBatch;
+    private uint _batchBase;
 
     // The running burst.
     private uint _base = first;
@@ -119,6 +120,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     private bool _mayReack;
     private bool _released;
     private long _responseUs;
+    private long _releasedUs;
     private long _firstStrayUs = long.MaxValue;
 
     /// <summary>Payload of a full packet in bytes, 0 until two packets of a burst told it.</summary>
@@ -152,13 +154,13 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             if (WaitsForSinglePacket)
                 wake = Math.Min(wake, _heldSinceUs + options.SinglePacketHoldUs);
             if (_mayReack)
-                wake = Math.Min(wake, _lastArrivalUs + ReackDelayUs);
+                wake = Math.Min(wake, _releasedUs + ReackDelayUs);
             return wake;
         }
     }
 
     /// <summary>A client that sends one packet at a time holds the first of the burst; a kernel of which only a later one came through does not wait.</summary>
-    private bool WaitsForSinglePacket => !_pipelines && !_perPacket && _storedCount == 1 && (_anchor == Anchor.Unknown || _heldSeqno == _base);
+    private bool WaitsForSinglePacket => !_pipelines && !_perPacket && _storedCount == 1 && _stored.Test(_heldSeqno) && (_anchor == Anchor.Unknown || _heldSeqno == _base);
 
     /// <summary>First seqno of the burst before the running one.</summary>
     public uint ExpectedFirst => _perPacket ? _base - WellKnown.AckBitmapBits : _previousBase;
@@ -229,10 +231,12 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     /// <summary>The packet's bytes are in the file.</summary>
     public void OnStored(uint seqno, AckList acks)
     {
+        if (_releaseHeld)
+            ReleaseHeld(acks);
         _stored.Set(seqno);
         if (_perPacket)
             AckAlone(seqno, acks);
-        else if (_anchor == Anchor.Unknown || (int)(seqno - _base) >= 0)
+        else if (CountsForBurst(seqno))
             _storedCount++;
 
         // The bytes may have come long after the packet: what went quiet meanwhile is looked at again.
@@ -242,10 +246,14 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     /// <summary>The packet could not be stored; the client sends it again.</summary>
     public void OnDropped(uint seqno)
     {
-        _arrived.Unset(seqno);
-        if (!_perPacket && (_anchor == Anchor.Unknown || (int)(seqno - _base) >= 0))
+        if (!_perPacket && CountsForBurst(seqno))
             _arrivedCount--;
+        _arrived.Unset(seqno);
     }
+
+    /// <summary>The packet is among those <see cref="_arrivedCount"/> counts; the burst it came for may have been given up meanwhile.</summary>
+    private bool CountsForBurst(uint seqno) =>
+        _anchor == Anchor.Unknown || (seqno - _base < (uint)MaxPackets && _arrived.Test(seqno));
 
     /// <summary>Everything that arrived in one batch is stored or dropped: releases the burst when it is whole.</summary>
     public void OnBatchEnd(AckList acks)
@@ -270,9 +278,10 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         {
             _roundHandled = true;
             OnRoundEnd(acks);
+            _releasedUs = nowUs;
         }
 
-        if (_mayReack && nowUs - _lastArrivalUs >= ReackDelayUs)
+        if (_mayReack && nowUs - _releasedUs >= ReackDelayUs)
             Reack(acks);
 
         if (WaitsForSinglePacket && nowUs - _heldSinceUs >= options.SinglePacketHoldUs)
@@ -308,12 +317,16 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             // Two packets outstanding at once: a kernel after all. The first of the two is not acked yet, it is stored with this batch.
             _perPacket = false;
             _newInBatch = 0;
-            StartBurst((int)(seqno - _newestInBatch) < 0 ? seqno : _newestInBatch, Anchor.Known);
+            // Where the head was lost the burst begins where the packets before ended; far below both packets that says nothing.
+            uint lowest = (int)(seqno - _newestInBatch) < 0 ? seqno : _newestInBatch;
+            StartBurst(lowest - _batchBase < (uint)MaxPackets ? _batchBase : lowest, Anchor.Known);
             _arrived.Unset(_newestInBatch);
             OnArrival(_newestInBatch, _sampleOffset, _sampleLength, nowUs);
             return OnArrival(seqno, offset, length, nowUs);
         }
 
+        if (_newInBatch == 1)
+            _batchBase = _base;
         _newestInBatch = seqno;
         _sampleOffset = offset;
         _sampleLength = length;
@@ -482,6 +495,8 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     {
         StartBurst(_base, Anchor.Unknown);
         _previousBase = _base;
+        // A packet of another burst says nothing about the payload of this one.
+        _sampleLength = 0;
     }
 
     private void NoteArrival(uint seqno, long nowUs)
@@ -704,6 +719,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     {
         _released = true;
         _mayReack = _lossSeen;
+        _releasedUs = _lastArrivalUs;
     }
 
     /// <summary>Well beyond the time the client usually takes to send its next burst: where many dump at once that is long, and more acks would make it longer.</summary>

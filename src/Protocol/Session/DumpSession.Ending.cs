@@ -3,6 +3,7 @@ namespace NetdumpCollector.Protocol.Session;
 public sealed partial class DumpSession
 {
     private bool _durable;
+    private long _lingerEndsUs;
 
     /// <summary>What the dump came to; set when <see cref="Phase"/> becomes <see cref="SessionPhase.Ending"/>.</summary>
     public DumpSummary? Summary { get; private set; }
@@ -38,7 +39,7 @@ public sealed partial class DumpSession
     private void Linger(long nowUs)
     {
         Phase = SessionPhase.Lingering;
-        _lastPacketUs = nowUs;
+        _lingerEndsUs = nowUs + _options.LingerUs;
     }
 
     private void Finish(long nowUs)

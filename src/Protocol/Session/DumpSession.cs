@@ -36,12 +36,14 @@ public sealed partial class DumpSession
     private readonly Coverage _coverage = new();
     private readonly FirstBurst? _firstBurst;
     private readonly AckList _acks = new();
+    private readonly AckList _repeatsToAck = new();
     private readonly List<StoreIntent> _writes = [];
     private readonly List<StoreIntent> _records = [];
     private readonly List<StoreIntent> _compares = [];
     private readonly RangeNotes _damaged = new();
     private readonly RangeNotes _overwritten = new();
     private readonly Coverage _keyCoverage = new();
+    private ulong _writesEnd;
     private SessionCounters _counters;
     private byte[]? _path;
     private int _pathLength;
@@ -144,7 +146,8 @@ public sealed partial class DumpSession
     /// <summary>Everything that was pending is done.</summary>
     public void OnStored(long nowUs)
     {
-        _writeError = null;
+        if (_writes.Count + _records.Count > 0)
+            _writeError = null;
         Settle(_writes.Count, _records.Count, compared: true, nowUs);
     }
 
@@ -170,7 +173,7 @@ public sealed partial class DumpSession
     {
         SessionPhase.HalfOpen => _lastPacketUs + _options.HalfOpenTimeoutUs,
         SessionPhase.Receiving => Math.Min(_bursts.WakeUs, _lastPacketUs + (IsWhole ? _options.SilentAfterHeaderUs : _options.ClientTimeoutUs)),
-        SessionPhase.Lingering => _lastPacketUs + _options.LingerUs,
+        SessionPhase.Lingering => _lingerEndsUs,
         _ => long.MaxValue,
     };
 
@@ -180,7 +183,7 @@ public sealed partial class DumpSession
         switch (Phase)
         {
             case SessionPhase.HalfOpen when nowUs - _lastPacketUs >= _options.HalfOpenTimeoutUs:
-            case SessionPhase.Lingering when nowUs - _lastPacketUs >= _options.LingerUs:
+            case SessionPhase.Lingering when nowUs >= _lingerEndsUs:
                 Phase = SessionPhase.Closed;
                 break;
             case SessionPhase.Receiving:
@@ -261,7 +264,7 @@ public sealed partial class DumpSession
             return null;
         }
 
-        if (_coverage.Intersects(start, end))
+        if (_coverage.Intersects(start, end) || OverlapsPendingWrite(start, end))
             _overwritten.Add(new(start, end));
         _firstBurst?.OnPacket(header.Seqno, start, payload);
         _writes.Add(new(tag, header.Seqno, start, payload.Length, IntentKind.Burst));
@@ -282,9 +285,26 @@ public sealed partial class DumpSession
         }
         else if (mayAck)
         {
-            // Another packet has rewritten these bytes since; there is nothing left to compare with.
-            _acks.Add(header.Seqno);
+            // Another packet has rewritten these bytes since; there is nothing left to compare with, but its own write may be pending.
+            _repeatsToAck.Add(header.Seqno);
         }
+    }
+
+    /// <summary>Packets of a burst follow each other, so the one before usually tells.</summary>
+    private bool OverlapsPendingWrite(ulong start, ulong end)
+    {
+        bool isAbove = start >= _writesEnd;
+        _writesEnd = Math.Max(_writesEnd, end);
+        if (isAbove)
+            return false;
+
+        foreach (var write in Writes)
+        {
+            if (write.Offset < end && start < write.Offset + (ulong)write.Length)
+                return true;
+        }
+
+        return false;
     }
 
     private bool IsPendingWrite(ulong start, ulong end)
@@ -310,7 +330,8 @@ public sealed partial class DumpSession
             return null;
         }
 
-        _arrivingHeader = KernelDumpHeader.Read(payload);
+        if (_arrivingHeader is not { IsValid: true })
+            _arrivingHeader = KernelDumpHeader.Read(payload) ?? _arrivingHeader;
         _records.Add(new(tag, header.Seqno, 0, payload.Length, IntentKind.Kdh));
         return null;
     }
@@ -353,11 +374,17 @@ public sealed partial class DumpSession
                 if (compare.Kind == IntentKind.RepeatToAck)
                     _acks.Add(compare.Seqno);
             }
+
+            foreach (uint seqno in _repeatsToAck.Seqnos)
+                _acks.Add(seqno);
         }
 
         _writes.Clear();
+        _writesEnd = 0;
         _records.Clear();
         _compares.Clear();
+        _repeatsToAck.Clear();
+        _arrivingHeader = null;
         _bursts.OnBatchEnd(_acks);
         if (_finishSeqno is not null && Phase is SessionPhase.Receiving or SessionPhase.HalfOpen)
             Finish(nowUs);

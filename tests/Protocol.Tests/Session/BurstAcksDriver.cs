@@ -36,22 +36,21 @@ internal sealed class BurstAcksDriver(uint first, bool packetByPacket = false, S
     }
 
     /// <summary>The bytes of all packets that arrived are in the file.</summary>
-    public void StorePending()
+    public void StorePending() => StoreFirstPending(_pending.Count);
+
+    /// <summary>None of the bytes that arrived could be written.</summary>
+    public void DropPending() => StoreFirstPending(0);
+
+    /// <summary>The bytes of so many packets are in the file, those of the others could not be written.</summary>
+    public void StoreFirstPending(int count)
     {
-        foreach (uint seqno in _pending)
+        foreach (uint seqno in _pending.Take(count))
         {
             Stored.Add(seqno);
             Bursts.OnStored(seqno, _acks);
         }
 
-        _pending.Clear();
-        Bursts.OnBatchEnd(_acks);
-    }
-
-    /// <summary>None of the bytes that arrived could be written.</summary>
-    public void DropPending()
-    {
-        foreach (uint seqno in _pending)
+        foreach (uint seqno in _pending.Skip(count))
             Bursts.OnDropped(seqno);
         _pending.Clear();
         Bursts.OnBatchEnd(_acks);

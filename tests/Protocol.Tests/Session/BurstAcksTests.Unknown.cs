@@ -258,6 +258,17 @@ public sealed partial class BurstAcksTests
     }
 
     [Fact]
+    public void A_packet_that_is_stored_while_another_of_its_batch_is_not_does_not_ack_the_other()
+    {
+        var server = new BurstAcksDriver(first: 2);
+        server.Arrive(new(18, 1600, 100));
+        server.Arrive(new(35, 0, 100));
+        server.StoreFirstPending(1);
+        server.Wait(60_000_000);
+        Assert.DoesNotContain(35u, server.TakeAcks());
+    }
+
+    [Fact]
     public void Two_packets_outstanding_at_once_end_going_packet_by_packet_for_good()
     {
         var server = ServerGoingPacketByPacket(out var burst);
@@ -293,6 +304,37 @@ public sealed partial class BurstAcksTests
         server.StorePending();
         server.WaitUntilQuiet();
         Assert.DoesNotContain(burst[0].Seqno, server.TakeAcks());
+    }
+
+    [Fact]
+    public void A_packet_far_ahead_in_the_batch_that_ends_going_packet_by_packet_does_not_count_for_the_burst()
+    {
+        var server = ServerGoingPacketByPacket(out var burst);
+        server.Arrive(new(burst.First + 4000, 0, 1448));
+        server.ReceiveAllBut(burst, 20);
+        server.Wait(900_000);
+        Assert.DoesNotContain(burst[20].Seqno, server.TakeAcks());
+    }
+
+    [Fact]
+    public void A_packet_far_ahead_that_is_stored_late_does_not_count_for_the_burst()
+    {
+        // Two rounds agree on the first packet while the disk is busy with a packet that belongs elsewhere.
+        var header = new Burst(2, 0, WellKnown.PageBytes, 1448);
+        var burst = Burst.Whole(payload: 1448, first: 70_000);
+        var server = new BurstAcksDriver(header.First);
+        server.Receive(header);
+        Assert.Equal(Arrival.Stray, server.Arrive(burst[0]));
+        server.Wait(900_000);
+        server.ReceiveAllBut(burst, 20);
+        server.Wait(900_000);
+        server.Arrive(new(burst.First + 1000, 0, 1448));
+        foreach (int index in burst.All.Except([20]))
+            Assert.Equal(Arrival.RepeatToHold, server.Arrive(burst[index]));
+        server.Wait(900_000);
+        server.StorePending();
+        server.Wait(900_000);
+        Assert.DoesNotContain(burst[20].Seqno, server.TakeAcks());
     }
 
     [Fact]

@@ -1,0 +1,114 @@
+using System.Runtime.Versioning;
+using NetdumpCollector.Actors.HostNames;
+using NetdumpCollector.Actors.Ingress;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Actors.Storage;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
+
+namespace NetdumpCollector.Actors.Tests.Storage;
+
+[UnsupportedOSPlatform("windows")]
+public sealed class CommitActorTests
+{
+    private const int LogCompleted = 1003;
+    private const int LogCommitFailed = 1006;
+
+    [Theory, EveryEndpoint]
+    public async Task A_dump_that_cannot_be_made_durable_is_not_acked_and_holds_nothing_up(string transport, EndpointMode mode)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode });
+        var client = collector.NewClient();
+        var dump = new TestDump(100_000);
+        client.Herald();
+        client.SendRest(dump);
+        foreach (string file in Directory.GetFiles(collector.Root))
+            File.Delete(file);
+
+        byte[] finished = client.TakeFinished();
+        client.Send(finished);
+        Assert.Contains("could not be made durable", await collector.Log.Line(LogCommitFailed), StringComparison.Ordinal);
+        client.Send(finished);
+        client.Send(TestDump.Message(MessageType.Vmcore, 2, 0, dump.Content.AsSpan(0, 1448)));
+        await collector.Rejected(RejectReason.AfterEnd, 1);
+
+        Assert.Equal(0, client.CountAcks(TestDump.SeqnoOf(finished)));
+        Assert.True(await collector.DrainAsync());
+        Assert.Equal(0, collector.Log.Count(LogCompleted));
+    }
+
+    [Fact]
+    public async Task A_commit_that_fails_unexpectedly_tells_its_session()
+    {
+        using var threads = new ThreadDispatcher("test", 2);
+        string root = Directory.CreateTempSubdirectory("netdump-commit-").FullName;
+        using var directory = DumpDirectory.Open(root, defaultPath: null);
+        var environment = EnvironmentOf(directory, threads);
+        var told = new TaskCompletionSource<SessionActor.Message>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var session = environment.System.Spawn<SessionActor.Message>("session", threads, () => new Listener(told));
+        var file = directory.Create(new("id", Ipv4.Loopback, DateTimeOffset.UnixEpoch), heraldPath: null);
+        var circumstances = new DumpCircumstances { Host = "h", Endpoint = "shared", LocalAddress = Ipv4.Loopback, LocalPort = 1, EndedAt = DateTimeOffset.UnixEpoch, Duration = TimeSpan.Zero };
+
+        var commit = environment.System.Spawn<CommitActor.Message>("commit", threads, () => new CommitActor(environment, session));
+        commit.Tell(new CommitActor.CommitDump(file, DumpSummary.Unknown(EndReason.Finished, null), circumstances, Task.FromException<string>(new InvalidOperationException("unexpected"))));
+
+        Assert.IsType<SessionActor.CommitFailed>(await told.Task.WaitAsync(Eventually.Deadline));
+        Assert.True(await environment.System.StopAsync(Eventually.Deadline));
+        // The bytes that were acked stay.
+        Assert.True(File.Exists(file.PartialPath));
+        Directory.Delete(root, recursive: true);
+    }
+
+    [Theory, EveryTransport]
+    public async Task One_dump_that_waits_for_its_name_holds_up_no_other(string transport)
+    {
+        var name = new TaskCompletionSource<string?>();
+        Ipv4 slow = default;
+        await using var collector = await RunningCollector.StartAsync(new()
+        {
+            Transport = transport,
+            LookUp = address => address == slow ? name.Task : Task.FromResult<string?>("quick"),
+        });
+        var waiting = collector.NewClient();
+        slow = waiting.Address;
+        var dump = new TestDump(100_000);
+        waiting.Herald();
+        waiting.SendRest(dump);
+        waiting.Send(waiting.TakeFinished());
+
+        var other = collector.NewClient();
+        other.SendDump(dump);
+        await collector.AssertComplete(other, dump);
+        Assert.Single(collector.Dumps);
+
+        name.SetResult(null);
+        waiting.Finish();
+        Assert.Equal(waiting.Address.ToString(), (await collector.AssertComplete(waiting, dump)).Host);
+    }
+
+    private static SessionEnvironment EnvironmentOf(DumpDirectory directory, ThreadDispatcher threads)
+    {
+        var counters = new CollectorCounters();
+        return new()
+        {
+            System = new ActorSystem("test"),
+            Loop = threads,
+            StorageThreads = threads,
+            CommitThreads = threads,
+            Directory = directory,
+            Options = new(),
+            HostNames = new(HostMap.Empty, TimeProvider.System, TimeSpan.Zero),
+            Time = TimeProvider.System,
+            Counters = counters,
+            Rejects = new(counters, new RecordingLogger()),
+            Logger = new RecordingLogger(),
+        };
+    }
+
+    private sealed class Listener(TaskCompletionSource<SessionActor.Message> told) : Actor<SessionActor.Message>
+    {
+        protected override void Receive(SessionActor.Message message) => told.TrySetResult(message);
+    }
+}
