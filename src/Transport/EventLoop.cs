@@ -12,7 +12,7 @@ internal abstract class EventLoop : IEventLoop
 {
     private const int MaxWorkPerRound = 256;
     private const long MaxWaitMs = 600_000;
-    private static readonly long _ticksPerUs = Stopwatch.Frequency / 1_000_000;
+    private static readonly long s_ticksPerUs = Stopwatch.Frequency / 1_000_000;
 
     private readonly Thread _thread;
     private readonly Action<Exception> _onError;
@@ -193,5 +193,5 @@ internal abstract class EventLoop : IEventLoop
     }
 
     // The frequency is a multiple of 1 MHz on every system that .NET runs on.
-    private static long ReadClockUs() => Stopwatch.GetTimestamp() / _ticksPerUs;
+    private static long ReadClockUs() => Stopwatch.GetTimestamp() / s_ticksPerUs;
 }

@@ -5,7 +5,7 @@ namespace NetdumpCollector.Protocol.Tests;
 
 public sealed class MessageHeaderTests
 {
-    private static readonly byte[] _vmcoreWithThreeBytes =
+    private static readonly byte[] s_vmcoreWithThreeBytes =
     [
         0, 0, 0, 3,
         0x01, 0x02, 0x03, 0x04,
@@ -18,7 +18,7 @@ public sealed class MessageHeaderTests
     [Fact]
     public void Reads_every_field_big_endian()
     {
-        Assert.True(MessageHeader.TryRead(_vmcoreWithThreeBytes, out var header));
+        Assert.True(MessageHeader.TryRead(s_vmcoreWithThreeBytes, out var header));
         Assert.Equal(new(MessageType.Vmcore, 0x01020304, 0x1112131415161718, 3), header);
     }
 
@@ -28,7 +28,7 @@ public sealed class MessageHeaderTests
         byte[] datagram = new byte[MessageHeader.SizeBytes + 3];
         datagram.AsSpan().Fill(0xff);
         new MessageHeader(MessageType.Vmcore, 0x01020304, 0x1112131415161718, 3).Write(datagram);
-        Assert.Equal(_vmcoreWithThreeBytes[..MessageHeader.SizeBytes], datagram[..MessageHeader.SizeBytes]);
+        Assert.Equal(s_vmcoreWithThreeBytes[..MessageHeader.SizeBytes], datagram[..MessageHeader.SizeBytes]);
         Assert.Equal([0xff, 0xff, 0xff], datagram[MessageHeader.SizeBytes..]);
     }
 
@@ -54,7 +54,7 @@ public sealed class MessageHeaderTests
     [InlineData(uint.MaxValue)]
     public void A_datagram_whose_length_disagrees_with_its_header_is_no_message(uint announced)
     {
-        byte[] datagram = [.. _vmcoreWithThreeBytes];
+        byte[] datagram = [.. s_vmcoreWithThreeBytes];
         new MessageHeader(MessageType.Vmcore, 1, 0, announced).Write(datagram);
         Assert.False(MessageHeader.TryRead(datagram, out _));
     }

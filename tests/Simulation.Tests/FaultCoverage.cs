@@ -20,7 +20,7 @@ internal sealed class FaultCoverage
             coverage._counts[AliasBoth(low)] = 0;
         }
 
-        foreach (string fault in _required)
+        foreach (string fault in s_required)
             coverage._counts[fault] = 0;
         return coverage;
     }
@@ -57,7 +57,7 @@ internal sealed class FaultCoverage
     public const string AcksLost = "acks of a whole burst lost";
     public const string Paused = "kernel paused between bursts";
 
-    private static readonly string[] _required =
+    private static readonly string[] s_required =
     [
         TailLostOnce, TailLostTwice, HeadLost, WholeBurstLost, RetransmissionOverlapsLatePacket, FullLengthEnding, Era12, Era12WithKey, Era13WithKey,
         HeraldRepeated, HeraldLate, HeraldInPieces, Duplicated, Reordered, ClientDied, NoSpace, DiskStalled, TickedWhileStoring, QueueCorruption,

@@ -8,7 +8,7 @@ internal sealed class ModelDisk
     private const int ChunkBytes = 1 << 15;
 
     [ThreadStatic]
-    private static Stack<Chunk>? _spare;
+    private static Stack<Chunk>? s_spare;
 
     private readonly Dictionary<ulong, Chunk> _chunks = [];
     private readonly HashSet<uint> _packets = [];
@@ -96,12 +96,12 @@ internal sealed class ModelDisk
     /// <summary>Gives the memory back for the next run on this thread.</summary>
     public void Recycle()
     {
-        _spare ??= [];
+        s_spare ??= [];
         foreach (var chunk in _chunks.Values)
         {
             Array.Clear(chunk.Bytes);
             Array.Clear(chunk.IsWritten);
-            _spare.Push(chunk);
+            s_spare.Push(chunk);
         }
 
         _chunks.Clear();
@@ -110,7 +110,7 @@ internal sealed class ModelDisk
     private Chunk ChunkAt(ulong offset)
     {
         if (!_chunks.TryGetValue(offset / ChunkBytes, out var chunk))
-            _chunks[offset / ChunkBytes] = chunk = _spare is { Count: > 0 } ? _spare.Pop() : new();
+            _chunks[offset / ChunkBytes] = chunk = s_spare is { Count: > 0 } ? s_spare.Pop() : new();
         return chunk;
     }
 }

@@ -74,17 +74,17 @@ internal struct PacketInfo
 /// <summary>struct epoll_event, which is packed on x86-64 and nowhere else.</summary>
 internal static unsafe class EpollEvent
 {
-    private static readonly int _keyOffset = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 4 : 8;
+    private static readonly int s_keyOffset = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 4 : 8;
 
     public const int MaxSizeBytes = 16;
 
-    public static int SizeBytes => _keyOffset + sizeof(ulong);
+    public static int SizeBytes => s_keyOffset + sizeof(ulong);
 
     public static void Write(byte* at, uint events, ulong key)
     {
         Unsafe.WriteUnaligned(at, events);
-        Unsafe.WriteUnaligned(at + _keyOffset, key);
+        Unsafe.WriteUnaligned(at + s_keyOffset, key);
     }
 
-    public static ulong ReadKey(byte* events, int index) => Unsafe.ReadUnaligned<ulong>(events + index * SizeBytes + _keyOffset);
+    public static ulong ReadKey(byte* events, int index) => Unsafe.ReadUnaligned<ulong>(events + index * SizeBytes + s_keyOffset);
 }

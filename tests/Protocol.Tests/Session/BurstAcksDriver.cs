@@ -6,14 +6,14 @@ namespace NetdumpCollector.Protocol.Tests.Session;
 internal sealed class BurstAcksDriver(uint first, bool packetByPacket = false, SessionOptions? options = null)
 {
     /// <summary>Acks that were sent may be sent once more; where a test is about the first time, that is put off.</summary>
-    private static readonly SessionOptions _withoutReacks = new() { ReackUs = 3_600_000_000 };
+    private static readonly SessionOptions s_withoutReacks = new() { ReackUs = 3_600_000_000 };
 
     private readonly AckList _acks = new();
     private readonly List<uint> _pending = [];
 
-    public BurstAcks Bursts { get; } = new(options ?? _withoutReacks, first, packetByPacket);
+    public BurstAcks Bursts { get; } = new(options ?? s_withoutReacks, first, packetByPacket);
 
-    public SessionOptions Options { get; } = options ?? _withoutReacks;
+    public SessionOptions Options { get; } = options ?? s_withoutReacks;
 
     public long NowUs { get; private set; } = 1_000_000;
 

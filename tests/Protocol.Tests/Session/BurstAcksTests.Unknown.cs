@@ -6,12 +6,12 @@ namespace NetdumpCollector.Protocol.Tests.Session;
 public sealed partial class BurstAcksTests
 {
     /// <summary>11 pages at MTU 1460 are exactly 32 full packets; a 64 KiB burst would have 47.</summary>
-    private static readonly Burst _fullLengthEnding = new(100, 1 << 20, 11 * WellKnown.PageBytes, 1408);
+    private static readonly Burst s_fullLengthEnding = new(100, 1 << 20, 11 * WellKnown.PageBytes, 1408);
 
     [Fact]
     public void A_full_length_ending_is_inferred_from_one_whole_later_round()
     {
-        var burst = _fullLengthEnding;
+        var burst = s_fullLengthEnding;
         Assert.Equal(32, burst.Count);
         var server = new BurstAcksDriver(burst.First);
         server.Receive(burst);
@@ -34,7 +34,7 @@ public sealed partial class BurstAcksTests
     [Fact]
     public void A_full_length_ending_is_not_inferred_from_a_round_that_lacks_a_held_packet()
     {
-        var burst = _fullLengthEnding;
+        var burst = s_fullLengthEnding;
         var server = new BurstAcksDriver(burst.First);
         server.Receive(burst);
         server.WaitUntilQuiet();
@@ -56,7 +56,7 @@ public sealed partial class BurstAcksTests
     [Fact]
     public void A_full_length_ending_is_not_inferred_while_something_below_is_missing()
     {
-        var burst = _fullLengthEnding;
+        var burst = s_fullLengthEnding;
         var server = new BurstAcksDriver(burst.First);
         server.ReceiveAllBut(burst, 3);
         server.WaitUntilQuiet();
@@ -138,7 +138,7 @@ public sealed partial class BurstAcksTests
     public void After_an_inferred_end_a_burst_that_begins_elsewhere_gets_no_wrong_acks()
     {
         // The burst had 47 packets, the last 15 were lost twice, and the kernel believes it acked: it goes on 15 seqnos later than thought.
-        var guessed = _fullLengthEnding;
+        var guessed = s_fullLengthEnding;
         var whole = guessed with { Bytes = WellKnown.BurstBytes };
         var server = ServerAfterInferredEnd(guessed);
         var next = whole.Next();
@@ -157,8 +157,8 @@ public sealed partial class BurstAcksTests
     [Fact]
     public void After_an_inferred_end_a_burst_that_begins_as_expected_is_released_at_once()
     {
-        var server = ServerAfterInferredEnd(_fullLengthEnding);
-        var next = _fullLengthEnding.Next();
+        var server = ServerAfterInferredEnd(s_fullLengthEnding);
+        var next = s_fullLengthEnding.Next();
         server.Receive(next);
         server.AssertAcks(next.Seqnos(next.All));
     }
@@ -166,8 +166,8 @@ public sealed partial class BurstAcksTests
     [Fact]
     public void After_an_inferred_end_a_head_that_is_lost_twice_is_still_waited_for()
     {
-        var server = ServerAfterInferredEnd(_fullLengthEnding);
-        var next = _fullLengthEnding.Next();
+        var server = ServerAfterInferredEnd(s_fullLengthEnding);
+        var next = s_fullLengthEnding.Next();
         for (int send = 0; send < 4; send++)
         {
             server.ReceiveAllBut(next, 0);
@@ -185,9 +185,9 @@ public sealed partial class BurstAcksTests
     [Fact]
     public void Repeats_of_a_burst_whose_end_was_inferred_are_acked_at_once()
     {
-        var server = ServerAfterInferredEnd(_fullLengthEnding);
-        Assert.Equal(Arrival.RepeatToAck, server.Arrive(_fullLengthEnding[3]));
-        Assert.Equal(Arrival.RepeatToAck, server.Arrive(_fullLengthEnding[31]));
+        var server = ServerAfterInferredEnd(s_fullLengthEnding);
+        Assert.Equal(Arrival.RepeatToAck, server.Arrive(s_fullLengthEnding[3]));
+        Assert.Equal(Arrival.RepeatToAck, server.Arrive(s_fullLengthEnding[31]));
     }
 
     [Fact]
@@ -498,8 +498,8 @@ public sealed partial class BurstAcksTests
     [Fact]
     public void Acks_that_a_tick_releases_are_not_sent_once_more_by_the_same_tick()
     {
-        var server = ServerThatSawLoss(_fullLengthEnding with { Bytes = WellKnown.BurstBytes }, out var burst);
-        burst = burst with { Bytes = _fullLengthEnding.Bytes };
+        var server = ServerThatSawLoss(s_fullLengthEnding with { Bytes = WellKnown.BurstBytes }, out var burst);
+        burst = burst with { Bytes = s_fullLengthEnding.Bytes };
         server.Receive(burst);
         server.WaitForRound();
         server.AssertAcks(burst.Seqnos(Enumerable.Range(15, 17)));

@@ -6,7 +6,7 @@ namespace NetdumpCollector.Protocol.Tests.Session;
 /// <summary>Whatever a client, a disk and a clock do.</summary>
 public sealed partial class DumpSessionTests
 {
-    private static readonly byte[][] _headers =
+    private static readonly byte[][] s_headers =
     [
         HeaderOf(AnyClientRun.DumpBytes / 2, keyBytes: 0),
         HeaderOf(AnyClientRun.DumpBytes / 4, keyBytes: 0),
@@ -80,7 +80,7 @@ public sealed partial class DumpSessionTests
             (10, anyVmcore),
             (20, soundVmcore),
             (2, seqnos.Zip(Gen.Elements("", "a/b", new string('x', 60))).Zip(Gen.Elements<ulong>(0, 10, ulong.MaxValue)).Select(t => ClientMessage.Herald(t.Item1.Item2, t.Item1.Item1, t.Item2))),
-            (2, seqnos.Zip(Gen.Elements(_headers)).Select(t => ClientMessage.Kdh(t.Item1, t.Item2))),
+            (2, seqnos.Zip(Gen.Elements(s_headers)).Select(t => ClientMessage.Kdh(t.Item1, t.Item2))),
             (2, seqnos.Zip(Gen.Elements<ulong>(0, 50, 100, 190, ulong.MaxValue)).Select(t => ClientMessage.Key(t.Item1, t.Item2, new byte[100]))),
             (1, seqnos.Select(ClientMessage.Finished)),
             (1, seqnos.Select(seqno => new ClientMessage((MessageType)77, seqno, 0, []))));

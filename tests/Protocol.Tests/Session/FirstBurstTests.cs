@@ -5,14 +5,14 @@ namespace NetdumpCollector.Protocol.Tests.Session;
 public sealed class FirstBurstTests
 {
     private const ulong StaleOffset = 48_000_000;
-    private static readonly byte[] _page = [.. Enumerable.Range(0, 4096).Select(i => (byte)(i * 7 / 3))];
+    private static readonly byte[] s_page = [.. Enumerable.Range(0, 4096).Select(i => (byte)(i * 7 / 3))];
 
     [Fact]
     public void A_burst_at_a_stale_offset_is_kept()
     {
         var burst = new FirstBurst();
         Take(burst, 0, 1, 2);
-        Assert.Equal(_page, burst.Bytes.ToArray());
+        Assert.Equal(s_page, burst.Bytes.ToArray());
     }
 
     [Theory]
@@ -23,7 +23,7 @@ public sealed class FirstBurstTests
     {
         var burst = new FirstBurst();
         Take(burst, first, second, third);
-        Assert.Equal(_page, burst.Bytes.ToArray());
+        Assert.Equal(s_page, burst.Bytes.ToArray());
     }
 
     [Theory]
@@ -36,15 +36,15 @@ public sealed class FirstBurstTests
         Take(burst, 0, 1, 2);
         burst.OnPacket(5, offset, new byte[1448]);
         burst.OnPacket(6, offset + 1448, new byte[1448]);
-        Assert.Equal(_page, burst.Bytes.ToArray());
+        Assert.Equal(s_page, burst.Bytes.ToArray());
     }
 
     [Fact]
     public void A_dump_that_begins_at_offset_0_keeps_nothing_aside()
     {
         var burst = new FirstBurst();
-        burst.OnPacket(2, 0, _page.AsSpan(0, 1448));
-        burst.OnPacket(3, 1448, _page.AsSpan(1448, 1448));
+        burst.OnPacket(2, 0, s_page.AsSpan(0, 1448));
+        burst.OnPacket(3, 1448, s_page.AsSpan(1448, 1448));
         Assert.True(burst.Bytes.IsEmpty);
     }
 
@@ -52,8 +52,8 @@ public sealed class FirstBurstTests
     public void Offset_0_that_comes_late_in_the_burst_drops_what_was_kept()
     {
         var burst = new FirstBurst();
-        burst.OnPacket(3, 1448, _page.AsSpan(1448, 1448));
-        burst.OnPacket(2, 0, _page.AsSpan(0, 1448));
+        burst.OnPacket(3, 1448, s_page.AsSpan(1448, 1448));
+        burst.OnPacket(2, 0, s_page.AsSpan(0, 1448));
         Assert.True(burst.Bytes.IsEmpty);
     }
 
@@ -62,7 +62,7 @@ public sealed class FirstBurstTests
     {
         var burst = new FirstBurst();
         Take(burst, 0, 1, 2);
-        burst.OnPacket(5, 0, _page.AsSpan(0, 1448));
+        burst.OnPacket(5, 0, s_page.AsSpan(0, 1448));
         Assert.True(burst.Bytes.IsEmpty);
     }
 
@@ -78,21 +78,21 @@ public sealed class FirstBurstTests
     public void A_jumbo_frame_holds_the_whole_header_page()
     {
         var burst = new FirstBurst();
-        burst.OnPacket(2, StaleOffset, _page);
+        burst.OnPacket(2, StaleOffset, s_page);
         burst.OnPacket(3, 4096, new byte[8948]);
-        Assert.Equal(_page, burst.Bytes.ToArray());
+        Assert.Equal(s_page, burst.Bytes.ToArray());
     }
 
     [Fact]
     public void Offsets_near_0_and_near_the_end_of_the_number_range_are_kept_too()
     {
         var low = new FirstBurst();
-        low.OnPacket(2, 5, _page.AsSpan(0, 1000));
-        Assert.Equal(_page[..1000], low.Bytes.ToArray());
+        low.OnPacket(2, 5, s_page.AsSpan(0, 1000));
+        Assert.Equal(s_page[..1000], low.Bytes.ToArray());
 
         var high = new FirstBurst();
-        high.OnPacket(2, (1ul << 63) - 1000, _page.AsSpan(0, 1000));
-        Assert.Equal(_page[..1000], high.Bytes.ToArray());
+        high.OnPacket(2, (1ul << 63) - 1000, s_page.AsSpan(0, 1000));
+        Assert.Equal(s_page[..1000], high.Bytes.ToArray());
     }
 
     [Fact]
@@ -109,7 +109,7 @@ public sealed class FirstBurstTests
         foreach (int packet in packets)
         {
             int at = packet * 1448;
-            burst.OnPacket(2 + (uint)packet, StaleOffset + (ulong)at, _page.AsSpan(at, Math.Min(1448, _page.Length - at)));
+            burst.OnPacket(2 + (uint)packet, StaleOffset + (ulong)at, s_page.AsSpan(at, Math.Min(1448, s_page.Length - at)));
         }
     }
 }
