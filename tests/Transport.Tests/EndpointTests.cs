@@ -8,22 +8,22 @@ namespace NetdumpCollector.Transport.Tests;
 /// <summary>What every transport's endpoints do.</summary>
 public sealed class EndpointTests
 {
-    private static readonly Ipv4 _loopback5 = Parse("127.0.0.5");
+    private static readonly Ipv4 s_loopback5 = Parse("127.0.0.5");
 
     [Theory, EveryTransport]
     public void Datagrams_come_with_their_source_and_destination(string transport)
     {
         using RunningLoop loop = new(transport);
         DatagramRecorder recorder = new();
-        IUdpEndpoint endpoint = loop.Open(_loopback5, recorder);
+        IUdpEndpoint endpoint = loop.Open(s_loopback5, recorder);
         using UdpClientSocket client = new("127.0.0.9");
 
         client.Send(endpoint, [1, 2, 3]);
 
         Delivered delivered = Assert.Single(recorder.WaitFor(1));
         Assert.Equal([1, 2, 3], delivered.Bytes);
-        Assert.Equal((Parse("127.0.0.9"), client.Port, _loopback5), (delivered.Remote, delivered.RemotePort, delivered.Local));
-        Assert.Equal(_loopback5, endpoint.Address);
+        Assert.Equal((Parse("127.0.0.9"), client.Port, s_loopback5), (delivered.Remote, delivered.RemotePort, delivered.Local));
+        Assert.Equal(s_loopback5, endpoint.Address);
         Assert.NotEqual(0, endpoint.Port);
     }
 
@@ -150,15 +150,15 @@ public sealed class EndpointTests
     public void Acks_leave_as_single_big_endian_datagrams(string transport)
     {
         using RunningLoop loop = new(transport);
-        IUdpEndpoint endpoint = loop.Open(_loopback5, new DatagramRecorder());
+        IUdpEndpoint endpoint = loop.Open(s_loopback5, new DatagramRecorder());
         using UdpClientSocket client = new();
 
         foreach (int count in (int[])[1, 2, 46, 64, 65, 126, 128, 129])
         {
             uint[] seqnos = [.. Enumerable.Range(0, count).Select(i => 0xfffffff0u + (uint)i)];
-            loop.Run(() => endpoint.SendAcks(_loopback5, client.Address, client.Port, seqnos));
+            loop.Run(() => endpoint.SendAcks(s_loopback5, client.Address, client.Port, seqnos));
 
-            Assert.Equal(seqnos, seqnos.Select(_ => client.ReceiveAck(_loopback5, endpoint.Port)));
+            Assert.Equal(seqnos, seqnos.Select(_ => client.ReceiveAck(s_loopback5, endpoint.Port)));
         }
     }
 
@@ -251,8 +251,8 @@ public sealed class EndpointTests
         using RunningLoop loop = new(transport);
         IUdpEndpoint endpoint = loop.Open(Ipv4.Any, new DatagramRecorder());
         using UdpClientSocket client = new();
-        loop.Run(() => endpoint.SendAcks(_loopback5, client.Address, client.Port, [1]));
-        client.ReceiveAck(_loopback5, endpoint.Port);
+        loop.Run(() => endpoint.SendAcks(s_loopback5, client.Address, client.Port, [1]));
+        client.ReceiveAck(s_loopback5, endpoint.Port);
 
         foreach (string address in (string[])["0.0.0.0", "127.0.0.5", "127.0.0.6"])
         {
@@ -357,13 +357,13 @@ public sealed class EndpointTests
         IUdpEndpoint endpoint = loop.Open(Ipv4.Any, herald);
         using UdpClientSocket client = new();
 
-        client.Send(_loopback5, endpoint.Port, [1]);
+        client.Send(s_loopback5, endpoint.Port, [1]);
         var ack = client.Receive();
         Assert.Equal(1u, BinaryPrimitives.ReadUInt32BigEndian(ack.Bytes));
         Assert.NotEqual(endpoint.Port, ack.FromPort);
 
         client.Send(ack.From, ack.FromPort, [2]);
-        Assert.Equal((_loopback5, client.Port), (session.WaitFor(1)[0].Local, session.WaitFor(1)[0].RemotePort));
+        Assert.Equal((s_loopback5, client.Port), (session.WaitFor(1)[0].Local, session.WaitFor(1)[0].RemotePort));
     }
 
     [Theory, EveryTransport]
