@@ -66,8 +66,14 @@ public sealed partial class SessionActor
         _started = true;
         _environment.Counters.DumpStarted();
         Reach(SessionMilestone.Data);
-        var self = Self;
         _hostLookup = _environment.HostNames.ResolveAsync(_client.Remote);
+        if (_hostLookup.IsCompletedSuccessfully)
+        {
+            _host = _hostLookup.Result;
+            return;
+        }
+
+        var self = Self;
         _ = _hostLookup.ContinueWith(lookup => self.Tell(new HostResolved(lookup.Result)), TaskScheduler.Default);
     }
 

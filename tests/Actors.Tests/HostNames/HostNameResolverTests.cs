@@ -140,9 +140,9 @@ public sealed class HostNameResolverTests : IDisposable
         Assert.Equal(HostNameResolver.MaxLookups, _dns.Lookups);
 
         lookups.ForEach(lookup => lookup.SetResult(null));
-        var later = resolver.ResolveAsync(new(1000));
-        (await _dns.NextAsync()).SetResult("back");
-        Assert.Equal("back", await later);
+        // The 65th may have come for a slot only after the clock moved; then it gets one now.
+        _ = _dns.AnswerAllAsync("back");
+        Assert.Equal("back", await resolver.ResolveAsync(new(1000)));
     }
 
     [Fact]
@@ -177,5 +177,12 @@ public sealed class HostNameResolverTests : IDisposable
         }
 
         public ValueTask<TaskCompletionSource<string?>> NextAsync() => _asked.Reader.ReadAsync();
+
+        /// <summary>Answers everything that is asked from now on.</summary>
+        public async Task AnswerAllAsync(string name)
+        {
+            await foreach (var lookup in _asked.Reader.ReadAllAsync())
+                lookup.SetResult(name);
+        }
     }
 }

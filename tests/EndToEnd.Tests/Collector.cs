@@ -1,0 +1,148 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
+using System.Text.RegularExpressions;
+using NetdumpCollector.Actors.Tests;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage;
+
+namespace NetdumpCollector.EndToEnd.Tests;
+
+/// <summary>A running <c>netdump-collector serve</c>, on an address and a directory of its own.</summary>
+[UnsupportedOSPlatform("windows")]
+internal sealed partial class Collector : IAsyncDisposable
+{
+    private const int SigTerm = 15;
+
+    private static int s_lastServer;
+    private static int s_lastNetwork;
+
+    private readonly ConcurrentQueue<string> _lines = new();
+    private readonly Process _process;
+
+    private Collector(string directory, string address, IEnumerable<string> arguments)
+    {
+        Directory = directory;
+        Address = address;
+        _process = new Process { StartInfo = CommandResult.StartInfoOf(Executable, arguments) };
+        _process.OutputDataReceived += (_, line) => Add(line.Data);
+        _process.ErrorDataReceived += (_, line) => Add(line.Data);
+        _process.Start();
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+    }
+
+    /// <summary>The program that was built together with these tests.</summary>
+    public static string Executable { get; } = Path.Combine(AppContext.BaseDirectory, "netdump-collector");
+
+    public string Directory { get; }
+
+    public string Address { get; }
+
+    public ushort Port { get; private set; }
+
+    public int ProcessId => _process.Id;
+
+    /// <summary>All it has printed so far.</summary>
+    public string Output => string.Join('\n', _lines);
+
+    public IReadOnlyList<string> Lines => [.. _lines];
+
+    /// <summary>Dumps that ended.</summary>
+    public IReadOnlyList<CatalogedDump> Dumps => DumpCatalog.Read(Directory).Dumps;
+
+    /// <summary>Starts a server on any free port and waits until it takes dumps.</summary>
+    public static async Task<Collector> StartAsync(string directory, params string[] arguments)
+    {
+        string address = NewServerAddress();
+        var collector = new Collector(directory, address, ["serve", "-a", address, "-d", directory, "--port", "0", .. arguments]);
+        try
+        {
+            await collector.PrintsAsync("Waiting for clients.");
+            collector.Port = ushort.Parse(ListeningOn().Match(collector.Output).Groups[1].ValueSpan, System.Globalization.CultureInfo.InvariantCulture);
+            return collector;
+        }
+        catch
+        {
+            await collector.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Runs any command of the program to its end.</summary>
+    public static Task<CommandResult> RunAsync(params string[] arguments) => CommandResult.RunAsync(Executable, arguments);
+
+    /// <summary>A loopback address for a server; sessions of different servers then never meet on a port.</summary>
+    public static string NewServerAddress() => $"127.1.{Interlocked.Increment(ref s_lastServer)}.1";
+
+    /// <summary>The first of thousands of loopback addresses for clients, whose port is the same for all.</summary>
+    public static Ipv4 NewClientAddresses() => new((127u << 24) + (uint)(64 + Interlocked.Increment(ref s_lastNetwork) << 16) + 1);
+
+    public static ushort FreePort()
+    {
+        using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        probe.Bind(new IPEndPoint(IPAddress.Any, 0));
+        return (ushort)((IPEndPoint)probe.LocalEndPoint!).Port;
+    }
+
+    public Task PrintsAsync(string text) => Eventually.Holds(
+        () =>
+        {
+            Assert.False(_process.HasExited && !Output.Contains(text, StringComparison.Ordinal), $"the server ended:\n{Output}");
+            return Output.Contains(text, StringComparison.Ordinal);
+        },
+        $"\"{text}\" in what the server prints");
+
+    /// <summary>Stops it as an init system does and checks that it ends well.</summary>
+    public async Task StopAsync()
+    {
+        Assert.Equal(0, kill(_process.Id, SigTerm));
+        await EndsAsync();
+        Assert.True(_process.ExitCode == 0, $"exit code {_process.ExitCode}:\n{Output}");
+    }
+
+    /// <summary>Ends it without giving it a chance.</summary>
+    public Task KillAsync()
+    {
+        _process.Kill();
+        return EndsAsync();
+    }
+
+    /// <summary>The manifests of all dumps, once there are <paramref name="count"/> and their hashes are known.</summary>
+    public async Task<IReadOnlyList<CatalogedDump>> HashedDumpsAsync(int count)
+    {
+        await Eventually.Holds(
+            () => Count("dump.*.json") == count && Dumps.All(dump => dump.Manifest.HashState != HashState.Pending), $"{count} dumps with their hashes");
+        return Dumps;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+            await KillAsync();
+        _process.Dispose();
+    }
+
+    private int Count(string pattern) => System.IO.Directory.EnumerateFiles(Directory, pattern, SearchOption.AllDirectories).Count();
+
+    private async Task EndsAsync()
+    {
+        using var timeUp = new CancellationTokenSource(CommandResult.Deadline);
+        await _process.WaitForExitAsync(timeUp.Token);
+    }
+
+    private void Add(string? line)
+    {
+        if (line is not null)
+            _lines.Enqueue(line);
+    }
+
+    [GeneratedRegex(@"Listening on [0-9.]+:([0-9]+)")]
+    private static partial Regex ListeningOn();
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int kill(int process, int signal);
+}
