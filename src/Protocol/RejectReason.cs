@@ -38,6 +38,9 @@ public enum RejectReason
     /// <summary>A herald for which there is no room.</summary>
     TooManySessions,
 
+    /// <summary>A herald that displaced the oldest one without data.</summary>
+    TooManyHalfOpen,
+
     /// <summary>The session's storage has not caught up; the client sends it again.</summary>
     Backpressure,
 

@@ -109,6 +109,8 @@ public sealed partial class DumpDirectory
         }
         catch (StorageException)
         {
+            // No info file rather than one that says complete.
+            _ = Posix.Unlink(file.Folder.Handle, names.Info);
         }
 
         try

@@ -209,6 +209,7 @@ internal sealed class WordConverter<T>() : JsonStringEnumConverter<T>(System.Tex
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     WriteIndented = true,
+    RespectNullableAnnotations = true,
     Converters = [typeof(UtcTimeConverter), typeof(WordConverter<DumpStatus>), typeof(WordConverter<EndReason>), typeof(WordConverter<HashState>)])]
 [JsonSerializable(typeof(Manifest))]
 internal sealed partial class ManifestJson : JsonSerializerContext;

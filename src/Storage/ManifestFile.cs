@@ -13,11 +13,18 @@ public static class ManifestFile
     /// <summary>Serialises updates of one path; picked by its hash.</summary>
     private static readonly Lock[] s_updates = [.. Enumerable.Range(0, 64).Select(_ => new Lock())];
 
+    /// <summary>Loads what reading and writing need, so that a process that has run out of descriptors can still describe a dump.</summary>
+    public static void Prepare() => _ = JsonSerializer.Deserialize("null", ManifestJson.Default.Manifest);
+
     /// <exception cref="StorageException">It cannot be read or is not a manifest of this version.</exception>
     public static Manifest Read(string path)
     {
         try
         {
+            // A FIFO or device of that name would be waited for; only files of their own are manifests.
+            if ((File.GetAttributes(path) & ~(FileAttributes.Archive | FileAttributes.ReadOnly | FileAttributes.Hidden)) != FileAttributes.Normal)
+                throw new StorageException($"manifest {path}: is not a regular file");
+
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             if (file.Length > MaxBytes)
                 throw new StorageException($"manifest {path}: {file.Length} bytes is too long for one");

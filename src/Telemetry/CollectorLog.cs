@@ -38,7 +38,7 @@ public static partial class CollectorLog
     [LoggerMessage(1012, LogLevel.Information, "The dump of client {Client} can be stored again")]
     public static partial void WritesAgain(ILogger logger, string client);
 
-    [LoggerMessage(1013, LogLevel.Warning, "Client {Client} repeated packet {Seqno} with other bytes ({Length} bytes at {Offset}); the first ones are kept")]
+    [LoggerMessage(1013, LogLevel.Warning, "Client {Client} repeated packet {Seqno} with other bytes ({Length} bytes at {Offset}); the first ones are kept, the manifest lists this and later cases")]
     public static partial void Damaged(ILogger logger, string client, uint seqno, ulong offset, int length);
 
     [LoggerMessage(1014, LogLevel.Warning, "No session port for client {Client}: {Error}; it is served from the herald port")]
@@ -73,6 +73,9 @@ public static partial class CollectorLog
 
     [LoggerMessage(1052, LogLevel.Warning, "{File} was left by a collector that did not end in order; it is kept as it is")]
     public static partial void LeftOverPartial(ILogger logger, string file);
+
+    [LoggerMessage(1056, LogLevel.Warning, "The limit of open files (ulimit -n, LimitNOFILE) is enough for {Affordable} dumps at one time, not for {Wanted}")]
+    public static partial void FewDescriptors(ILogger logger, int wanted, int affordable);
 
     [LoggerMessage(1053, LogLevel.Information, "Shutting down...")]
     public static partial void ShuttingDown(ILogger logger);

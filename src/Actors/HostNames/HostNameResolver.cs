@@ -13,7 +13,7 @@ namespace NetdumpCollector.Actors.HostNames;
 public sealed class HostNameResolver : IDisposable
 {
     public const int MaxLookups = 64;
-    public static readonly TimeSpan DefaultDeadline = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan DefaultDeadline = TimeSpan.FromMilliseconds(500);
 
     private static readonly TimeSpan s_foundLifetime = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan s_notFoundLifetime = TimeSpan.FromSeconds(60);

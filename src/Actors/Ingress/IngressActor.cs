@@ -35,7 +35,11 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
     private readonly PacketRun _run = new();
     private IUdpEndpoint? _socket;
     private int _sessions;
+    private readonly Queue<SessionRoute> _halfOpenByAge = new();
+    private int _halfOpen;
+    private int _ownEndpoints;
     private int _lingering;
+    private long _nextFallbackLineUs;
     private int _unsettled;
     private Reply<bool>? _drained;
     private bool _answersFromHeraldPort = options.Mode == EndpointMode.Shared;
@@ -155,15 +159,30 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
             return;
         }
 
-        var older = entry.Older;
-        ulong before = older?.CoveredBytes ?? 0;
         var session = entry.Find(header, Context.NowUs, environment.Options.RetryBudgetUs);
-        if (session is null || !_run.DeliverTo(session.Ref, single))
+        if (session is not null && session == entry.Older)
+            DeliverToOlder(entry, session, header.Seqno, single);
+        else if (session is null || !_run.DeliverTo(session.Ref, single))
             Reject(RejectReason.NoSession, datagram);
+    }
+
+    /// <summary>
+    /// A packet that both kernels could have sent goes to both sessions: what differs from the older one's bytes is the newer one's, and what
+    /// does not differ may be acked by either, because both have it.
+    /// </summary>
+    private void DeliverToOlder(ClientEntry entry, SessionRoute older, uint seqno, ReadOnlySpan<Datagram> single)
+    {
+        var newest = entry.Newest!;
+        older.IsContested = newest.Expects(seqno);
+        if (older.IsContested)
+            _run.DeliverTo(newest.Ref, single);
+        ulong before = older.CoveredBytes;
+        _run.DeliverTo(older.Ref, single);
+        older.IsContested = false;
 
         // The older session advances, so its kernel lives and the herald was a late duplicate.
-        if (older is not null && entry.Older == older && older.CoveredBytes > before)
-            entry.Newest?.Ref.Deliver(new SessionActor.Discard());
+        if (entry.Older == older && older.CoveredBytes > before)
+            newest.Ref.Deliver(new SessionActor.Discard());
     }
 
     private void OnHerald(ReadOnlySpan<Datagram> single, in MessageHeader header)
@@ -179,11 +198,14 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
 
         if (_drained is not null)
             return;
-        if (_sessions - _lingering >= options.MaxSessions)
+        if (_sessions - _lingering - _halfOpen >= options.MaxSessions)
         {
             Reject(RejectReason.TooManySessions, datagram);
             return;
         }
+
+        if (_halfOpen >= options.MaxHalfOpen)
+            EvictOldestHalfOpen(datagram);
 
         var session = OpenSession(datagram, header.Seqno, ref entry);
         _run.DeliverTo(session.Ref, single);
@@ -195,7 +217,12 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
             ? new(datagram.Local, datagram.Remote, datagram.RemotePort)
             : FlowKey.OfHost(datagram.Remote));
         SessionActor? actor = null;
-        if (key.RemotePort == 0)
+        if (key.RemotePort == 0 && _ownEndpoints >= options.MaxOwnEndpoints)
+        {
+            key = ServeFromHeraldPort(datagram, "the descriptors for it are used up");
+            entry = null;
+        }
+        else if (key.RemotePort == 0)
         {
             actor = NewSession(key, datagram, heraldSeqno, endpoint: null);
             try
@@ -204,10 +231,7 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
             }
             catch (EndpointException e)
             {
-                // No port or no descriptor left: a dying host is served from the herald port rather than not at all.
-                CollectorLog.ServedFromHeraldPort(environment.Logger, datagram.Remote, e.Message);
-                _answersFromHeraldPort = true;
-                key = new(datagram.Local, datagram.Remote, datagram.RemotePort);
+                key = ServeFromHeraldPort(datagram, e.Message);
                 entry = null;
                 actor.Dispose();
                 actor = null;
@@ -217,6 +241,10 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
         actor ??= NewSession(key, datagram, heraldSeqno, _socket);
         var session = actor;
         _sessions++;
+        _halfOpen++;
+        _halfOpenByAge.Enqueue(session.Route);
+        if (key.RemotePort == 0)
+            _ownEndpoints++;
         session.Route.Ref = Context.Spawn<SessionActor.Message>($"session-{key.Remote}", environment.Loop, () => session, new()
         {
             MailboxCapacity = 64,
@@ -226,6 +254,29 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
         entry ??= CollectionsMarshal.GetValueRefOrAddDefault(_clients, key, out _) ??= new(key);
         entry.Add(session.Route);
         return session.Route;
+    }
+
+    /// <summary>No port or no descriptor left: a dying host is served from the herald port rather than not at all.</summary>
+    private FlowKey ServeFromHeraldPort(in Datagram datagram, string reason)
+    {
+        _answersFromHeraldPort = true;
+        if (Context.NowUs >= _nextFallbackLineUs)
+            CollectorLog.ServedFromHeraldPort(environment.Logger, datagram.Remote, reason);
+        _nextFallbackLineUs = Math.Max(_nextFallbackLineUs, Context.NowUs + RejectLog.IntervalUs);
+        return new(datagram.Local, datagram.Remote, datagram.RemotePort);
+    }
+
+    /// <summary>A kernel sends its first packet within milliseconds, so the oldest herald without one is the least likely to be a kernel's.</summary>
+    private void EvictOldestHalfOpen(in Datagram datagram)
+    {
+        while (_halfOpenByAge.TryDequeue(out var oldest))
+        {
+            if (oldest is not { HasData: false, HasStopped: false })
+                continue;
+            Reject(RejectReason.TooManyHalfOpen, datagram);
+            oldest.Ref.Deliver(new SessionActor.Discard());
+            return;
+        }
     }
 
     private SessionActor NewSession(FlowKey key, in Datagram datagram, uint heraldSeqno, IUdpEndpoint? endpoint)
@@ -249,6 +300,7 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
         {
             case SessionMilestone.Data:
                 _unsettled++;
+                _halfOpen--;
                 break;
             case SessionMilestone.Ended:
                 _lingering++;
@@ -290,6 +342,13 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
     private void OnSessionStopped(SessionStopped stopped)
     {
         _sessions--;
+        stopped.Session.HasStopped = true;
+        if (!stopped.Session.HasData)
+            _halfOpen--;
+        if (stopped.Key.RemotePort == 0)
+            _ownEndpoints--;
+        while (_halfOpenByAge.TryPeek(out var oldest) && (oldest.HasData || oldest.HasStopped))
+            _halfOpenByAge.Dequeue();
         if (stopped.Session.HasEnded)
             _lingering--;
         if (stopped.Session is { HasData: true, HasSettled: false })

@@ -23,8 +23,14 @@ public sealed record IngressOptions
     /// <summary>First and last port of sessions with a port of their own; outside the system's ephemeral range, so that nobody else takes them.</summary>
     public (ushort From, ushort To) SessionPorts { get; init; } = (20100, 28999);
 
-    /// <summary>Sessions at one time, lingering ones not counted; more heralds are not answered.</summary>
+    /// <summary>Dumps at one time, lingering ones not counted; more heralds are not answered.</summary>
     public int MaxSessions { get; init; } = 4096;
+
+    /// <summary>Heralds that nothing has followed yet; beyond that the oldest is forgotten for each new one, so that a storm of spoofed heralds locks nobody out.</summary>
+    public int MaxHalfOpen { get; init; } = 4096;
+
+    /// <summary>Sessions with a socket of their own; more are served from the herald port, which costs no descriptor.</summary>
+    public int MaxOwnEndpoints { get; init; } = int.MaxValue;
 
     /// <summary>Receive buffer of the herald socket in shared mode, in bytes: it holds the bursts of all clients.</summary>
     public int SharedBufferBytes { get; init; } = 64 << 20;

@@ -1,5 +1,12 @@
 namespace NetdumpCollector.Actors.Runtime;
 
+/// <summary>A message that carries something which must be given back when nobody takes it.</summary>
+public interface IOwningMessage
+{
+    /// <summary>The message became a dead letter.</summary>
+    void OnDeadLetter();
+}
+
 /// <summary>Counts messages nobody took and hands them to an observer.</summary>
 public sealed class DeadLetters(Action<string, object>? observer)
 {
@@ -10,6 +17,7 @@ public sealed class DeadLetters(Action<string, object>? observer)
     internal void Add(string path, object message)
     {
         Interlocked.Increment(ref _count);
+        (message as IOwningMessage)?.OnDeadLetter();
         observer?.Invoke(path, message);
     }
 }

@@ -4,13 +4,25 @@ using NetdumpCollector.Transport;
 namespace NetdumpCollector.Actors.Runtime;
 
 /// <summary>Runs actors on threads of its own that may block on devices; threads are made as they are needed, up to a number.</summary>
-public sealed class ThreadDispatcher(string name, int maxThreads, ThreadPriority priority = ThreadPriority.Normal) : IDispatcher, IDisposable
+/// <remarks>One thread is there from the start: when the process runs out of memory or descriptors later, work still gets done.</remarks>
+public sealed class ThreadDispatcher : IDispatcher, IDisposable
 {
     private readonly object _gate = new();
     private readonly Queue<ILoopWork> _queue = new();
+    private readonly string _name;
+    private readonly int _maxThreads;
+    private readonly ThreadPriority _priority;
     private int _threads;
     private int _idle;
     private bool _stopped;
+
+    public ThreadDispatcher(string name, int maxThreads, ThreadPriority priority = ThreadPriority.Normal)
+    {
+        _name = name;
+        _maxThreads = maxThreads;
+        _priority = priority;
+        StartThread();
+    }
 
     public bool IsCurrent => false;
 
@@ -33,10 +45,9 @@ public sealed class ThreadDispatcher(string name, int maxThreads, ThreadPriority
             if (_stopped)
                 return;
             _queue.Enqueue(work);
-            if (_queue.Count > _idle && _threads < maxThreads)
-                StartThread();
-            else
-                Monitor.Pulse(_gate);
+            if (_queue.Count > _idle && _threads < _maxThreads)
+                TryStartThread();
+            Monitor.Pulse(_gate);
         }
     }
 
@@ -52,10 +63,22 @@ public sealed class ThreadDispatcher(string name, int maxThreads, ThreadPriority
         }
     }
 
+    /// <summary>Where no more threads can be had those that run do the work.</summary>
+    private void TryStartThread()
+    {
+        try
+        {
+            StartThread();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+        }
+    }
+
     private void StartThread()
     {
+        new Thread(Run) { IsBackground = true, Name = $"{_name}-{_threads + 1}", Priority = _priority }.Start();
         _threads++;
-        new Thread(Run) { IsBackground = true, Name = $"{name}-{_threads}", Priority = priority }.Start();
     }
 
     private void Run()

@@ -181,8 +181,9 @@ public sealed partial class SessionActor
                 : _file!.AppendKey(record.Offset, bytes, out error);
             if (!done)
                 return i;
-            if (record.Kind == IntentKind.Kdh)
+            if (record.Kind == IntentKind.Kdh && !_kdhLogged)
                 CollectorLog.KdhFrom(_environment.Logger, ClientName);
+            _kdhLogged |= record.Kind == IntentKind.Kdh;
         }
 
         return records.Length;
@@ -196,7 +197,15 @@ public sealed partial class SessionActor
             ref readonly var compare = ref compares[i];
             if (_file!.Matches(compare.Offset, datagrams[compare.Tag].Span[MessageHeader.SizeBytes..]))
                 continue;
-            CollectorLog.Damaged(_environment.Logger, ClientName, compare.Seqno, compare.Offset, compare.Length);
+            if (Route.IsContested)
+            {
+                _session.OnForeign(i);
+                continue;
+            }
+
+            if (!_damageLogged)
+                CollectorLog.Damaged(_environment.Logger, ClientName, compare.Seqno, compare.Offset, compare.Length);
+            _damageLogged = true;
             _session.OnMismatch(i);
         }
     }

@@ -19,7 +19,11 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     public abstract record Message;
 
     /// <summary>The dump's files are open.</summary>
-    public sealed record Opened(DumpFile File) : Message;
+    public sealed record Opened(DumpFile File) : Message, IOwningMessage
+    {
+        /// <summary>A session that has gone meanwhile acked nothing: the empty files say nothing either.</summary>
+        public void OnDeadLetter() => File.Discard();
+    }
 
     /// <summary>The dump's files could not be opened; the client's next packet tries again.</summary>
     public sealed record OpenFailed(string Error) : Message;
@@ -64,6 +68,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private bool _started;
     private bool _wonBurst;
     private bool _announced;
+    private bool _kdhLogged;
+    private bool _damageLogged;
     private bool _discarded;
     private bool _handedOver;
     private string? _loggedWriteError;
@@ -221,8 +227,6 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _host ??= _client.Remote.ToString();
         Announce();
         var file = _file!;
-        _file = null;
-        _handedOver = true;
         _environment.Counters.DumpEnded(summary.Status == DumpStatus.Complete);
         var circumstances = new DumpCircumstances
         {
@@ -241,6 +245,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             () => new CommitActor(_environment, self),
             new() { MailboxCapacity = 4 });
         commit.Tell(order);
+        _file = null;
+        _handedOver = true;
     }
 
     /// <summary>Strays of the live dump may have made the session open a file.</summary>

@@ -14,6 +14,9 @@ public sealed class SessionRoute
     /// <summary><see cref="SessionMilestone.Data"/> was reported.</summary>
     public bool HasData { get; internal set; }
 
+    /// <summary>The session is gone.</summary>
+    public bool HasStopped { get; internal set; }
+
     /// <summary><see cref="SessionMilestone.Ended"/> was reported.</summary>
     public bool HasEnded { get; internal set; }
 
@@ -25,6 +28,9 @@ public sealed class SessionRoute
 
     /// <summary>Distinct bytes stored.</summary>
     public ulong CoveredBytes { get; internal set; }
+
+    /// <summary>Set while the session is handed packets that a tentative session got too: what differs from the stored bytes is then the other's.</summary>
+    internal bool IsContested { get; set; }
 
     internal uint ExpectedFirst { get; set; }
 

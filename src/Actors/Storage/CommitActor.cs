@@ -12,39 +12,46 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
 {
     public abstract record Message;
 
+    /// <summary>Descriptors or space may come back while the client still repeats its FINISHED, which it does for 11 s.</summary>
+    private const int MaxAttempts = 12;
+
+    private const long RetryUs = 1_000_000;
+
     /// <summary>An ended dump; the host's name may still be looked up, for a bounded time.</summary>
     public sealed record CommitDump(DumpFile File, DumpSummary Summary, DumpCircumstances Circumstances, Task<string> HostLookup) : Message;
+
+    private int _attempts;
 
     protected override void Receive(Message message)
     {
         var order = (CommitDump)message;
-        using var file = order.File;
         string host = order.HostLookup.GetAwaiter().GetResult();
-        var summary = order.Summary;
-        CommittedDump? dump;
         try
         {
-            dump = environment.Directory.Commit(file, summary, order.Circumstances with { Host = host });
+            var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host });
             session.Tell(new SessionActor.Committed());
-            LogOutcome(host, file.Identity.Client, summary, dump);
+            LogOutcome(host, order.File.Identity.Client, order.Summary, dump);
+            Follow(dump, order.File.Identity.Client);
         }
-        catch (StorageException e)
+        catch (Exception e)
         {
+            // Whatever it is: the dump stays a partial file or is kept as the exception says, and its session must not wait for ever.
+            CollectorLog.CommitFailed(environment.Logger, host, order.File.Identity.Client, e.Message);
+            if (e is not StorageException)
+                CollectorLog.ActorFailed(environment.Logger, Context.Path, e);
+            if (++_attempts < MaxAttempts && File.Exists(order.File.PartialPath))
+            {
+                Context.CreateTimer(order).Arm(Context.NowUs + RetryUs);
+                return;
+            }
+
             session.Tell(new SessionActor.CommitFailed());
-            CollectorLog.CommitFailed(environment.Logger, host, file.Identity.Client, e.Message);
-            dump = e.Kept;
+            if (e is StorageException { Kept: { } kept })
+                Follow(kept, order.File.Identity.Client);
         }
 
-        if (dump is not null)
-            Follow(dump, file.Identity.Client);
+        order.File.Dispose();
         Context.Stop();
-    }
-
-    /// <summary>Whatever went wrong, the session must not wait for ever.</summary>
-    protected override void PostStop(Exception? failure)
-    {
-        if (failure is not null)
-            session.Tell(new SessionActor.CommitFailed());
     }
 
     private void Follow(CommittedDump dump, Ipv4 client)

@@ -32,10 +32,7 @@ public sealed class StorageActor(DumpDirectory directory, ActorRef<SessionActor.
     {
         try
         {
-            var file = directory.Create(open.Identity, open.HeraldPath);
-            // A session that has gone meanwhile acked nothing: the empty files say nothing either.
-            if (!session.Tell(new SessionActor.Opened(file)))
-                file.Discard();
+            session.Tell(new SessionActor.Opened(directory.Create(open.Identity, open.HeraldPath)));
         }
         catch (StorageException e)
         {

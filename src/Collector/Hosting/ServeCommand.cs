@@ -28,7 +28,8 @@ internal static class ServeCommand
             await using var server = await Server.StartAsync(settings, logging);
             var log = logging.CreateLogger("netdump-collector");
             CollectorLog.Waiting(log);
-            server.ReportLeftOvers();
+            _ = Task.Run(server.ReportLeftOvers, CancellationToken.None)
+                .ContinueWith(failed => CollectorLog.ActorFailed(log, "left-overs", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
             await ServerProgress.RunAsync(server.Counters, progress, log, stop);
 
             CollectorLog.ShuttingDown(log);

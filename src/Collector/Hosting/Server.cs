@@ -84,6 +84,7 @@ internal sealed class Server : IAsyncDisposable
     /// <summary>Tells of dumps that an earlier run left unfinished, and computes hashes that it did not get to.</summary>
     public void ReportLeftOvers()
     {
+        ManifestFile.Prepare();
         _hashes?.Tell(new HashActor.HashLeftOvers(_directory.Root));
         foreach (var partial in DumpCatalog.Read(_directory.Root).Partials.Where(partial => !partial.IsRunning))
             CollectorLog.LeftOverPartial(_log, partial.Path);
@@ -153,6 +154,9 @@ internal sealed class Server : IAsyncDisposable
                 () => new ScriptActor(scripts, _log),
                 new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume }),
         };
+        int affordable = DescriptorBudget.MaxSessions();
+        if (affordable < settings.MaxSessions)
+            CollectorLog.FewDescriptors(_log, settings.MaxSessions, affordable);
         var options = new IngressOptions
         {
             Address = settings.Address,
@@ -160,7 +164,8 @@ internal sealed class Server : IAsyncDisposable
             ClientPort = settings.ClientPort,
             Mode = settings.Endpoint,
             SessionPorts = (settings.EndpointPorts.First, settings.EndpointPorts.Last),
-            MaxSessions = settings.MaxSessions,
+            MaxSessions = Math.Min(settings.MaxSessions, affordable),
+            MaxOwnEndpoints = affordable,
         };
         var bound = new TaskCompletionSource<IUdpEndpoint>(TaskCreationOptions.RunContinuationsAsynchronously);
         _loop.Start();

@@ -277,7 +277,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         if (!_roundHandled && nowUs - _lastArrivalUs >= options.RoundGapUs)
         {
             _roundHandled = true;
-            OnRoundEnd(acks);
+            OnRoundEnd(nowUs, acks);
             _releasedUs = nowUs;
         }
 
@@ -534,7 +534,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             ReleaseSafeResidues(acks);
     }
 
-    private void OnRoundEnd(AckList acks)
+    private void OnRoundEnd(long nowUs, AckList acks)
     {
         if (_anchor == Anchor.Unknown)
         {
@@ -545,7 +545,8 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
                 ReleaseSafeResidues(acks);
         }
 
-        bool lastResort = _round > 1 && ++_fruitlessRounds >= LastResortRounds;
+        // Packets that trickle in look like rounds; the time tells them apart.
+        bool lastResort = _round > 1 && ++_fruitlessRounds >= LastResortRounds && nowUs - _heldSinceUs >= options.LastResortUs;
         if (_end == 0 && EndIsInferred())
         {
             _end = _highest + 1;

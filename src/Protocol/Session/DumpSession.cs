@@ -143,6 +143,10 @@ public sealed partial class DumpSession
         _damaged.Add(new(repeat.Offset, repeat.Offset + (ulong)repeat.Length));
     }
 
+    /// <summary>A packet named by its index in <see cref="Compares"/> is another session's: it is neither damage nor acked.</summary>
+    public void OnForeign(int compareIndex) =>
+        _compares[compareIndex] = _compares[compareIndex] with { Kind = IntentKind.RepeatToHold };
+
     /// <summary>Everything that was pending is done.</summary>
     public void OnStored(long nowUs)
     {

@@ -12,6 +12,9 @@ public sealed record SessionOptions
     /// <summary>Packets this far apart in time belong to different retransmission rounds; the kernel's are 1 s apart.</summary>
     public long RoundGapUs { get; init; } = 100_000;
 
+    /// <summary>A kernel that repeats its burst for this long is about to give up, at 12.1 s.</summary>
+    public long LastResortUs { get; init; } = 8_500_000;
+
     /// <summary>A client that never had two packets outstanding and repeats one for this long waits for each ack.</summary>
     public long SinglePacketHoldUs { get; init; } = 3_000_000;
 

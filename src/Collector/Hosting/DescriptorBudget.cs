@@ -1,0 +1,34 @@
+using System.Globalization;
+
+namespace NetdumpCollector.Collector.Hosting;
+
+/// <summary>How many sessions the process's descriptors suffice for.</summary>
+/// <remarks>
+/// A running dump has a socket, its data file, its ledger and at most one directory; its commit opens two more for a moment. What the process itself needs
+/// is reserved, so that no number of clients can keep a finished dump from becoming durable.
+/// </remarks>
+internal static class DescriptorBudget
+{
+    private const int ReservedDescriptors = 192;
+    private const int DescriptorsPerSession = 6;
+
+    /// <summary>Sessions that fit, at least 1; <see cref="int.MaxValue"/> where the limit is not known.</summary>
+    public static int MaxSessions() => SoftLimit() is long limit
+        ? (int)Math.Clamp((limit - ReservedDescriptors) / DescriptorsPerSession, 1, int.MaxValue)
+        : int.MaxValue;
+
+    /// <summary>The soft limit of open files, which the runtime has raised to the hard one; null where the system does not tell.</summary>
+    private static long? SoftLimit()
+    {
+        const string Name = "Max open files";
+        try
+        {
+            string? line = File.ReadLines("/proc/self/limits").FirstOrDefault(line => line.StartsWith(Name, StringComparison.Ordinal));
+            return long.TryParse(line?[Name.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries)[0], NumberStyles.None, CultureInfo.InvariantCulture, out long limit) ? limit : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+}
