@@ -28,6 +28,7 @@ internal sealed class ClientEntry(FlowKey key)
         else if (Newest is not null)
             Ended = Newest;
         Newest = session;
+        session.IsShadow = Older is not null;
     }
 
     /// <summary>A session is gone.</summary>

@@ -161,28 +161,43 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
 
         var session = entry.Find(header, Context.NowUs, environment.Options.RetryBudgetUs);
         if (session is not null && session == entry.Older)
-            DeliverToOlder(entry, session, header.Seqno, single);
-        else if (session is null || !_run.DeliverTo(session.Ref, single))
+        {
+            DeliverToOlder(entry, session, header, single);
+            return;
+        }
+
+        if (session is not null)
+            session.IsShadow = false;
+        if (session is null || !_run.DeliverTo(session.Ref, single))
             Reject(RejectReason.NoSession, datagram);
     }
 
     /// <summary>
-    /// A packet that both kernels could have sent goes to both sessions: what differs from the older one's bytes is the newer one's, and what
-    /// does not differ may be acked by either, because both have it.
+    /// A packet that both kernels could have sent goes to both sessions, unless the older one advances by it: what differs from the older one's bytes is
+    /// the newer one's, and what does not differ may be acked by either, because both have it.
     /// </summary>
-    private void DeliverToOlder(ClientEntry entry, SessionRoute older, uint seqno, ReadOnlySpan<Datagram> single)
+    private void DeliverToOlder(ClientEntry entry, SessionRoute older, in MessageHeader header, ReadOnlySpan<Datagram> single)
     {
         var newest = entry.Newest!;
-        older.IsContested = newest.Expects(seqno);
-        if (older.IsContested)
-            _run.DeliverTo(newest.Ref, single);
+        // No kernel begins with its end: a header or FINISHED that the older session expects is its own.
+        bool isEnd = header.Type is MessageType.Kdh or MessageType.Finished;
+        bool isContested = !isEnd && newest.Expects(header.Seqno);
         ulong before = older.CoveredBytes;
+        older.IsContested = isContested;
+        older.MetForeign = false;
         _run.DeliverTo(older.Ref, single);
         older.IsContested = false;
 
-        // The older session advances, so its kernel lives and the herald was a late duplicate.
-        if (entry.Older == older && older.CoveredBytes > before)
+        if (isEnd || older.CoveredBytes > before)
+        {
+            // The older session advances, so its kernel lives and the herald was a late duplicate.
             newest.Ref.Deliver(new SessionActor.Discard());
+        }
+        else if (isContested)
+        {
+            newest.IsShadow &= !older.MetForeign;
+            _run.DeliverTo(newest.Ref, single);
+        }
     }
 
     private void OnHerald(ReadOnlySpan<Datagram> single, in MessageHeader header)

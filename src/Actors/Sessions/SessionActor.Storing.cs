@@ -112,6 +112,7 @@ public sealed partial class SessionActor
                 Reject(reason, datagram);
             else
                 used++;
+            Route.MetForeign |= rejected == RejectReason.ConflictingSeqno;
         }
 
         Store(datagrams, nowUs);
@@ -200,6 +201,7 @@ public sealed partial class SessionActor
             if (Route.IsContested)
             {
                 _session.OnForeign(i);
+                Route.MetForeign = true;
                 continue;
             }
 

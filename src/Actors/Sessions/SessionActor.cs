@@ -199,7 +199,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _endpoint.SendAcks(_client.Local, _client.Remote, _client.AckPort, acks);
         _environment.Counters.AddBatch(packets: 0, payloadBytes: 0, acks: acks.Length);
         _session.ClearAcks();
-        if (_wonBurst || _session.CoveredBytes == 0)
+        if (_wonBurst || Route.IsShadow || _session.CoveredBytes == 0)
             return;
         _wonBurst = true;
         Reach(SessionMilestone.FirstBurst);

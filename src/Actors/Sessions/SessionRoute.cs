@@ -32,6 +32,14 @@ public sealed class SessionRoute
     /// <summary>Set while the session is handed packets that a tentative session got too: what differs from the stored bytes is then the other's.</summary>
     internal bool IsContested { get; set; }
 
+    /// <summary>A contested packet was not this session's.</summary>
+    internal bool MetForeign { get; set; }
+
+    /// <summary>
+    /// Set on a tentative session while all it got are repeats of the older session's packets: their kernel lives and lost acks, so they win nothing.
+    /// </summary>
+    internal bool IsShadow { get; set; }
+
     internal uint ExpectedFirst { get; set; }
 
     internal uint ExpectedCount { get; set; }

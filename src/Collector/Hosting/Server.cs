@@ -19,6 +19,9 @@ internal sealed class Server : IAsyncDisposable
     private const int StorageThreads = 8;
     private const int CommitThreads = 16;
 
+    /// <summary>Below this many dumps at one time a storm of panics in one room finds no place, and the operator should know before.</summary>
+    private const int FewSessions = 1000;
+
     private readonly CancellationTokenSource _stopping = new();
     private readonly ILogger _log;
     private readonly DumpDirectory _directory;
@@ -155,7 +158,7 @@ internal sealed class Server : IAsyncDisposable
                 new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume }),
         };
         int affordable = DescriptorBudget.MaxSessions();
-        if (affordable < settings.MaxSessions)
+        if (affordable < Math.Min(settings.MaxSessions, FewSessions))
             CollectorLog.FewDescriptors(_log, settings.MaxSessions, affordable);
         var options = new IngressOptions
         {

@@ -139,6 +139,36 @@ public sealed class IngressActorTests
     }
 
     [Theory, EveryEndpoint]
+    public async Task A_duplicate_of_the_herald_does_not_hurt_a_live_dump_whose_acks_are_lost(string transport, EndpointMode mode)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode });
+        var client = collector.NewClient();
+        var dump = new TestDump(300_000);
+        client.Herald();
+        client.SendBurst(dump);
+        byte[][] burst = client.TakeBurst(dump);
+        client.SendUntilAcked(burst);
+        client.SendHeraldOnce();
+        client.Receive(seqno: 1);
+
+        // The kernel did not get the acks and repeats the whole burst, round by round.
+        for (int round = 0; round < 3; round++)
+        {
+            client.SendUntilAcked(burst);
+            while (client.TryReceive(TimeSpan.FromMilliseconds(150)) is not null)
+            {
+            }
+        }
+
+        client.SendRest(dump);
+        client.Finish();
+
+        await collector.AssertComplete(client, dump);
+        Assert.Single(collector.Dumps);
+        Assert.Equal(0, collector.Counters.Receiving);
+    }
+
+    [Theory, EveryEndpoint]
     public async Task A_new_panic_in_mid_dump_gets_a_dump_of_its_own(string transport, EndpointMode mode)
     {
         await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode });
@@ -163,6 +193,32 @@ public sealed class IngressActorTests
         client.SendBurst(old);
 
         await AssertSuperseded(collector, client, old, storedBytes: 4096);
+    }
+
+    [Theory, EveryEndpoint]
+    public async Task A_new_panic_whose_seqnos_the_old_dump_could_have_wins_by_its_bytes(string transport, EndpointMode mode)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode });
+        var client = collector.NewClient();
+        var old = new TestDump(300_000, seed: 1);
+        client.Herald();
+        client.SendBurst(old);
+
+        await AssertSuperseded(collector, client, old, storedBytes: 4096);
+    }
+
+    [Theory, EveryEndpoint]
+    public async Task A_new_panic_that_begins_with_the_bytes_of_the_old_dump_is_whole(string transport, EndpointMode mode)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode });
+        var client = collector.NewClient();
+        var old = new TestDump(300_000, seed: 1);
+        client.Herald();
+        client.SendBurst(old);
+        client.SendBurst(old);
+
+        // The same kernel has the same header page.
+        await AssertSuperseded(collector, client, old, storedBytes: 4096 + 65536, sameHeaderPage: true);
     }
 
     [Theory, EveryEndpoint]
@@ -345,10 +401,12 @@ public sealed class IngressActorTests
         Assert.True(await collector.DrainAsync());
     }
 
-    private static async Task AssertSuperseded(RunningCollector collector, WireClient client, TestDump old, int storedBytes)
+    private static async Task AssertSuperseded(RunningCollector collector, WireClient client, TestDump old, int storedBytes, bool sameHeaderPage = false)
     {
         ushort oldPort = client.SessionPort;
         var dump = new TestDump(200_000, seed: 2);
+        if (sameHeaderPage)
+            old.Content.AsSpan(0, WellKnown.PageBytes).CopyTo(dump.Content);
         client.Reboot();
         client.SendDump(dump);
 
