@@ -21,11 +21,11 @@ public static class ManifestFile
     {
         try
         {
-            // A FIFO or device of that name would be waited for; only files of their own are manifests.
-            if ((File.GetAttributes(path) & ~(FileAttributes.Archive | FileAttributes.ReadOnly | FileAttributes.Hidden)) != FileAttributes.Normal)
+            // A FIFO of that name must not be waited for.
+            using var handle = Posix.Open(path, Posix.O_RDONLY | Posix.O_NONBLOCK) ?? throw new StorageException($"manifest {path}: {Errno.Words(Errno.Last)}");
+            using var file = new FileStream(handle, FileAccess.Read);
+            if (!file.CanSeek)
                 throw new StorageException($"manifest {path}: is not a regular file");
-
-            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             if (file.Length > MaxBytes)
                 throw new StorageException($"manifest {path}: {file.Length} bytes is too long for one");
 

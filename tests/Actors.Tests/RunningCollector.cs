@@ -26,6 +26,8 @@ internal sealed record CollectorSetup
     public SessionOptions Sessions { get; init; } = new();
     public (ushort From, ushort To) SessionPorts { get; init; } = (20100, 28999);
     public int MaxSessions { get; init; } = 4096;
+    public int MaxHalfOpen { get; init; } = 4096;
+    public int MaxOwnEndpoints { get; init; } = int.MaxValue;
 
     /// <summary>The dump directory; a temporary one when null.</summary>
     public string? Directory { get; init; }
@@ -237,6 +239,8 @@ internal sealed class RunningCollector : IAsyncDisposable
             Mode = setup.Mode,
             SessionPorts = setup.SessionPorts,
             MaxSessions = setup.MaxSessions,
+            MaxHalfOpen = setup.MaxHalfOpen,
+            MaxOwnEndpoints = setup.MaxOwnEndpoints,
         };
         var bound = new TaskCompletionSource<IUdpEndpoint>(TaskCreationOptions.RunContinuationsAsynchronously);
         _loop.Start();

@@ -88,6 +88,37 @@ public sealed class ManifestFileTests : IDisposable
         Assert.StartsWith($"manifest {_temp.File("m.json")}: ", e.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("id")]
+    [InlineData("client")]
+    [InlineData("host")]
+    [InlineData("endpoint")]
+    [InlineData("missing")]
+    [InlineData("damaged")]
+    [InlineData("overwritten")]
+    [InlineData("files")]
+    public void A_null_where_something_must_be_is_refused(string field)
+    {
+        string path = _temp.File("m.json");
+        ManifestFile.Write(path, Full());
+        var json = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(path))!;
+        json[field] = null;
+        File.WriteAllText(path, json.ToJsonString());
+
+        Assert.Throws<StorageException>(() => ManifestFile.Read(path));
+    }
+
+    [Fact]
+    public void A_fifo_is_not_waited_for()
+    {
+        string path = _temp.File("dump.fifo.0.json");
+        using (var mkfifo = System.Diagnostics.Process.Start("mkfifo", path))
+            mkfifo.WaitForExit();
+
+        Assert.Contains("not a regular file", Assert.Throws<StorageException>(() => ManifestFile.Read(path)).Message, StringComparison.Ordinal);
+        Assert.Single(DumpCatalog.Read(_temp.File("")).Problems);
+    }
+
     [Fact]
     public void A_manifest_of_a_later_schema_or_with_paths_is_refused()
     {

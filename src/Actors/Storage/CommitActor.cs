@@ -25,9 +25,10 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
     protected override void Receive(Message message)
     {
         var order = (CommitDump)message;
-        string host = order.HostLookup.GetAwaiter().GetResult();
+        string host = order.Circumstances.Host;
         try
         {
+            host = order.HostLookup.GetAwaiter().GetResult();
             var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host });
             session.Tell(new SessionActor.Committed());
             LogOutcome(host, order.File.Identity.Client, order.Summary, dump);

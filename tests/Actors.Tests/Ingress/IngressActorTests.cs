@@ -309,6 +309,50 @@ public sealed class IngressActorTests
     }
 
     [Theory, EveryEndpoint]
+    public async Task A_storm_of_heralds_without_data_locks_nobody_out(string transport, EndpointMode mode)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, MaxSessions = 2, MaxHalfOpen = 3 });
+        var running = collector.NewClient();
+        var dump = new TestDump(200_000);
+        running.Herald();
+        running.SendBurst(dump);
+        for (int i = 0; i < 10; i++)
+            collector.NewClient().Herald();
+        await collector.Rejected(RejectReason.TooManyHalfOpen, 7);
+        Assert.Equal(0, collector.Counters.Rejected(RejectReason.TooManySessions));
+
+        var late = collector.NewClient();
+        late.SendDump(dump);
+        running.SendRest(dump);
+        running.Finish();
+
+        await collector.AssertComplete(late, dump);
+        await collector.AssertComplete(running, dump);
+    }
+
+    [Theory, EveryTransport]
+    public async Task Beyond_the_descriptors_that_sockets_may_take_dumps_are_served_from_the_herald_port(string transport)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, MaxOwnEndpoints = 1 });
+        var first = collector.NewClient();
+        var second = collector.NewClient();
+        var dump = new TestDump(200_000);
+        first.Herald();
+        second.Herald();
+        Assert.NotEqual(collector.HeraldPort, first.SessionPort);
+        Assert.Equal(collector.HeraldPort, second.SessionPort);
+
+        second.SendRest(dump);
+        second.Finish();
+        first.SendRest(dump);
+        first.Finish();
+
+        await collector.AssertComplete(first, dump);
+        await collector.AssertComplete(second, dump);
+        Assert.Equal(1, collector.Log.Count(LogServedFromHeraldPort));
+    }
+
+    [Theory, EveryEndpoint]
     public async Task Finished_of_an_ended_dump_is_acked_although_a_late_herald_opened_another_session(string transport, EndpointMode mode)
     {
         await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode });
