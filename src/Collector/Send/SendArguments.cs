@@ -24,21 +24,21 @@ internal sealed class SendArguments
     private readonly Option<Ipv4> _server = ValueOption.Create("--server", "ADDR", TryHost, Ipv4.Any, "an IPv4 address such as 192.0.2.1",
         "The collector's address. Required.");
     private readonly Option<ushort> _port = ValueOption.Create("--port", "PORT", SettingValues.Port(1), WellKnown.HeraldPort, "a port number from 1 to 65535",
-        "The collector's port. [default: 20023]");
+        "The collector's port.");
     private readonly Option<ushort> _clientPort = ValueOption.Create("--client-port", "PORT", SettingValues.Port(1), WellKnown.ClientPort, "a port number from 1 to 65535",
-        "Port of the clients. [default: 20024]");
+        "Port of the clients.");
     private readonly Option<int> _clients = ValueOption.Create("--clients", "N", SettingValues.Whole(1, MaxClients), 1, "a number from 1 to 100000",
-        "Clients that dump at the same time, each from its own address. [default: 1]");
+        "Clients that dump at the same time, each from its own address.");
     private readonly Option<Ipv4?> _from = ValueOption.Create<Ipv4?>("--from", "ADDR", TryHost, null, "an IPv4 address of this machine",
         "Source address of the first client, the others' follow it. [default: 127.16.0.1 for a loopback server, else the system's choice]");
-    private readonly Option<int> _payload = ValueOption.Create("--payload", "BYTES", SettingValues.Whole(1, MaxPayloadBytes), 1448, "bytes from 1 to 65483",
-        "Dump bytes of a full packet: MTU - 52. [default: 1448]");
+    private readonly Option<int> _payload = ValueOption.Create("--payload", "BYTES", SettingValues.Whole(KernelDumpHeader.SizeBytes, MaxPayloadBytes), 1448, "bytes from 512 to 65483",
+        "Dump bytes of a full packet: MTU - 52; the header's 512 bytes must fit.");
     private readonly Option<string> _path = ValueOption.Create("--path", "PATH", TryHeraldPath, "", "at most 1023 bytes without NUL",
         "Subdirectory to ask the collector for, as net.netdump.path does.");
     private readonly Option<string> _panic = ValueOption.Create("--panic", "TEXT", TryText, "fire drill", "text without NUL",
-        "Panic string, in header and message buffer. [default: fire drill]");
+        "Panic string, in header and message buffer.");
     private readonly Option<string> _host = ValueOption.Create("--host", "NAME", TryText, "fire-drill", "text without NUL",
-        "Host name in the header, with -NUMBER behind it when there are more clients. [default: fire-drill]");
+        "Host name in the header, with -NUMBER behind it when there are more clients.");
     private readonly Option<DumpCompression> _compress = ValueOption.Create("--compress", "none|gzip|zstd", SettingValues.TryChoice, DumpCompression.None, "none, gzip, zstd",
         "Compression the header tells; the content stays as it is. [default: none]");
     private readonly Option<string?> _key = ValueOption.Create<string?>("--key", "FILE", SettingValues.TryOptionalPath, null, "a file path",
@@ -50,9 +50,9 @@ internal sealed class SendArguments
     private readonly Option<double> _duplicate = ValueOption.Create("--duplicate", "P", TryProbability, 0.0, Probability, "Duplicate this share of packets, both ways.");
     private readonly Option<double> _reorder = ValueOption.Create("--reorder", "P", TryProbability, 0.0, Probability, "Delay this share of packets, both ways.");
     private readonly Option<int> _seed = ValueOption.Create("--seed", "N", SettingValues.Whole(0, int.MaxValue), 1, "a number from 0 to 2147483647",
-        "Picks which packets are lost, duplicated and delayed. [default: 1]");
+        "Picks which packets are lost, duplicated and delayed.");
     private readonly Option<int> _retransmitMs = ValueOption.Create("--rto-ms", "MS", SettingValues.Whole(1, 60_000), 1000, "milliseconds from 1 to 60000",
-        "Time before unacked packets are sent again. [default: 1000]");
+        "Time before unacked packets are sent again.");
     private readonly Option<bool> _noFinish = Flag("--no-finish", "End after the header without FINISHED, as a kernel whose earlier attempt failed.");
 
     public SendArguments(Command command)

@@ -6,11 +6,11 @@ namespace NetdumpCollector.Protocol.Client;
 /// <remarks>Source: protocol.md, "Messages".</remarks>
 public enum KernelEra
 {
-    /// <summary>HERALD, VMCORE, KDH, EKCD_KEY, FINISHED; payload at most <see cref="KernelClientOptions.FreeBsd12MaxPayloadBytes"/>.</summary>
-    FreeBsd12,
-
     /// <summary>HERALD, EKCD_KEY, VMCORE, KDH, FINISHED.</summary>
     FreeBsd13,
+
+    /// <summary>HERALD, VMCORE, KDH, EKCD_KEY, FINISHED; payload at most <see cref="KernelClientOptions.FreeBsd12MaxPayloadBytes"/>.</summary>
+    FreeBsd12,
 }
 
 /// <summary>How a client remembers which packets of a burst were acked.</summary>

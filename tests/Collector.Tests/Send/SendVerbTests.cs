@@ -141,7 +141,7 @@ public sealed class SendVerbTests : IDisposable
     [InlineData("--server: invalid value \"web\"; allowed: an IPv4 address", "--synthetic", "1M", "--server", "web")]
     [InlineData("--server: invalid value \"0.0.0.0\"", "--synthetic", "1M", "--server", "0.0.0.0")]
     [InlineData("--synthetic: invalid value \"1X\"; allowed: a number of bytes", "--synthetic", "1X", "--server", "127.0.0.1")]
-    [InlineData("--payload: invalid value \"65484\"; allowed: bytes from 1 to 65483", "--synthetic", "1M", "--server", "127.0.0.1", "--payload", "65484")]
+    [InlineData("--payload: invalid value \"65484\"; allowed: bytes from 512 to 65483", "--synthetic", "1M", "--server", "127.0.0.1", "--payload", "65484")]
     [InlineData("--loss: invalid value \"1.1\"; allowed: a probability", "--synthetic", "1M", "--server", "127.0.0.1", "--loss", "1.1")]
     [InlineData("--order: invalid value \"14\"; allowed: 13, 12", "--synthetic", "1M", "--server", "127.0.0.1", "--order", "14")]
     [InlineData("--compress: invalid value \"lzma\"; allowed: none, gzip, zstd", "--synthetic", "1M", "--server", "127.0.0.1", "--compress", "lzma")]
