@@ -144,7 +144,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             case EndDump end:
                 _session.End(end.Reason);
                 break;
-            case Discard:
+            // A session that has promised bytes keeps them, whatever its ingress learned since.
+            case Discard when !_wonBurst:
                 _discarded = true;
                 Context.Stop();
                 return;
@@ -227,7 +228,6 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _host ??= _client.Remote.ToString();
         Announce();
         var file = _file!;
-        _environment.Counters.DumpEnded(summary.Status == DumpStatus.Complete);
         var circumstances = new DumpCircumstances
         {
             Host = _client.Remote.ToString(),
@@ -245,8 +245,10 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             () => new CommitActor(_environment, self),
             new() { MailboxCapacity = 4 });
         commit.Tell(order);
+        // Only now: where no actor can be started, the session's end tries once more.
         _file = null;
         _handedOver = true;
+        _environment.Counters.DumpEnded(summary.Status == DumpStatus.Complete);
     }
 
     /// <summary>Strays of the live dump may have made the session open a file.</summary>
