@@ -1,85 +1,336 @@
 #!/usr/bin/env bash
-# Compares the collector with bench/tools/ndsink.c, the C ceiling, in interleaved runs over loopback.
-# usage: bench/run.sh [--pairs N] [--dir DIR] [--rows REGEX] [--serve "OPTIONS"]
-# Prints a Markdown table of medians and ratios. Needs gcc; DIR (default a new one on /dev/shm) tells the file system.
+# Measures the collector, over loopback, beside bench/tools/ndsink.c, the C ceiling; prints Markdown. Needs gcc.
+#
+# usage: bench/run.sh [options]
+#   --pairs N         pairs of runs per row; the two of a pair follow each other and take turns in going first (5)
+#   --on LIST         where the comparison with ndsink writes: tmpfs, disk (tmpfs,disk); disk is artifacts/bench of this checkout
+#   --dir DIR         the same in directories of one's own; may be repeated
+#   --rows REGEX      only the loads that match
+#   --parts LIST      sink    against ndsink
+#                     shared  --endpoint shared against ephemeral
+#                     loops   --loops 2 against --loops 1; by default where 'serve' has the option
+#                     storm   1000 heralds at once, three times
+#                     start   from exec to the first answer
+#                     hash    what the hash costs, and whether it delays acks
+#   --json FILE       writes all results there as well
+#   --serve OPTIONS   more options for 'serve', in one argument
+#   --program FILE    the collector to measure (by default what ./netdump-collector builds)
 set -euo pipefail
-cd "$(dirname "$0")/.."
+# shellcheck source=bench/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-pairs=5 dir= rows=. serve=
+pairs=5 on=tmpfs,disk rows=. parts='' json='' serve='' own_program='' own_directories=()
 while [ $# -gt 0 ]; do
     case $1 in
         --pairs) pairs=$2 ;;
-        --dir) dir=$2 ;;
+        --on) on=$2 ;;
+        --dir) own_directories+=("$2") ;;
         --rows) rows=$2 ;;
+        --parts) parts=$2 ;;
+        --json) json=$(realpath "$2") ;;
         --serve) serve=$2 ;;
-        *) sed -n 's/^# usage/usage/p' "$0" >&2; exit 2 ;;
+        --program) own_program=$2 ;;
+        *) sed -n 's/^# \{0,1\}//; /^usage/,/^set/p' "$0" | grep -v '^set' >&2; exit 2 ;;
     esac
     shift 2
 done
 
-work=$(mktemp -d)
-[ -n "$dir" ] || dir=$(mktemp -d -p /dev/shm)
-server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work" "$dir"/bench-*' EXIT
-gcc -std=c11 -O2 -o "$work/ndblast" bench/tools/ndblast.c -lpthread
-gcc -std=c11 -O2 -o "$work/ndsink" bench/tools/ndsink.c
-./netdump-collector --help > /dev/null
-port=$((20030 + RANDOM % 60))
-# Memory that a virtual machine touches for the first time is slow; afterwards all runs find the same.
-head -c 5G /dev/zero > "$dir/bench-warm"; rm "$dir/bench-warm"
+# name | ndsink's options | ndblast's options
+loads=(
+    '1 client, 2 GiB|--gro|-n 1 -s 2G --sync --gso'
+    '16 x 128 MiB|--gro|-n 16 -s 128 --sync --gso'
+    '256 x 8 MiB|--gro|-n 256 -s 8 --sync --gso'
+    '1000 x 2 MiB, plain sends||-n 1000 -s 2 --ramp-us 2000'
+    '1 client, payload 8948, plain sends||-n 1 -s 1G -p 8948 --sync'
+    '16 x 128 MiB, kernel pacing||-n 16 -s 128 --kernel-pacing --sync'
+    '1 client, kernel pacing||-n 1 -s 256 --kernel-pacing --sync'
+)
 
-# name | ndsink's extra options | ndblast's options
-cat > "$work/rows" <<'ROWS'
-1 client, 2 GiB|--gro|-n 1 -s 2G --sync --gso
-16 x 128 MiB|--gro|-n 16 -s 128 --sync --gso
-256 x 8 MiB|--gro|-n 256 -s 8 --sync --gso
-1000 x 2 MiB, plain sends||-n 1000 -s 2 --ramp-us 2000
-1 client, payload 8948, plain sends||-n 1 -s 1G -p 8948 --sync
-16 x 128 MiB, kernel pacing||-n 16 -s 128 --kernel-pacing --sync
-1 client, kernel pacing||-n 1 -s 256 --kernel-pacing --sync
-ROWS
+# ---------------------------------------------------------------- pairs of runs
 
-ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
-
-# measure NAME COMMAND...: starts the server, runs ndblast, appends "MB/s CPU-s/GiB p99-us failed retransmits RSS-MiB" to $work/NAME
-measure() {
-    local name=$1; shift
-    local data="$dir/bench-$name"
-    rm -rf "$data"; mkdir -p "$data"
-    "$@" -d "$data" > "$work/server.log" 2>&1 &
-    server=$!
-    for _ in $(seq 100); do ss -Huln "sport = :$port" | grep -q . && break; sleep 0.05; done
-    # shellcheck disable=SC2086
-    result=$("$work/ndblast" -P "$port" --base 127.40.0.1 $blast) || true
-    cpu=$(ticks "$server")
-    rss=$(awk '/VmHWM/ { print int($2 / 1024) }' "/proc/$server/status")
-    kill "$server"; wait "$server" || true
-    server=
-    rm -rf "$data"
-    field() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" <<< "$result"; }
-    awk -v mbps="$(field MBps)" -v bytes="$(field bytes)" -v cpu="$cpu" -v hz="$(getconf CLK_TCK)" -v p99="$(field ack_p99_us)" \
-        -v failed="$(field failed)" -v retx="$(field retransmits)" -v rss="$rss" \
-        'BEGIN { print mbps, (bytes > 0 ? cpu / hz / (bytes / 1073741824) : 0), p99, failed, retx, rss }' >> "$work/$name"
+# server_of SIDE NDSINK-OPTIONS: sets command_line.
+server_of() {
+    # shellcheck disable=SC2206
+    case $1 in
+        ndsink) command_line=("$work/ndsink" -a "$address" -P "$port" --fsync $2) ;;
+        ephemeral) collector --hash off ;;
+        shared) collector --hash off --endpoint shared ;;
+        loops-*) collector --hash off --loops "${1#loops-}" ;;
+    esac
 }
 
-median() { awk -v f="$2" '{ print $f }' "$1" | sort -g | awk '{ v[NR] = $1 } END { print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
-ratio() { paste -d' ' "$work/ours" "$work/sink" | awk -v f="$1" '{ print ($(f + 6) > 0 ? $f / $(f + 6) : 0) }' > "$work/ratio"; median "$work/ratio" 1; }
-total() { awk -v f="$2" '{ s += $f } END { print s + 0 }' "$1"; }
+# measure SIDE DIRECTORY NDSINK-OPTIONS NDBLAST-OPTIONS: one run on a fresh server; appends to $work/runs.SIDE
+# 1 MB/s, 2 CPU s/GiB, 3 the same without the server's start, 4 p99 us, 5 longest us, 6 failed, 7 retransmits, 8 repeated heralds, 9 RSS MiB
+measure() {
+    local side=$1 data=$2/$1 started
+    server_of "$side" "$3"
+    # What an earlier run left dirty is not this one's to wait for.
+    sync
+    start_server "$data" "${command_line[@]}"
+    started=$(ticks "$server")
+    # shellcheck disable=SC2086
+    blast $4
+    awk -v mbps="$(field MBps)" -v bytes="$(field bytes)" -v all="$(ticks "$server")" -v started="$started" -v hz="$ticks_per_s" \
+        -v rest="$(field ack_p99_us) $(field ack_max_us) $(field failed) $(field retransmits) $(field herald_retx) $(memory_mib "$server" VmHWM)" '
+        BEGIN { gib = bytes / 1073741824; if (gib == 0) gib = 1e9; print mbps, all / hz / gib, (all - started) / hz / gib, rest }' >> "$work/runs.$side"
+    stop_server
+    rm -rf "$data"
+}
 
-echo "| load | MB/s | ndsink | ratio | CPU s/GiB | ndsink | ratio | p99 us | ndsink | ratio | failed | retransmits | RSS MiB |"
-echo "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
-while IFS='|' read -r name sink blast; do
-    [[ $name =~ $rows ]] || continue
-    rm -f "$work/ours" "$work/sink"
-    for _ in $(seq "$pairs"); do
-        # shellcheck disable=SC2086
-        measure ours ./netdump-collector serve -a 127.0.0.1 --port "$port" --hash off --progress off $serve
-        # shellcheck disable=SC2086
-        measure sink "$work/ndsink" -a 127.0.0.1 -P "$port" --fsync $sink
+column() { awk -v f="$2" '{ print $f }' "$work/runs.$1"; }
+middle() { column "$1" "$2" | median; }
+
+# ratio A B FIELD: the median of the ratios of the pairs.
+ratio() { paste -d' ' "$work/runs.$1" "$work/runs.$2" | awk -v f="$3" '{ print ($(f + 9) > 0 ? $f / $(f + 9) : 0) }' | median; }
+
+side_json() {
+    printf '{"side":"%s","mbps":%s,"cpu_s_per_gib":%s,"cpu_s_per_gib_without_start":%s,"p99_us":%s,"max_us":%s,"failed":%d,"retransmits":%d,"repeated_heralds":%d,"rss_mib":%s,"runs":[%s]}' \
+        "$1" "$(middle "$1" 1)" "$(middle "$1" 2)" "$(middle "$1" 3)" "$(middle "$1" 4)" "$(column "$1" 5 | largest)" \
+        "$(column "$1" 6 | total)" "$(column "$1" 7 | total)" "$(column "$1" 8 | total)" "$(middle "$1" 9)" \
+        "$(awk '{ printf "%s[%s,%s,%s,%s,%s,%s,%s,%s,%s]", (NR > 1 ? "," : ""), $1, $2, $3, $4, $5, $6, $7, $8, $9 }' "$work/runs.$1")"
+}
+
+# compare PART DIRECTORY A B: all loads on two servers, as a table.
+compare() {
+    local part=$1 directory=$2 a=$3 b=$4 load name sink options pair
+    echo
+    echo "| load | MB/s | $b | ratio | CPU s/GiB | $b | ratio | without start | $b | p99 µs | $b | ratio | failed | $b | retransmits | $b | RSS MiB |"
+    echo "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    for load in "${loads[@]}"; do
+        IFS='|' read -r name sink options <<< "$load"
+        [[ $name =~ $rows ]] || continue
+        rm -f "$work"/runs.*
+        for ((pair = 1; pair <= pairs; pair++)); do
+            say "$part, $(file_system_of "$directory"), $name: pair $pair of $pairs"
+            if ((pair % 2)); then
+                measure "$a" "$directory" "$sink" "$options"
+                measure "$b" "$directory" "$sink" "$options"
+            else
+                measure "$b" "$directory" "$sink" "$options"
+                measure "$a" "$directory" "$sink" "$options"
+            fi
+        done
+        printf '| %s | %.0f | %.0f | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | %.0f | %.0f | %.2f | %d | %d | %d | %d | %.0f |\n' "$name" \
+            "$(middle "$a" 1)" "$(middle "$b" 1)" "$(ratio "$a" "$b" 1)" \
+            "$(middle "$a" 2)" "$(middle "$b" 2)" "$(ratio "$a" "$b" 2)" "$(middle "$a" 3)" "$(middle "$b" 3)" \
+            "$(middle "$a" 4)" "$(middle "$b" 4)" "$(ratio "$a" "$b" 4)" \
+            "$(column "$a" 6 | total)" "$(column "$b" 6 | total)" "$(column "$a" 7 | total)" "$(column "$b" 7 | total)" "$(middle "$a" 9)"
+        printf '{"part":"%s","file_system":"%s","load":%s,"pairs":%d,"ratio":{"mbps":%s,"cpu":%s,"p99":%s},"of":%s,"to":%s}\n' \
+            "$part" "$(file_system_of "$directory")" "$(json_string "$name")" "$pairs" \
+            "$(ratio "$a" "$b" 1)" "$(ratio "$a" "$b" 2)" "$(ratio "$a" "$b" 4)" "$(side_json "$a")" "$(side_json "$b")" >> "$work/comparisons"
     done
-    printf '| %s | %.0f | %.0f | %.2f | %.2f | %.2f | %.2f | %.0f | %.0f | %.2f | %d | %d | %d |\n' "$name" \
-        "$(median "$work/ours" 1)" "$(median "$work/sink" 1)" "$(ratio 1)" \
-        "$(median "$work/ours" 2)" "$(median "$work/sink" 2)" "$(ratio 2)" \
-        "$(median "$work/ours" 3)" "$(median "$work/sink" 3)" "$(ratio 3)" \
-        "$(total "$work/ours" 4)" "$(total "$work/ours" 5)" "$(median "$work/ours" 6 | cut -d. -f1)"
-done < "$work/rows"
+}
+
+# ---------------------------------------------------------------- other parts
+
+# 1000 clients send their heralds at the same moment and go on as soon as they are answered, three times to the same server.
+storm() {
+    local side round data=$memory_directory/storm failed
+    echo
+    echo "## A thousand heralds at once"
+    echo
+    echo "\`ndblast -n 1000 -s 2\`, plain sends, no ramp, three times to the same server, tmpfs. RSS is the peak so far, and what is left 2 s later."
+    echo
+    echo "| endpoint | round | failed | retransmits | repeated heralds | dropped by the herald socket | p99 ms | longest ms | RSS peak MiB | RSS afterwards MiB |"
+    echo "|---|---|---|---|---|---|---|---|---|---|"
+    for side in ephemeral shared; do
+        server_of "$side" ''
+        start_server "$data" "${command_line[@]}"
+        for round in 1 2 3; do
+            say "storm, $side: round $round of 3"
+            blast -n 1000 -s 2
+            sleep 2
+            failed=$(field failed)
+            printf '| %s | %d | %d | %d | %d | %d | %.0f | %.0f | %d | %d |\n' "$side" "$round" "$failed" "$(field retransmits)" "$(field herald_retx)" \
+                "$(herald_drops)" "$(calc "$(field ack_p99_us) / 1000")" "$(calc "$(field ack_max_us) / 1000")" \
+                "$(memory_mib "$server" VmHWM)" "$(memory_mib "$server" VmRSS)"
+            printf '{"endpoint":"%s","round":%d,"drops":%d,"rss_peak_mib":%d,"rss_after_mib":%d,"ndblast":%s}\n' "$side" "$round" "$(herald_drops)" \
+                "$(memory_mib "$server" VmHWM)" "$(memory_mib "$server" VmRSS)" "$result" >> "$work/storm"
+            find "$data" -type f -delete
+        done
+        stop_server
+        rm -rf "$data"
+    done
+}
+
+# first_answers NAME COMMAND...: ten starts.
+first_answers() {
+    local name=$1 i data=$memory_directory/start
+    shift
+    for ((i = 0; i < 10; i++)); do
+        "$work/firstack" "$address" "$port" "$clients" "$client_port" -- "$@" -d "$data" >> "$work/start.$name"
+        rm -rf "$data"
+    done
+    printf '| %s | %.0f | %.0f | %.0f |\n' "$name" "$(median < "$work/start.$name")" "$(sort -g "$work/start.$name" | head -n 1)" "$(largest < "$work/start.$name")"
+    printf '{"started":"%s","median_ms":%s,"runs_ms":[%s]}\n' "$name" "$(median < "$work/start.$name")" "$(paste -sd, "$work/start.$name")" >> "$work/start"
+}
+
+start() {
+    say "start"
+    echo
+    echo "## From exec to the answer to the first herald"
+    echo
+    echo "\`bench/tools/firstack.c\` sends a herald each millisecond; ten starts."
+    echo
+    echo "| started | median ms | least | most |"
+    echo "|---|---|---|---|"
+    collector
+    first_answers program "${command_line[@]}"
+    if [ -z "$own_program" ]; then
+        command_line[0]=$root/netdump-collector
+        first_answers launcher "${command_line[@]}"
+    fi
+}
+
+hashes() { find "$1" -name 'dump.*.json' -exec cat {} + 2> /dev/null | grep -c "\"hashState\": *\"$2\"" || true; }
+
+# hash_run deferred|off DIRECTORY: 2 GiB of one client; appends "CPU s/GiB of the transfer, CPU s/GiB of the hash, GiB/s of the hash" to $work/hash.MODE
+hash_run() {
+    local mode=$1 data=$2/hash before after from to
+    collector --hash "$mode"
+    sync
+    start_server "$data" "${command_line[@]}"
+    blast -n 1 -s 2G --sync --gso
+    before=$(ticks "$server") from=$(now_s)
+    if [ "$mode" = deferred ]; then
+        until [ "$(hashes "$data" "done")" = 1 ]; do
+            [ "$(hashes "$data" failed)" = 0 ] || fail "a hash failed"
+            sleep 0.05
+        done
+    fi
+    after=$(ticks "$server") to=$(now_s)
+    stop_server
+    rm -rf "$data"
+    calc "$before / $ticks_per_s / 2" > "$work/a"
+    calc "($after - $before) / $ticks_per_s / 2" > "$work/b"
+    calc "$to > $from + 0.05 ? 2 / ($to - $from) : 0" > "$work/c"
+    paste -d' ' "$work/a" "$work/b" "$work/c" >> "$work/hash.$mode"
+}
+
+# burst_run deferred|off DIRECTORY NAME NDBLAST-OPTIONS: a dump of 4 GiB ends, then others run, while its hash is computed or not; appends
+# "MB/s, p99 us, longest us, whether the hash took to the end" to $work/bursts.MODE
+burst_run() {
+    local mode=$1 data=$2/bursts
+    collector --hash "$mode"
+    sync
+    start_server "$data" "${command_line[@]}"
+    blast -n 1 -s 4G --sync --gso
+    # shellcheck disable=SC2086
+    blast $4
+    echo "$(field MBps) $(field ack_p99_us) $(field ack_max_us) $(manifests_pending "$data")" >> "$work/bursts.$mode"
+    stop_server
+    rm -rf "$data"
+}
+
+# 1 while the hash of the first client's dump, the largest, is not there yet.
+manifests_pending() {
+    local manifest
+    manifest=$(find "$1" -name 'dump.*.json' -size -64k -exec grep -l '"dumpLength": *4294967296' {} + 2> /dev/null | head -n 1)
+    [ -n "$manifest" ] && grep -q '"hashState": *"pending"' "$manifest" && echo 1 || echo 0
+}
+
+field_of() { awk -v f="$2" '{ print $f }' "$work/$1"; }
+
+hash_cost() {
+    local pair mode load name options
+    echo
+    echo "## What the hash costs"
+    echo
+    for ((pair = 1; pair <= pairs; pair++)); do
+        say "hash: pair $pair of $pairs"
+        for mode in deferred off; do hash_run "$mode" "$memory_directory"; done
+    done
+    echo "1 client, 2 GiB, tmpfs, medians; measured until the manifest says that the hash is done."
+    echo
+    echo "| | CPU s/GiB, transfer | CPU s/GiB, hash | hash GiB/s |"
+    echo "|---|---|---|---|"
+    for mode in deferred off; do
+        printf '| --hash %s | %.2f | %.2f | %.2f |\n' "$mode" "$(field_of "hash.$mode" 1 | median)" "$(field_of "hash.$mode" 2 | median)" "$(field_of "hash.$mode" 3 | median)"
+        printf '{"hash":"%s","cpu_s_per_gib_transfer":%s,"cpu_s_per_gib_hash":%s,"hash_gib_per_s":%s}\n' "$mode" \
+            "$(field_of "hash.$mode" 1 | median)" "$(field_of "hash.$mode" 2 | median)" "$(field_of "hash.$mode" 3 | median)" >> "$work/hash"
+    done
+    echo
+    echo "Dumps that run while the hash of another of 4 GiB is computed (deferred) or not (off)."
+    echo
+    echo "| load | MB/s, hashing | off | ratio | p99 µs, hashing | off | ratio | longest µs, hashing | off | hash ran to the end of the load |"
+    echo "|---|---|---|---|---|---|---|---|---|---|"
+    for load in '4 clients, kernel pacing|-n 4 -s 48 --kernel-pacing --sync' '16 x 64 MiB|-n 16 -s 64 --sync --gso'; do
+        IFS='|' read -r name options <<< "$load"
+        rm -f "$work"/bursts.*
+        for ((pair = 1; pair <= pairs; pair++)); do
+            say "hash beside $name: pair $pair of $pairs"
+            for mode in deferred off; do burst_run "$mode" "$memory_directory" "$name" "$options"; done
+        done
+        paste -d' ' "$work/bursts.deferred" "$work/bursts.off" > "$work/both"
+        printf '| %s | %.0f | %.0f | %.2f | %.0f | %.0f | %.2f | %.0f | %.0f | %d of %d |\n' "$name" \
+            "$(field_of bursts.deferred 1 | median)" "$(field_of bursts.off 1 | median)" "$(awk '{ print $1 / $5 }' "$work/both" | median)" \
+            "$(field_of bursts.deferred 2 | median)" "$(field_of bursts.off 2 | median)" "$(awk '{ print $2 / $6 }' "$work/both" | median)" \
+            "$(field_of bursts.deferred 3 | largest)" "$(field_of bursts.off 3 | largest)" "$(field_of bursts.deferred 4 | total)" "$pairs"
+        printf '{"load":%s,"p99_us_hashing":%s,"p99_us_off":%s,"p99_ratio":%s,"mbps_ratio":%s,"hashed_to_the_end":%d}\n' "$(json_string "$name")" \
+            "$(field_of bursts.deferred 2 | median)" "$(field_of bursts.off 2 | median)" "$(awk '{ print $2 / $6 }' "$work/both" | median)" \
+            "$(awk '{ print $1 / $5 }' "$work/both" | median)" "$(field_of bursts.deferred 4 | total)" >> "$work/hash"
+    done
+}
+
+# ---------------------------------------------------------------- all of it
+
+part() { [[ ,$parts, == *,$1,* ]]; }
+
+json_list() { [ ! -f "$1" ] || paste -sd, "$1"; }
+
+build_tools ndblast ndsink firstack
+find_program "$own_program"
+choose_port
+describe_machine
+memory_directory=
+new_directory memory_directory /dev/shm
+touch_memory
+if [ -z "$parts" ]; then
+    parts=sink,shared,storm,start,hash
+    if "$program" serve --help | grep -q -e '--loops'; then parts=$parts,loops; fi
+fi
+
+directories=()
+if part sink; then
+    if [ ${#own_directories[@]} -gt 0 ]; then
+        parents=("${own_directories[@]}")
+    else
+        parents=()
+        [[ ,$on, != *,tmpfs,* ]] || parents+=(/dev/shm)
+        [[ ,$on, != *,disk,* ]] || parents+=("$root/artifacts/bench")
+    fi
+    for parent in "${parents[@]}"; do
+        new_directory made "$parent"
+        directories+=("$made")
+    done
+fi
+
+echo "# Benchmarks of netdump-collector"
+echo
+machine_markdown
+echo
+echo "Medians of $pairs interleaved pairs of runs; \"ratio\" is the median of the ratios of the pairs. CPU is the server's, its start and just-in-time compilation included, and without"
+echo "what it had used when it began to listen; RSS is its peak."
+for directory in ${directories[@]+"${directories[@]}"}; do
+    echo
+    echo "## Against ndsink, $(file_system_of "$directory") (${directory%/*})"
+    compare sink "$directory" ephemeral ndsink
+done
+if part shared; then
+    echo
+    echo "## Shared endpoint against ephemeral, tmpfs"
+    compare shared "$memory_directory" shared ephemeral
+fi
+if part loops; then
+    echo
+    echo "## Two event loops against one, tmpfs"
+    compare loops "$memory_directory" loops-2 loops-1
+fi
+if part storm; then storm; fi
+if part start; then start; fi
+if part hash; then hash_cost; fi
+
+if [ -n "$json" ]; then
+    printf '{"machine":%s,"pairs":%d,"comparisons":[%s],"storm":[%s],"start":[%s],"hash":[%s]}\n' "$(machine_json)" "$pairs" \
+        "$(json_list "$work/comparisons")" "$(json_list "$work/storm")" "$(json_list "$work/start")" "$(json_list "$work/hash")" > "$json"
+fi

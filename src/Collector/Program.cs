@@ -5,9 +5,9 @@ namespace NetdumpCollector.Collector;
 
 internal static class Program
 {
-    private static async Task<int> Main(string[] arguments)
+    private static int Main(string[] arguments)
     {
         using var signals = new TerminationSignals();
-        return await CollectorCommandLine.RunAsync(arguments, CommandIo.OfProcess(), signals.Stop);
+        return CollectorCommandLine.RunAsync(arguments, CommandIo.OfProcess(), signals.Stop).GetAwaiter().GetResult();
     }
 }

@@ -24,9 +24,13 @@ public sealed unsafe class DumpFile : IDisposable
         RefusedPath = refusedPath;
         _file = file;
         _ledger = ledger;
+        Device = Posix.DeviceOf(file);
     }
 
     public DumpIdentity Identity { get; }
+
+    /// <summary>Tells file systems apart: the same for all files on one; 0 where the system does not say.</summary>
+    public ulong Device { get; }
 
     /// <summary>Absolute path of the data file while the dump runs.</summary>
     public string PartialPath => Folder.PathOf(Name);

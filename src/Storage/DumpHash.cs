@@ -17,7 +17,11 @@ public static class DumpHash
     public static bool IsWorthwhile(ulong lengthBytes, ulong coveredBytes) =>
         lengthBytes <= AllowedHoleBytes || (lengthBytes - AllowedHoleBytes) / 4 <= coveredBytes;
 
-    /// <summary>Reads the whole file without keeping it in the page cache.</summary>
+    /// <summary>Reads the whole file.</summary>
+    /// <remarks>
+    /// What the page cache holds of it stays there, because whoever analyses a fresh dump reads it again; reading it here makes it no more worth keeping than it was, so that other files
+    /// are not pushed out for it (Linux 6.3).
+    /// </remarks>
     /// <param name="path">The vmcore.</param>
     /// <param name="cancellation">Ends the reading early.</param>
     /// <param name="progress">Gets the bytes read so far, about every mebibyte.</param>
@@ -32,6 +36,7 @@ public static class DumpHash
             using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
             Posix.Advise(file, 0, 0, Posix.AdviseSequential);
+            Posix.Advise(file, 0, 0, Posix.AdviseNoReuse);
             for (long offset = 0; ;)
             {
                 cancellation.ThrowIfCancellationRequested();
@@ -40,7 +45,6 @@ public static class DumpHash
                     return Convert.ToHexStringLower(hash.GetHashAndReset());
 
                 hash.AppendData(buffer, 0, read);
-                Posix.Advise(file, offset, read, Posix.AdviseDontNeed);
                 offset += read;
                 progress?.Invoke(offset);
             }

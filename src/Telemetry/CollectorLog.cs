@@ -47,6 +47,12 @@ public static partial class CollectorLog
     [LoggerMessage(1015, LogLevel.Warning, "Client {Client} started a new dump; its earlier one ends as it is")]
     public static partial void Superseded(ILogger logger, Ipv4 client);
 
+    [LoggerMessage(1016, LogLevel.Warning, "The file system of {Path} is slow: dumps on it are written by threads of their own, the others do not wait for them")]
+    public static partial void FileSystemSlow(ILogger logger, string path);
+
+    [LoggerMessage(1017, LogLevel.Information, "The file system of {Path} is quick again")]
+    public static partial void FileSystemRecovered(ILogger logger, string path);
+
     [LoggerMessage(1020, LogLevel.Information, "Script {Script} for {File}: {Outcome}")]
     public static partial void ScriptEnded(ILogger logger, string script, string file, string outcome);
 

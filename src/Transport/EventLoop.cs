@@ -2,30 +2,37 @@ using System.Diagnostics;
 
 namespace NetdumpCollector.Transport;
 
-/// <summary>The part of an event loop that does not depend on how sockets are polled: thread, clock, timers, posted work, delivery, end.</summary>
+/// <summary>The part of an event loop that does not depend on how sockets are polled: threads, clock, timers, posted work, end.</summary>
 /// <remarks>
 /// A round is: wait for sockets and deliver what they hold, fire due timers, run posted work. Each part is bounded, so that none can starve the others.
 /// Work posted before <see cref="Dispose"/> is run unless the loop never started, later work is dropped. <see cref="Dispose"/> closes every endpoint and waits for the
-/// thread, except on the loop's own thread, where the loop ends after the current round.
+/// thread that carries the loop, except on that thread, where the loop ends after the current round. A thread that the loop has gone on without is not waited for.
 /// </remarks>
 internal abstract class EventLoop : IEventLoop
 {
     private const int MaxWorkPerRound = 256;
+    private const int MaxSpares = 2;
     private const long MaxWaitMs = 600_000;
     private static readonly long s_ticksPerUs = Stopwatch.Frequency / 1_000_000;
 
-    private readonly Thread _thread;
     private readonly Action<Exception> _onError;
     private readonly TimerHeap _timers = new();
     private readonly WorkQueue _work;
+    private readonly ManualResetEventSlim _ended = new();
+
+    // Guards itself and _hasEnded.
+    private readonly Stack<LoopThread> _spares = new(MaxSpares);
+    private bool _hasEnded;
+    private volatile LoopThread? _carrier;
     private int _state = (int)State.Created;
     private volatile bool _stopping;
 
     private protected EventLoop(string name, Action<Exception> onError)
     {
+        Name = name;
         _onError = onError;
         _work = new(Wake);
-        _thread = new(Run) { Name = name, IsBackground = true };
+        StallWatch = new(this);
         NowUs = ReadClockUs();
     }
 
@@ -36,19 +43,28 @@ internal abstract class EventLoop : IEventLoop
         EndedUnstarted,
     }
 
-    public bool IsCurrent => Thread.CurrentThread == _thread;
+    public string Name { get; }
+
+    public bool IsCurrent => LoopThread.Current is { } thread && thread.IsCarrying(this);
 
     public long NowUs { get; private set; }
 
-    private protected DatagramBatch Batch { get; } = new();
+    /// <summary>The thread that carries the loop, from its start on.</summary>
+    public LoopThread Carrier => _carrier!;
 
-    private protected ReceivePool Pool { get; } = new();
+    public LoopWatch StallWatch { get; }
+
+    /// <summary>Posted work waits for the end of the round.</summary>
+    public bool HasWork => _work.HasWork;
 
     public void Start()
     {
         if (Interlocked.CompareExchange(ref _state, (int)State.Started, (int)State.Created) != (int)State.Created)
-            throw new InvalidOperationException($"loop {_thread.Name} was started or disposed before");
-        _thread.Start();
+            throw new InvalidOperationException($"loop {Name} was started or disposed before");
+
+        _carrier = StartThread();
+        _carrier.Carry();
+        StallWatch.Start();
     }
 
     public void Post(ILoopWork work) => _work.Post(work);
@@ -62,9 +78,18 @@ internal abstract class EventLoop : IEventLoop
     public IUdpEndpoint Open(EndpointOptions options, IDatagramReceiver receiver)
     {
         if (!IsCurrent)
-            throw new InvalidOperationException($"sockets of loop {_thread.Name} are opened on its thread");
+            throw new InvalidOperationException($"sockets of loop {Name} are opened on its thread");
         return OpenSocket(options, receiver);
     }
+
+    public void BeginBlockingCall(IStallObserver observer)
+    {
+        Debug.Assert(IsCurrent, "blocking calls are announced on the loop's thread");
+        LoopThread.Current!.BeginCall(observer);
+        StallWatch.Notice();
+    }
+
+    public bool EndBlockingCall() => LoopThread.Current!.EndCall();
 
     public void Dispose()
     {
@@ -72,62 +97,109 @@ internal abstract class EventLoop : IEventLoop
         if (Interlocked.CompareExchange(ref _state, (int)State.EndedUnstarted, (int)State.Created) == (int)State.Created)
         {
             _work.Close();
-            Release();
+            CloseSockets();
         }
         else if (_state == (int)State.Started && !IsCurrent)
         {
             _work.Wake();
-            _thread.Join();
+            _ended.Wait();
+            Carrier.Join();
         }
     }
 
-    /// <summary>Waits until a socket is readable, <see cref="Wake"/> is called or <paramref name="waitMs"/> have passed (-1: for ever), calls <see cref="RefreshNow"/>, then delivers.</summary>
-    private protected abstract void PollSockets(int waitMs);
-
-    /// <summary>Ends the current or the next wait of <see cref="PollSockets"/>; called from any thread.</summary>
-    private protected abstract void Wake();
-
-    private protected abstract IUdpEndpoint OpenSocket(EndpointOptions options, IDatagramReceiver receiver);
-
-    /// <summary>Closes every endpoint and whatever <see cref="PollSockets"/> needs.</summary>
-    private protected abstract void CloseSockets();
-
-    private protected void RefreshNow() => NowUs = ReadClockUs();
-
-    /// <summary>Hands <see cref="Batch"/> to <paramref name="receiver"/> and empties it.</summary>
-    private protected void Deliver(IUdpEndpoint endpoint, IDatagramReceiver receiver, bool manySources)
+    /// <summary>Runs the loop on <paramref name="thread"/> until the loop ends or goes on without it.</summary>
+    public void Run(LoopThread thread)
     {
-        if (Batch.Count == 0)
-            return;
+        while (!_stopping)
+        {
+            if (!thread.PollSockets(WaitMs()))
+                return;
+            RefreshNow();
+            if (!FireTimers(thread) || !RunPostedWork(thread))
+                return;
+        }
 
-        if (manySources)
-            Batch.GroupBySource();
+        _work.Close();
+        while (_work.HasWork)
+        {
+            if (!RunPostedWork(thread))
+                return;
+        }
+        End();
+    }
+
+    /// <summary>Lets another thread carry the loop if <paramref name="stuck"/> is still in <paramref name="call"/>; called by the watch.</summary>
+    public void TakeOver(LoopThread stuck, long call)
+    {
+        LoopThread next;
         try
         {
-            receiver.OnDatagrams(endpoint, Batch.Span);
+            // First, so that the loop stays where it is when no thread can be had.
+            next = TakeSpare() ?? StartThread();
+        }
+        catch (Exception failure)
+        {
+            Report(failure);
+            return;
+        }
+
+        if (stuck.TryAbandon(call) is not { } observer)
+        {
+            if (!TryPark(next))
+                next.Release();
+            return;
+        }
+
+        try
+        {
+            observer.OnStall();
         }
         catch (Exception failure)
         {
             Report(failure);
         }
-        Batch.Clear();
+        _carrier = next;
+        next.Carry();
     }
 
-    private void Run()
+    /// <summary>Keeps <paramref name="thread"/> for the next stall; false when it is to end.</summary>
+    public bool TryPark(LoopThread thread)
     {
-        while (!_stopping)
+        lock (_spares)
         {
-            PollSockets(WaitMs());
-            RefreshNow();
-            FireTimers();
-            RunPostedWork();
+            if (_hasEnded || _spares.Count == MaxSpares)
+                return false;
+            _spares.Push(thread);
+            return true;
         }
-
-        _work.Close();
-        while (_work.HasWork)
-            RunPostedWork();
-        Release();
     }
+
+    /// <summary>Reads the clock into <see cref="NowUs"/>.</summary>
+    public void RefreshNow() => NowUs = ReadClockUs();
+
+    /// <summary>Passes on what a receiver, timer or work item threw.</summary>
+    public void Report(Exception failure)
+    {
+        try
+        {
+            _onError(failure);
+        }
+        catch (Exception)
+        {
+            // A log that cannot be written must not end the dumps that this loop receives.
+        }
+    }
+
+    /// <summary>Makes a thread with buffers of its own.</summary>
+    private protected abstract LoopThread CreateThread();
+
+    /// <summary>Ends the current or the next wait of <see cref="LoopThread.PollSockets"/>; called from any thread.</summary>
+    private protected abstract void Wake();
+
+    private protected abstract IUdpEndpoint OpenSocket(EndpointOptions options, IDatagramReceiver receiver);
+
+    /// <summary>Closes every endpoint and whatever else the threads poll.</summary>
+    private protected abstract void CloseSockets();
 
     private int WaitMs()
     {
@@ -141,7 +213,7 @@ internal abstract class EventLoop : IEventLoop
         return _timers.NextDueUs <= NowUs ? 0 : (int)Math.Min((_timers.NextDueUs - NowUs - 1) / 1000 + 1, MaxWaitMs);
     }
 
-    private void FireTimers()
+    private bool FireTimers(LoopThread thread)
     {
         // A timer that arms itself for a time that has passed fires once per round.
         for (int left = _timers.Count; left > 0 && _timers.TryTakeDue(NowUs, out LoopTimer? timer); left--)
@@ -154,10 +226,13 @@ internal abstract class EventLoop : IEventLoop
             {
                 Report(failure);
             }
+            if (!thread.StillCarries())
+                return false;
         }
+        return true;
     }
 
-    private void RunPostedWork()
+    private bool RunPostedWork(LoopThread thread)
     {
         _work.BeginRound();
         for (int left = MaxWorkPerRound; left > 0 && _work.TryTake(out ILoopWork? work); left--)
@@ -170,26 +245,37 @@ internal abstract class EventLoop : IEventLoop
             {
                 Report(failure);
             }
+            if (!thread.StillCarries())
+                return false;
         }
+        return true;
     }
 
-    private void Release()
+    private void End()
     {
         _timers.Clear();
         CloseSockets();
-        Pool.Dispose();
+        lock (_spares)
+        {
+            _hasEnded = true;
+            while (_spares.TryPop(out LoopThread? spare))
+                spare.Release();
+        }
+        StallWatch.Dispose();
+        _ended.Set();
     }
 
-    private void Report(Exception failure)
+    private LoopThread? TakeSpare()
     {
-        try
-        {
-            _onError(failure);
-        }
-        catch (Exception)
-        {
-            // A log that cannot be written must not end the dumps that this loop receives.
-        }
+        lock (_spares)
+            return _spares.TryPop(out LoopThread? spare) ? spare : null;
+    }
+
+    private LoopThread StartThread()
+    {
+        LoopThread thread = CreateThread();
+        thread.Start();
+        return thread;
     }
 
     // The frequency is a multiple of 1 MHz on every system that .NET runs on.

@@ -5,6 +5,7 @@ namespace NetdumpCollector.Transport;
 /// <summary>One thread that polls sockets, fires timers and runs posted work; everything it calls runs on that thread.</summary>
 /// <remarks>
 /// Sockets are opened, used and closed on the loop's thread only. Work may be posted from any thread.
+/// The thread may change between two calls when one of them is stuck, see <see cref="BeginBlockingCall"/>.
 /// An exception thrown by a receiver, timer or work item is passed to the handler given at creation and the loop goes on.
 /// </remarks>
 public interface IEventLoop : IDisposable
@@ -27,6 +28,26 @@ public interface IEventLoop : IDisposable
     /// <summary>Opens an unconnected, non-blocking UDP socket.</summary>
     /// <exception cref="EndpointException">The address or port cannot be had; the message says which and why.</exception>
     IUdpEndpoint Open(EndpointOptions options, IDatagramReceiver receiver);
+
+    /// <summary>
+    /// Announces, on the loop's thread, a call that a device may hold up; costs nanoseconds. When it waits for longer than about 30 ms, the loop goes on with another
+    /// thread: with later datagrams, timers and work; datagrams of the delivery that is stuck are lost from the loop's view. Calls do not nest, and each is ended by <see cref="EndBlockingCall"/>.
+    /// </summary>
+    /// <param name="observer">Told when that happens.</param>
+    void BeginBlockingCall(IStallObserver observer);
+
+    /// <summary>
+    /// Ends the call. False: the loop has gone on without this thread, which must touch nothing of the loop's any more (timers, endpoints, whatever else belongs to the loop's
+    /// thread) and only return; <see cref="Post"/> is allowed.
+    /// </summary>
+    bool EndBlockingCall();
+}
+
+/// <summary>Learns that a call is stuck.</summary>
+public interface IStallObserver
+{
+    /// <summary>Called on a thread of its own before the loop goes on: from now on, calls to the same device should not be made on a loop. It must not wait.</summary>
+    void OnStall();
 }
 
 /// <summary>Work run once on the loop's thread.</summary>
@@ -68,6 +89,16 @@ public sealed record EndpointOptions
 
     /// <summary>Many hosts send to this socket: their datagrams are grouped by source before they are delivered.</summary>
     public bool ManySources { get; init; }
+
+    /// <summary>How many sockets, of as many loops, share <see cref="Address"/> and <see cref="Port"/>: 1, or up to 65535 where <see cref="ITransport.CanShard"/>.</summary>
+    /// <remarks>
+    /// What a host sends comes to the shard that <see cref="SourceShards.ShardOf"/> names; to any of them while not all are open, after one was closed, or where the system forbids to choose.
+    /// The port belongs to the group alone: another group, of this process or another, finds it taken.
+    /// </remarks>
+    public int Shards { get; init; } = 1;
+
+    /// <summary>Which of <see cref="Shards"/> this is. They are opened in ascending order, each when the one before is open, all with the port that shard 0 got.</summary>
+    public int Shard { get; init; }
 }
 
 /// <summary>An open UDP socket.</summary>

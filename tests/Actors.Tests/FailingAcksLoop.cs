@@ -20,6 +20,10 @@ internal sealed class FailingAcksLoop(IEventLoop loop, Func<Ipv4, uint, bool> fa
 
     public IUdpEndpoint Open(EndpointOptions options, IDatagramReceiver receiver) => new Endpoint(loop.Open(options, receiver), fails);
 
+    public void BeginBlockingCall(IStallObserver observer) => loop.BeginBlockingCall(observer);
+
+    public bool EndBlockingCall() => loop.EndBlockingCall();
+
     public void Dispose() => loop.Dispose();
 
     private sealed class Endpoint(IUdpEndpoint endpoint, Func<Ipv4, uint, bool> fails) : IUdpEndpoint

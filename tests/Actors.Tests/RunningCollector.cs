@@ -7,6 +7,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Scripts;
 using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
@@ -39,6 +40,9 @@ internal sealed record CollectorSetup
     /// <summary>Names of hosts; "panicked" for all when null.</summary>
     public Func<Ipv4, Task<string?>>? LookUp { get; init; }
 
+    /// <summary>Event loops, where the transport can have several.</summary>
+    public int Loops { get; init; } = 2;
+
     /// <summary>Puts something between actors and event loop.</summary>
     public Func<IEventLoop, IEventLoop> Decorate { get; init; } = loop => loop;
 }
@@ -49,8 +53,6 @@ internal sealed class RunningCollector : IAsyncDisposable
 {
     private static int s_lastAddress;
 
-    private readonly ThreadDispatcher _storageThreads = new("storage", 4);
-    private readonly ThreadDispatcher _commitThreads = new("commit", 4);
     private readonly ThreadDispatcher _scriptThread = new("script", 1);
     private readonly ThreadDispatcher _hashThread = new("hash", 1);
     private readonly CancellationTokenSource _stopping = new();
@@ -58,7 +60,9 @@ internal sealed class RunningCollector : IAsyncDisposable
     private readonly DumpDirectory _directory;
     private readonly HostNameResolver _hostNames;
     private readonly ScriptRunner? _scripts;
-    private readonly IEventLoop _loop;
+    private readonly FileSystems _fileSystems;
+    private readonly IEventLoop[] _loops;
+    private readonly IngressGroup _ingresses;
     private readonly List<WireClient> _clients = [];
     private readonly Ipv4 _serverAddress;
     private readonly ushort _clientPort = FreePort();
@@ -73,7 +77,10 @@ internal sealed class RunningCollector : IAsyncDisposable
             ? new(HostMap.Empty, TimeProvider.System, Eventually.Deadline, lookUp, maxCached: 100)
             : new(HostMap.Parse(["127.0.0.0/8 panicked"], "hosts"), TimeProvider.System, HostNameResolver.DefaultDeadline);
         Actors = new("test", (path, failure) => CollectorLog.ActorFailed(Log, path, failure));
-        _loop = setup.Decorate(transport.CreateLoop("test", failure => CollectorLog.ActorFailed(Log, "loop", failure)));
+        _fileSystems = new(Actors, TimeProvider.System, Log);
+        _loops = [.. Enumerable.Range(0, transport.CanShard ? setup.Loops : 1)
+            .Select(_ => setup.Decorate(transport.CreateLoop("test", failure => CollectorLog.ActorFailed(Log, "loop", failure))))];
+        _ingresses = new(_loops.Length);
         _serverAddress = NextAddress();
         if (setup.Script is string body)
             _scripts = new(WriteScript(body), Root, ScriptRunner.DefaultMaxRunning, ScriptRunner.DefaultTimeout, TimeProvider.System);
@@ -87,7 +94,7 @@ internal sealed class RunningCollector : IAsyncDisposable
 
     public ActorSystem Actors { get; }
 
-    public ActorRef<IngressActor.Message> Ingress { get; private set; } = null!;
+    public FileSystems FileSystems => _fileSystems;
 
     public ActorRef<HashActor.Message>? Hashes { get; private set; }
 
@@ -152,7 +159,8 @@ internal sealed class RunningCollector : IAsyncDisposable
         Eventually.Holds(() => Counters.Rejected(reason) == count, $"{count} packets counted as {reason}, now {Counters.Rejected(reason)}");
 
     /// <summary>Ends running dumps as the server does when it stops.</summary>
-    public Task<bool> DrainAsync() => Ingress.Ask<bool>(reply => new IngressActor.Drain(reply), Eventually.Deadline);
+    public async Task<bool> DrainAsync() =>
+        (await Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(reply => new IngressActor.Drain(reply), Eventually.Deadline)))).All(drained => drained);
 
     /// <summary>This process's sockets that are bound to the server's address, by their inodes.</summary>
     public int OpenSockets()
@@ -168,9 +176,9 @@ internal sealed class RunningCollector : IAsyncDisposable
     {
         await _stopping.CancelAsync();
         bool stopped = await Actors.StopAsync(Eventually.Deadline);
-        _loop.Dispose();
-        _storageThreads.Dispose();
-        _commitThreads.Dispose();
+        foreach (var loop in _loops)
+            loop.Dispose();
+        _fileSystems.Dispose();
         _scriptThread.Dispose();
         _hashThread.Dispose();
         _hostNames.Dispose();
@@ -215,22 +223,7 @@ internal sealed class RunningCollector : IAsyncDisposable
     {
         if (setup.Hashes)
             Hashes = Actors.Spawn<HashActor.Message>("hash", _hashThread, () => new HashActor(Log, _stopping.Token), new() { Strategy = SupervisorStrategy.Resume });
-        var environment = new SessionEnvironment
-        {
-            System = Actors,
-            Loop = new LoopDispatcher(_loop),
-            StorageThreads = _storageThreads,
-            CommitThreads = _commitThreads,
-            Directory = _directory,
-            Options = setup.Sessions,
-            HostNames = _hostNames,
-            Time = TimeProvider.System,
-            Counters = Counters,
-            Rejects = new(Counters, Log),
-            Logger = Log,
-            Hashes = Hashes,
-            Scripts = _scripts is null ? null : Actors.Spawn<ScriptActor.Message>("script", _scriptThread, () => new ScriptActor(_scripts, Log), new() { Strategy = SupervisorStrategy.Resume }),
-        };
+        var scripts = _scripts is null ? null : Actors.Spawn<ScriptActor.Message>("script", _scriptThread, () => new ScriptActor(_scripts, Log), new() { Strategy = SupervisorStrategy.Resume });
         var options = new IngressOptions
         {
             Address = setup.Address ?? _serverAddress,
@@ -242,10 +235,26 @@ internal sealed class RunningCollector : IAsyncDisposable
             MaxHalfOpen = setup.MaxHalfOpen,
             MaxOwnEndpoints = setup.MaxOwnEndpoints,
         };
-        var bound = new TaskCompletionSource<IUdpEndpoint>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _loop.Start();
-        Ingress = Actors.Spawn<IngressActor.Message>("ingress", environment.Loop, () => new IngressActor(environment, _loop, options, bound),
-            new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
-        _socket = await bound.Task.WaitAsync(Eventually.Deadline);
+        for (int shard = 0; shard < _loops.Length; shard++)
+        {
+            var environment = new SessionEnvironment
+            {
+                System = Actors,
+                EventLoop = _loops[shard],
+                Loop = new LoopDispatcher(_loops[shard]),
+                FileSystems = _fileSystems,
+                Directory = _directory,
+                Options = setup.Sessions,
+                HostNames = _hostNames,
+                Time = TimeProvider.System,
+                Counters = Counters,
+                Rejects = new(Counters, Log),
+                Logger = Log,
+                Hashes = Hashes,
+                Scripts = scripts,
+            };
+            _loops[shard].Start();
+            _socket = await _ingresses.SpawnAsync(shard, environment, shard == 0 ? options : options with { HeraldPort = _socket.Port }).WaitAsync(Eventually.Deadline);
+        }
     }
 }

@@ -22,8 +22,9 @@ internal sealed class RunningLoop : IDisposable
     public ConcurrentQueue<Exception> Errors { get; } = [];
 
     public IUdpEndpoint Open(Ipv4 address, IDatagramReceiver receiver, ushort port = 0, bool manySources = false, int receiveBufferBytes = 4 << 20) =>
-        Run(() => Loop.Open(
-            new() { Address = address, Port = port, ReceiveBufferBytes = receiveBufferBytes, ManySources = manySources }, receiver));
+        Open(new() { Address = address, Port = port, ReceiveBufferBytes = receiveBufferBytes, ManySources = manySources }, receiver);
+
+    public IUdpEndpoint Open(EndpointOptions options, IDatagramReceiver receiver) => Run(() => Loop.Open(options, receiver));
 
     /// <summary>Runs <paramref name="work"/> on the loop and waits for it.</summary>
     public T Run<T>(Func<T> work)

@@ -5,7 +5,7 @@ using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Aftermath;
 
-/// <summary>Computes the SHA-256 of finished dumps one after the other, on a thread of low priority, and writes it into their manifests.</summary>
+/// <summary>Computes the SHA-256 of finished dumps one after the other and writes it into their manifests.</summary>
 public sealed class HashActor(ILogger logger, CancellationToken stopping) : Actor<HashActor.Message>
 {
     public abstract record Message;
@@ -58,6 +58,7 @@ public sealed class HashActor(ILogger logger, CancellationToken stopping) : Acto
             CollectorLog.ManifestNotUpdated(logger, manifestPath, e.Message);
         }
     }
+
     private string? Compute(string core)
     {
         try

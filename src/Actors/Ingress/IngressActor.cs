@@ -9,7 +9,11 @@ using NetdumpCollector.Transport;
 namespace NetdumpCollector.Actors.Ingress;
 
 /// <summary>Takes heralds, opens a session for each client and brings packets of the shared port to their sessions.</summary>
-public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop, IngressOptions options, TaskCompletionSource<IUdpEndpoint> bound)
+/// <remarks>
+/// One per event loop, each with a herald socket of its own on the same port. A client belongs to one of them by its address, so that nothing of a client is ever
+/// shared by two loops; the kernel brings its packets to the right one, and what comes to another is passed on.
+/// </remarks>
+public sealed class IngressActor(SessionEnvironment environment, IngressOptions options, IngressGroup group, int shard, TaskCompletionSource<IUdpEndpoint> bound)
     : Actor<IngressActor.Message>, IDatagramReceiver
 {
     public abstract record Message;
@@ -23,34 +27,41 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
     /// <summary>A session is gone.</summary>
     private sealed record SessionStopped(FlowKey Key, SessionRoute Session) : Message;
 
-    private sealed unsafe record DatagramsCame : Message
+    /// <summary>Packets of one client that came to another loop's socket.</summary>
+    private sealed record Forwarded(IngressGroup Group, Staging Packets) : Message, IOwningMessage
+    {
+        public void OnDeadLetter() => Group.Release(Packets);
+    }
+
+    /// <summary>Packets of one client, in memory that is valid only while the message is handled.</summary>
+    private sealed record RunCame : Message
     {
         public nint First { get; set; }
         public int Count { get; set; }
     }
 
     private readonly Dictionary<FlowKey, ClientEntry> _clients = [];
-    private readonly SessionPorts _ports = new(options.SessionPorts);
-    private readonly DatagramsCame _datagrams = new();
+    private readonly SessionPorts _ports = new(options.SessionPorts, shard, group.Count);
+    private readonly RunCame _runCame = new();
     private readonly PacketRun _run = new();
     private IUdpEndpoint? _socket;
-    private int _sessions;
     private readonly Queue<SessionRoute> _halfOpenByAge = new();
     private int _halfOpen;
-    private int _ownEndpoints;
-    private int _lingering;
     private long _nextFallbackLineUs;
     private int _unsettled;
     private Reply<bool>? _drained;
     private bool _answersFromHeraldPort = options.Mode == EndpointMode.Shared;
 
-    unsafe void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams)
+    void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams)
     {
-        fixed (Datagram* first = datagrams)
+        // Datagrams of one client follow each other; each run is handed over whole. A thread that the loop has moved on from stops at once.
+        for (int from = 0; from < datagrams.Length && environment.EventLoop.IsCurrent;)
         {
-            _datagrams.First = (nint)first;
-            _datagrams.Count = datagrams.Length;
-            Self.TryHandleNow(_datagrams);
+            int to = from + 1;
+            while (to < datagrams.Length && IsSameFlow(datagrams[from], datagrams[to]))
+                to++;
+            OnRun(datagrams[from..to]);
+            from = to;
         }
     }
 
@@ -58,13 +69,15 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
     {
         try
         {
-            _socket = loop.Open(
+            _socket = environment.EventLoop.Open(
                 new()
                 {
                     Address = options.Address,
                     Port = options.HeraldPort,
                     ReceiveBufferBytes = options.Mode == EndpointMode.Shared ? options.SharedBufferBytes : options.HeraldBufferBytes,
                     ManySources = true,
+                    Shard = shard,
+                    Shards = group.Count,
                 },
                 this);
             bound.SetResult(_socket);
@@ -82,8 +95,11 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
     {
         switch (message)
         {
-            case DatagramsCame came:
-                OnDatagrams(new((void*)came.First, came.Count));
+            case RunCame came:
+                Route(new((void*)came.First, came.Count));
+                break;
+            case Forwarded forwarded:
+                OnForwarded(forwarded.Packets);
                 break;
             case Reached reached:
                 OnReached(reached);
@@ -97,31 +113,66 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
         }
     }
 
-    private void OnDatagrams(ReadOnlySpan<Datagram> datagrams)
-    {
-        // Datagrams of one client follow each other; each run is handed over whole.
-        for (int from = 0; from < datagrams.Length;)
-        {
-            int to = from + 1;
-            while (to < datagrams.Length && IsSameFlow(datagrams[from], datagrams[to]))
-                to++;
-            OnRun(datagrams[from..to]);
-            from = to;
-        }
-    }
-
     private static bool IsSameFlow(in Datagram a, in Datagram b) =>
         a.Remote == b.Remote && a.RemotePort == b.RemotePort && a.Local == b.Local;
 
-    private void OnRun(ReadOnlySpan<Datagram> run)
+    private unsafe void OnRun(ReadOnlySpan<Datagram> run)
     {
-        var entry = Find(run[0]);
-        if (entry is { Older: null, Newest: { Phase: SessionPhase.Receiving } only } && entry.Key.RemotePort != 0 && !HasHerald(run))
+        if (!group.Owns(shard, run[0].Remote))
         {
-            _run.DeliverTo(only.Ref, run);
+            Forward(run);
             return;
         }
 
+        // Not as a message: while a session's write holds this thread up, the loop's next thread must find the ingress free.
+        if (FindOnly(run) is { } only)
+        {
+            if (!_run.DeliverTo(only.Ref, run))
+                Reject(only.RefusalReason, run[0]);
+            return;
+        }
+
+        fixed (Datagram* first = run)
+        {
+            _runCame.First = (nint)first;
+            _runCame.Count = run.Length;
+            if (!Self.TryHandleNow(_runCame))
+                Reject(RejectReason.Backpressure, run[0]);
+        }
+    }
+
+    private void Forward(ReadOnlySpan<Datagram> run)
+    {
+        if (group.OwnerOf(run[0].Remote) is not { } owner || group.TryLease() is not { } copies)
+        {
+            Reject(RejectReason.Backpressure, run[0]);
+            return;
+        }
+
+        foreach (ref readonly var datagram in run)
+        {
+            if (!copies.TryAdd(datagram))
+                Reject(RejectReason.Backpressure, datagram);
+        }
+
+        owner.Tell(new Forwarded(group, copies));
+    }
+
+    private void OnForwarded(Staging packets)
+    {
+        if (FindOnly(packets.Datagrams) is { } only)
+            _run.DeliverTo(only.Ref, packets.Datagrams);
+        else
+            Route(packets.Datagrams);
+        group.Release(packets);
+    }
+
+    /// <summary>The running session that all packets of the run go to, where there is no choice.</summary>
+    private SessionRoute? FindOnly(ReadOnlySpan<Datagram> run) =>
+        Find(run[0]) is { Older: null, Newest: { Phase: SessionPhase.Receiving } only } entry && entry.Key.RemotePort != 0 && !HasHerald(run) ? only : null;
+
+    private void Route(ReadOnlySpan<Datagram> run)
+    {
         for (int i = 0; i < run.Length; i++)
             OnSingle(run.Slice(i, 1));
     }
@@ -213,13 +264,13 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
 
         if (_drained is not null)
             return;
-        if (_sessions - _lingering - _halfOpen >= options.MaxSessions)
+        if (group.RunningDumps >= options.MaxSessions)
         {
             Reject(RejectReason.TooManySessions, datagram);
             return;
         }
 
-        if (_halfOpen >= options.MaxHalfOpen)
+        if (_halfOpen >= Math.Max(1, options.MaxHalfOpen / group.Count))
             EvictOldestHalfOpen(datagram);
 
         var session = OpenSession(datagram, header.Seqno, ref entry);
@@ -232,7 +283,7 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
             ? new(datagram.Local, datagram.Remote, datagram.RemotePort)
             : FlowKey.OfHost(datagram.Remote));
         SessionActor? actor = null;
-        if (key.RemotePort == 0 && _ownEndpoints >= options.MaxOwnEndpoints)
+        if (key.RemotePort == 0 && group.OwnEndpoints >= options.MaxOwnEndpoints)
         {
             key = ServeFromHeraldPort(datagram, "the descriptors for it are used up");
             entry = null;
@@ -242,7 +293,7 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
             actor = NewSession(key, datagram, heraldSeqno, endpoint: null);
             try
             {
-                actor.UseOwnEndpoint(_ports.Open(loop, datagram.Local, options.SessionBufferBytes, actor));
+                actor.UseOwnEndpoint(_ports.Open(environment.EventLoop, datagram.Local, options.SessionBufferBytes, actor));
             }
             catch (EndpointException e)
             {
@@ -255,11 +306,10 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
 
         actor ??= NewSession(key, datagram, heraldSeqno, _socket);
         var session = actor;
-        _sessions++;
         _halfOpen++;
         _halfOpenByAge.Enqueue(session.Route);
         if (key.RemotePort == 0)
-            _ownEndpoints++;
+            group.AddOwnEndpoint();
         session.Route.Ref = Context.Spawn<SessionActor.Message>($"session-{key.Remote}", environment.Loop, () => session, new()
         {
             MailboxCapacity = 64,
@@ -316,9 +366,13 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
             case SessionMilestone.Data:
                 _unsettled++;
                 _halfOpen--;
+                group.AddRunningDump();
+                break;
+            case SessionMilestone.Advanced when _clients.GetValueOrDefault(reached.Key) is { Newest: { } newest } entry && entry.Older == reached.Session:
+                newest.Ref.Deliver(new SessionActor.Discard());
                 break;
             case SessionMilestone.Ended:
-                _lingering++;
+                group.RemoveRunningDump();
                 break;
             case SessionMilestone.Settled:
                 OnSettled();
@@ -356,16 +410,15 @@ public sealed class IngressActor(SessionEnvironment environment, IEventLoop loop
 
     private void OnSessionStopped(SessionStopped stopped)
     {
-        _sessions--;
         stopped.Session.HasStopped = true;
         if (!stopped.Session.HasData)
             _halfOpen--;
         if (stopped.Key.RemotePort == 0)
-            _ownEndpoints--;
+            group.RemoveOwnEndpoint();
         while (_halfOpenByAge.TryPeek(out var oldest) && (oldest.HasData || oldest.HasStopped))
             _halfOpenByAge.Dequeue();
-        if (stopped.Session.HasEnded)
-            _lingering--;
+        if (stopped.Session is { HasData: true, HasEnded: false })
+            group.RemoveRunningDump();
         if (stopped.Session is { HasData: true, HasSettled: false })
             OnSettled();
         if (!_clients.TryGetValue(stopped.Key, out var entry))

@@ -26,7 +26,7 @@ public sealed record IngressOptions
     /// <summary>Dumps at one time, lingering ones not counted; more heralds are not answered.</summary>
     public int MaxSessions { get; init; } = 4096;
 
-    /// <summary>Heralds that nothing has followed yet; beyond that the oldest is forgotten for each new one, so that a storm of spoofed heralds locks nobody out.</summary>
+    /// <summary>Heralds that nothing has followed yet; beyond that the oldest is forgotten for each new one, so that a storm of spoofed heralds locks nobody out. Each loop has its share.</summary>
     public int MaxHalfOpen { get; init; } = 4096;
 
     /// <summary>Sessions with a socket of their own; more are served from the herald port, which costs no descriptor.</summary>

@@ -4,12 +4,15 @@ using NetdumpCollector.Transport;
 namespace NetdumpCollector.Actors.Ingress;
 
 /// <summary>Opens session sockets on a range of ports, going round, so that a port rests before it is used again.</summary>
-internal sealed class SessionPorts((ushort From, ushort To) range)
+/// <param name="range">First and last port.</param>
+/// <param name="shard">Which of the loops; each begins elsewhere in the range.</param>
+/// <param name="shards">Number of loops.</param>
+internal sealed class SessionPorts((ushort From, ushort To) range, int shard, int shards)
 {
     /// <summary>Taken ports that are skipped before the range counts as full.</summary>
     private const int MaxAttempts = 64;
 
-    private int _next = range.From;
+    private int _next = range.From + (range.To - range.From + 1) * shard / shards;
 
     /// <exception cref="EndpointException">No port can be had.</exception>
     public IUdpEndpoint Open(IEventLoop loop, Ipv4 local, int bufferBytes, IDatagramReceiver receiver)

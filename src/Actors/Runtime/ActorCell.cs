@@ -24,6 +24,7 @@ public sealed class ActorCell<TMessage> : ICell, ILoopWork
     private const int Throughput = 64;
 
     private const int Idle = 0, Scheduled = 1, Running = 2, RunningAgain = 3;
+    private const int Free = 0, Inside = 1, InsideAndWanted = 2;
 
     private readonly ActorSystem _system;
     private readonly ICell? _parent;
@@ -40,7 +41,9 @@ public sealed class ActorCell<TMessage> : ICell, ILoopWork
     private Exception? _failure;
     private Exception? _escalated;
     private int _state;
-    private bool _busy;
+
+    // Whether a thread is inside the actor. One that its loop has moved on from may still be when the loop comes to the actor again.
+    private int _occupied;
     private bool _childrenStopping;
     private volatile bool _stopRequested;
     private volatile bool _drainRequested;
@@ -114,45 +117,80 @@ public sealed class ActorCell<TMessage> : ICell, ILoopWork
 
     internal bool TryHandleNow(TMessage message)
     {
-        if (!_dispatcher.IsCurrent || _busy || _ended || _stopRequested)
+        if (!_dispatcher.IsCurrent || _ended || _stopRequested || !TryEnter())
             return false;
 
-        _busy = true;
+        bool handled = false;
         if (EnsureStarted())
         {
-            while (!_stopRequested && _mailbox.TryDequeue(out var earlier))
+            while (MayContinue && _mailbox.TryDequeue(out var earlier))
                 Handle(earlier);
-            if (!_stopRequested)
+            if (MayContinue)
+            {
                 Handle(message);
+                handled = true;
+            }
         }
 
-        _busy = false;
+        Leave();
         if (_stopRequested)
             Schedule();
-        return true;
+        return handled || _stopRequested;
     }
 
     /// <summary>The dispatcher's turn for this actor.</summary>
     public void Run()
     {
         Volatile.Write(ref _state, Running);
-        _busy = true;
+        if (!TryEnterOrLeaveWord())
+        {
+            if (Interlocked.Exchange(ref _state, Idle) == RunningAgain)
+                Schedule();
+            return;
+        }
+
         if (!_ended && EnsureStarted())
         {
             if (Interlocked.Exchange(ref _escalated, null) is Exception escalated)
                 OnFailure(escalated);
-            for (int i = 0; i < Throughput && !_stopRequested && _mailbox.TryDequeue(out var message); i++)
+            for (int i = 0; i < Throughput && MayContinue && _mailbox.TryDequeue(out var message); i++)
                 Handle(message);
         }
 
-        if (_drainRequested && _mailbox.Count == 0)
-            _stopRequested = true;
-        if (_stopRequested && !_ended)
-            TryEnd();
-        _busy = false;
+        bool movedOn = _dispatcher.HasMovedOn;
+        if (!movedOn)
+        {
+            if (_drainRequested && _mailbox.Count == 0)
+                _stopRequested = true;
+            if (_stopRequested && !_ended)
+                TryEnd();
+        }
 
         bool again = Interlocked.Exchange(ref _state, Idle) == RunningAgain;
-        if (again || _mailbox.Count > 0)
+        Leave();
+        if (again || movedOn || (!_stopRequested && _mailbox.Count > 0))
+            Schedule();
+    }
+
+    private bool MayContinue => !_stopRequested && !_dispatcher.HasMovedOn;
+
+    private bool TryEnter() => Interlocked.CompareExchange(ref _occupied, Inside, Free) == Free;
+
+    /// <summary>False when a thread is inside; it gives the actor its turn when it leaves.</summary>
+    private bool TryEnterOrLeaveWord()
+    {
+        while (true)
+        {
+            if (TryEnter())
+                return true;
+            if (Interlocked.CompareExchange(ref _occupied, InsideAndWanted, Inside) != Free)
+                return false;
+        }
+    }
+
+    private void Leave()
+    {
+        if (Interlocked.Exchange(ref _occupied, Free) == InsideAndWanted)
             Schedule();
     }
 

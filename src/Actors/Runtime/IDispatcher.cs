@@ -8,6 +8,9 @@ public interface IDispatcher
     /// <summary>The calling thread is the one all actors of this dispatcher run on; never true where there are several.</summary>
     bool IsCurrent { get; }
 
+    /// <summary>The calling thread was the event loop's until a call held it up; what it is inside of is finished, nothing more is begun.</summary>
+    bool HasMovedOn { get; }
+
     /// <summary>Monotonic time in microseconds.</summary>
     long NowUs { get; }
 

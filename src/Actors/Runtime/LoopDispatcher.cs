@@ -7,6 +7,8 @@ public sealed class LoopDispatcher(IEventLoop loop) : IDispatcher
 {
     public bool IsCurrent => loop.IsCurrent;
 
+    public bool HasMovedOn => !loop.IsCurrent;
+
     public long NowUs => loop.NowUs;
 
     public void Execute(ILoopWork work) => loop.Post(work);

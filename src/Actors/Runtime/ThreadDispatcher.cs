@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using NetdumpCollector.Storage.Native;
 using NetdumpCollector.Transport;
 
 namespace NetdumpCollector.Actors.Runtime;
@@ -11,20 +12,25 @@ public sealed class ThreadDispatcher : IDispatcher, IDisposable
     private readonly Queue<ILoopWork> _queue = new();
     private readonly string _name;
     private readonly int _maxThreads;
-    private readonly ThreadPriority _priority;
+    private readonly bool _background;
     private int _threads;
     private int _idle;
     private bool _stopped;
 
-    public ThreadDispatcher(string name, int maxThreads, ThreadPriority priority = ThreadPriority.Normal)
+    /// <param name="name">Of the threads, which get a number as well.</param>
+    /// <param name="maxThreads">Most threads at a time.</param>
+    /// <param name="background">The threads run only when no other wants to; see <see cref="BackgroundPriority"/>.</param>
+    public ThreadDispatcher(string name, int maxThreads, bool background = false)
     {
         _name = name;
         _maxThreads = maxThreads;
-        _priority = priority;
+        _background = background;
         StartThread();
     }
 
     public bool IsCurrent => false;
+
+    public bool HasMovedOn => false;
 
     public long NowUs => Stopwatch.GetTimestamp() / (Stopwatch.Frequency / 1_000_000);
 
@@ -77,12 +83,14 @@ public sealed class ThreadDispatcher : IDispatcher, IDisposable
 
     private void StartThread()
     {
-        new Thread(Run) { IsBackground = true, Name = $"{_name}-{_threads + 1}", Priority = _priority }.Start();
+        new Thread(Run) { IsBackground = true, Name = $"{_name}-{_threads + 1}" }.Start();
         _threads++;
     }
 
     private void Run()
     {
+        if (_background)
+            BackgroundPriority.Enter();
         while (true)
         {
             ILoopWork? work;

@@ -19,10 +19,8 @@ internal sealed unsafe record PacketRun : SessionActor.Message
         {
             _first = (nint)first;
             _count = datagrams.Length;
-            bool taken = session.TryHandleNow(this);
-            _first = 0;
-            _count = 0;
-            return taken;
+            // Not cleared afterwards: the loop may have moved on by then, and its new thread use this instance.
+            return session.TryHandleNow(this);
         }
     }
 }

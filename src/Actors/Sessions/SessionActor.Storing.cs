@@ -12,15 +12,21 @@ public sealed partial class SessionActor
 {
     private void OnPackets(ReadOnlySpan<Datagram> datagrams)
     {
-        if (_opening || (_file is null && NeedsFile(datagrams)))
+        if (_isStoring || _opening || (_file is null && NeedsFile(datagrams)))
         {
             Stage(datagrams);
-            if (!_opening)
+            if (_file is null && !_opening)
                 Open();
-            return;
         }
-
-        Process(datagrams);
+        else if (_file is null || _lane!.IsInline)
+        {
+            Process(datagrams, Route.IsContested);
+        }
+        else
+        {
+            Stage(datagrams);
+            StoreStaged();
+        }
     }
 
     /// <summary>Half-open sessions cost no file: it is made for the first packet after the herald.</summary>
@@ -43,6 +49,7 @@ public sealed partial class SessionActor
     private void Stage(ReadOnlySpan<Datagram> datagrams)
     {
         _staging ??= new();
+        _staging.IsContested |= Route.IsContested;
         foreach (ref readonly var datagram in datagrams)
         {
             if (datagram.Remote != _client.Remote)
@@ -55,10 +62,10 @@ public sealed partial class SessionActor
     private void Open()
     {
         _opening = true;
-        _storage ??= Context.Spawn<StorageActor.Message>("storage", _environment.StorageThreads,
-            () => new StorageActor(_environment.Directory, Self), new() { MailboxCapacity = 64 });
-        var identity = new DumpIdentity(DumpId.New(_startedAt), _client.Remote, _startedAt);
         string path = PrintableText.From(_session.HeraldPath);
+        _storage ??= Context.Spawn<StorageActor.Message>("storage", _environment.FileSystems.OpenersOf(path),
+            () => new StorageActor(_environment, Route.Ref), new() { MailboxCapacity = 64 });
+        var identity = new DumpIdentity(DumpId.New(_startedAt), _client.Remote, _startedAt);
         _storage.Tell(new StorageActor.Open(identity, path.Length == 0 ? null : path));
         if (_started)
             return;
@@ -77,16 +84,15 @@ public sealed partial class SessionActor
         _ = _hostLookup.ContinueWith(lookup => self.Tell(new HostResolved(lookup.Result)), TaskScheduler.Default);
     }
 
-    private void OnOpened(DumpFile file)
+    private void OnOpened(DumpFile file, FileSystemLane lane)
     {
         _opening = false;
         _file = file;
+        _lane = lane;
         Announce();
         if (file.RefusedPath is not null)
             CollectorLog.PathRefused(_environment.Logger, ClientName, file.RefusedPath);
-        using var staging = _staging!;
-        _staging = null;
-        Process(staging.Datagrams);
+        OnStaged();
     }
 
     /// <summary>The staged packets are forgotten: none was acked, so the client sends them again and with them comes the next attempt.</summary>
@@ -98,9 +104,95 @@ public sealed partial class SessionActor
         LogWriteError(error);
     }
 
-    /// <summary>Takes packets, stores what is to be stored and lets the session say what may be acked.</summary>
-    private void Process(ReadOnlySpan<Datagram> datagrams)
+    /// <summary>What waited for the files, or for the batch before, is next.</summary>
+    private void OnStaged()
     {
+        if (_staging is not { Count: > 0 } staging)
+            return;
+        if (_file is not null && !_lane!.IsInline)
+        {
+            StoreStaged();
+            return;
+        }
+
+        _staging = null;
+        Process(staging.Datagrams, staging.IsContested);
+        staging.Dispose();
+    }
+
+    /// <summary>Takes packets, stores what is to be stored and lets the session say what may be acked.</summary>
+    private void Process(ReadOnlySpan<Datagram> datagrams, bool isContested)
+    {
+        TakeAll(datagrams, isContested);
+        if (_file is null || !_store.HasWork)
+        {
+            _session.OnStored(Context.NowUs);
+            return;
+        }
+
+        var loop = _environment.EventLoop;
+        var start = _lane!.BeginWrite();
+        loop.BeginBlockingCall(_lane);
+        try
+        {
+            _store.Run(_file, datagrams);
+        }
+        finally
+        {
+            _isStoring = !loop.EndBlockingCall();
+        }
+
+        if (_isStoring)
+        {
+            // The loop goes on without this thread; there the session takes up what follows.
+            Self.Tell(new BatchStored());
+            return;
+        }
+
+        _lane.EndInlineWrite(start);
+        Settle();
+    }
+
+    /// <summary>Hands what is staged to the file system's own threads.</summary>
+    private void StoreStaged()
+    {
+        (_stored, _staging) = (_staging!, _stored);
+        TakeAll(_stored.Datagrams, _stored.IsContested);
+        if (!_store.HasWork)
+        {
+            _stored.Clear();
+            _session.OnStored(Context.NowUs);
+            return;
+        }
+
+        _isStoring = true;
+        _writer ??= Context.Spawn<WriterActor.StoreBurst>("writer", _lane!.Writers, () => new WriterActor(_lane, Route.Ref), new() { MailboxCapacity = 4 });
+        _writer.Tell(new(_store, _file!, _stored));
+    }
+
+    /// <summary>Another thread has carried out the batch.</summary>
+    private void OnBatchStored()
+    {
+        _isStoring = false;
+        ulong before = _session.CoveredBytes;
+        Settle();
+        if (_isContested && _session.CoveredBytes > before)
+            Reach(SessionMilestone.Advanced);
+        _stored?.Clear();
+        if (_endAfterStore is EndReason reason)
+            _session.End(reason);
+        AfterChange();
+        OnStaged();
+        if (_lane!.IsInline && !_isStoring)
+        {
+            _stored?.Dispose();
+            _stored = null;
+        }
+    }
+
+    private void TakeAll(ReadOnlySpan<Datagram> datagrams, bool isContested)
+    {
+        _isContested = isContested;
         long nowUs = Context.NowUs;
         long payloadBytes = _session.Counters.PayloadBytes;
         int used = 0;
@@ -115,7 +207,6 @@ public sealed partial class SessionActor
             Route.MetForeign |= rejected == RejectReason.ConflictingSeqno;
         }
 
-        Store(datagrams, nowUs);
         _environment.Counters.AddBatch(used, _session.Counters.PayloadBytes - payloadBytes, acks: 0);
     }
 
@@ -128,19 +219,21 @@ public sealed partial class SessionActor
         return _session.OnMessage(header, datagram.Span[MessageHeader.SizeBytes..], tag, nowUs);
     }
 
-    private void Store(ReadOnlySpan<Datagram> datagrams, long nowUs)
+    /// <summary>The files are as the batch wanted them, or the reason why not is known.</summary>
+    private void Settle()
     {
-        int writesDone = Write(datagrams, out string? error);
-        int recordsDone = error is null ? Record(datagrams, out error) : 0;
-        if (error is not null)
+        if (_store.RecordsDone > 0 && !_kdhLogged)
+            LogKdh();
+        if (_store.Error is string error)
         {
-            _session.OnStoreFailed(writesDone, recordsDone, error, nowUs);
+            _session.OnStoreFailed(_store.WritesDone, _store.RecordsDone, error, Context.NowUs);
             LogWriteError(error);
             return;
         }
 
-        Compare(datagrams);
-        _session.OnStored(nowUs);
+        foreach (int index in _store.Differing)
+            OnDifferent(index);
+        _session.OnStored(Context.NowUs);
         StartWriteback();
         if (_loggedWriteError is null)
             return;
@@ -148,68 +241,20 @@ public sealed partial class SessionActor
         _loggedWriteError = null;
     }
 
-    private unsafe int Write(ReadOnlySpan<Datagram> datagrams, out string? error)
+    private void OnDifferent(int compareIndex)
     {
-        error = null;
-        var writes = _session.Writes;
-        if (writes.IsEmpty)
-            return 0;
-
-        var slices = _environment.Slices.AsSpan(0, writes.Length);
-        fixed (byte* relocated = _session.RelocatedBytes)
+        if (_isContested)
         {
-            for (int i = 0; i < writes.Length; i++)
-            {
-                ref readonly var write = ref writes[i];
-                byte* bytes = write.Tag == StoreIntent.OwnBytes ? relocated : datagrams[write.Tag].Data + MessageHeader.SizeBytes;
-                slices[i] = new(write.Offset, bytes, write.Length);
-            }
-
-            return _file!.Write(slices, out error);
-        }
-    }
-
-    private int Record(ReadOnlySpan<Datagram> datagrams, out string? error)
-    {
-        error = null;
-        var records = _session.Records;
-        for (int i = 0; i < records.Length; i++)
-        {
-            ref readonly var record = ref records[i];
-            var bytes = datagrams[record.Tag].Span[MessageHeader.SizeBytes..];
-            bool done = record.Kind == IntentKind.Kdh
-                ? _file!.AppendKdh(bytes, out error)
-                : _file!.AppendKey(record.Offset, bytes, out error);
-            if (!done)
-                return i;
-            if (record.Kind == IntentKind.Kdh && !_kdhLogged)
-                CollectorLog.KdhFrom(_environment.Logger, ClientName);
-            _kdhLogged |= record.Kind == IntentKind.Kdh;
+            _session.OnForeign(compareIndex);
+            Route.MetForeign = true;
+            return;
         }
 
-        return records.Length;
-    }
-
-    private void Compare(ReadOnlySpan<Datagram> datagrams)
-    {
-        var compares = _session.Compares;
-        for (int i = 0; i < compares.Length; i++)
-        {
-            ref readonly var compare = ref compares[i];
-            if (_file!.Matches(compare.Offset, datagrams[compare.Tag].Span[MessageHeader.SizeBytes..]))
-                continue;
-            if (Route.IsContested)
-            {
-                _session.OnForeign(i);
-                Route.MetForeign = true;
-                continue;
-            }
-
-            if (!_damageLogged)
-                CollectorLog.Damaged(_environment.Logger, ClientName, compare.Seqno, compare.Offset, compare.Length);
-            _damageLogged = true;
-            _session.OnMismatch(i);
-        }
+        ref readonly var compare = ref _session.Compares[compareIndex];
+        if (!_damageLogged)
+            CollectorLog.Damaged(_environment.Logger, ClientName, compare.Seqno, compare.Offset, compare.Length);
+        _damageLogged = true;
+        _session.OnMismatch(compareIndex);
     }
 
     /// <summary>Bytes go to the device while others arrive, so that the fsync before the last ack is short.</summary>
@@ -219,8 +264,20 @@ public sealed partial class SessionActor
         if (covered - _writebackFrom < WritebackBytes)
             return;
 
-        _storage?.Tell(new StorageActor.StartWriteback(_file!, _writebackFrom, covered - _writebackFrom));
+        _lane!.Upkeep.Tell(new FileSystemActor.StartWriteback(_file!, _writebackFrom, covered - _writebackFrom));
         _writebackFrom = covered;
+    }
+
+    private void LogKdh()
+    {
+        foreach (ref readonly var record in _session.Records[.._store.RecordsDone])
+        {
+            if (record.Kind != IntentKind.Kdh)
+                continue;
+            CollectorLog.KdhFrom(_environment.Logger, ClientName);
+            _kdhLogged = true;
+            return;
+        }
     }
 
     private void Reject(RejectReason reason, in Datagram datagram) =>

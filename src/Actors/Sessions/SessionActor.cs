@@ -10,16 +10,16 @@ namespace NetdumpCollector.Actors.Sessions;
 
 /// <summary>One dump: owns the client's endpoint and the assembly of its bytes, and ends with it.</summary>
 /// <remarks>
-/// Runs on the loop that polls its socket. Bursts are written to the page cache inline; whatever waits for a device (open, write-back,
-/// commit) is done by storage actors. While the file is not open, packets wait in a bounded staging area. A session that throws ends its
-/// dump as incomplete and touches no other.
+/// Runs on the loop that polls its socket. Bursts are written to the page cache inline, or by a <see cref="WriterActor"/> while the file system is slow; whatever
+/// waits for a device (open, write-back, commit) is done by storage actors. While the file is not open or a batch is being stored elsewhere, packets wait in a bounded
+/// staging area. A session that throws ends its dump as incomplete and touches no other.
 /// </remarks>
 public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagramReceiver, IDisposable
 {
     public abstract record Message;
 
     /// <summary>The dump's files are open.</summary>
-    public sealed record Opened(DumpFile File) : Message, IOwningMessage
+    public sealed record Opened(DumpFile File, FileSystemLane Lane) : Message, IOwningMessage
     {
         /// <summary>A session that has gone meanwhile acked nothing: the empty files say nothing either.</summary>
         public void OnDeadLetter() => File.Discard();
@@ -27,6 +27,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
 
     /// <summary>The dump's files could not be opened; the client's next packet tries again.</summary>
     public sealed record OpenFailed(string Error) : Message;
+
+    /// <summary>Another thread carried out the batch that the session gave it.</summary>
+    internal sealed record BatchStored : Message;
 
     /// <summary>The client's name is known, or is not going to be.</summary>
     public sealed record HostResolved(string Host) : Message;
@@ -53,6 +56,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private readonly bool _ownsEndpoint;
     private readonly Action<SessionRoute, SessionMilestone> _onMilestone;
     private readonly DumpSession _session;
+    private readonly BurstStore _store;
     private readonly DateTimeOffset _startedAt;
     private readonly long _startedUs;
     private readonly PacketRun _run = new();
@@ -63,8 +67,14 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private Task<string>? _hostLookup;
     private string? _host;
     private DumpFile? _file;
+    private FileSystemLane? _lane;
+    private ActorRef<WriterActor.StoreBurst>? _writer;
     private Staging? _staging;
+    private Staging? _stored;
     private bool _opening;
+    private bool _isStoring;
+    private bool _isContested;
+    private EndReason? _endAfterStore;
     private bool _started;
     private bool _wonBurst;
     private bool _announced;
@@ -91,6 +101,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _startedUs = environment.Loop.NowUs;
         _startedAt = environment.Time.GetUtcNow();
         _session = new(environment.Options, heraldSeqno, _startedUs);
+        _store = new(_session);
         Route.Publish(_session);
     }
 
@@ -105,10 +116,14 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams)
     {
         if (!_run.DeliverTo(Route.Ref, datagrams))
-            _environment.Rejects.Add(RejectReason.AfterEnd, datagrams[0].Remote, _environment.Loop.NowUs);
+            _environment.Rejects.Add(Route.RefusalReason, datagrams[0].Remote, _environment.Loop.NowUs);
     }
 
-    public void Dispose() => _staging?.Dispose();
+    public void Dispose()
+    {
+        _staging?.Dispose();
+        _stored?.Dispose();
+    }
 
     protected override void PreStart() => _timer = Context.CreateTimer(new TimerDue());
 
@@ -121,10 +136,14 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 break;
             case TimerDue:
                 _timerDueUs = long.MaxValue;
-                _session.OnTick(Context.NowUs);
+                if (!_isStoring)
+                    _session.OnTick(Context.NowUs);
+                break;
+            case BatchStored:
+                OnBatchStored();
                 break;
             case Opened opened:
-                OnOpened(opened.File);
+                OnOpened(opened.File, opened.Lane);
                 break;
             case OpenFailed failed:
                 OnOpenFailed(failed.Error);
@@ -141,6 +160,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 _session.OnCommitFailed(Context.NowUs);
                 Reach(SessionMilestone.Settled);
                 break;
+            case EndDump end when _isStoring:
+                _endAfterStore = end.Reason;
+                break;
             case EndDump end:
                 _session.End(end.Reason);
                 break;
@@ -151,7 +173,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 return;
         }
 
-        AfterChange();
+        // Where a batch is being stored elsewhere, nothing changes before it comes back; and if that is because the loop has left this thread, nothing of the loop's may be touched.
+        if (!_isStoring)
+            AfterChange();
     }
 
     protected override void PostStop(Exception? failure)
@@ -241,7 +265,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         var order = new CommitActor.CommitDump(file, summary, circumstances, _hostLookup!);
         var self = Route.Ref;
         // Not a child: the dump must become durable also when its session is gone.
-        var commit = _environment.System.Spawn<CommitActor.Message>($"commit-{file.Identity.Id}", _environment.CommitThreads,
+        var commit = _environment.System.Spawn<CommitActor.Message>($"commit-{file.Identity.Id}", _lane!.Syncers,
             () => new CommitActor(_environment, self),
             new() { MailboxCapacity = 4 });
         commit.Tell(order);
@@ -254,7 +278,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <summary>Strays of the live dump may have made the session open a file.</summary>
     private void DiscardDump()
     {
-        _file?.Discard();
+        if (_file is not null)
+            _lane!.Upkeep.Tell(new FileSystemActor.DiscardDump(_file));
         if (_started)
             _environment.Counters.DumpDiscarded();
     }

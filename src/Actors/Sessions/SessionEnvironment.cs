@@ -2,9 +2,11 @@ using Microsoft.Extensions.Logging;
 using NetdumpCollector.Actors.Aftermath;
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
+using NetdumpCollector.Transport;
 
 namespace NetdumpCollector.Actors.Sessions;
 
@@ -14,13 +16,13 @@ public sealed class SessionEnvironment
     public required ActorSystem System { get; init; }
 
     /// <summary>The event loop sessions run on.</summary>
+    public required IEventLoop EventLoop { get; init; }
+
+    /// <summary>The same as the actors' dispatcher.</summary>
     public required IDispatcher Loop { get; init; }
 
-    /// <summary>Threads that open files and start write-back.</summary>
-    public required IDispatcher StorageThreads { get; init; }
-
-    /// <summary>Threads that make ended dumps durable; apart from the others, so that no fsync delays an open.</summary>
-    public required IDispatcher CommitThreads { get; init; }
+    /// <summary>What each file system has of its own.</summary>
+    public required FileSystems FileSystems { get; init; }
 
     public required DumpDirectory Directory { get; init; }
     public required SessionOptions Options { get; init; }
@@ -35,7 +37,4 @@ public sealed class SessionEnvironment
 
     /// <summary>Computes hashes after each dump, or null when that is off.</summary>
     public ActorRef<HashActor.Message>? Hashes { get; init; }
-
-    /// <summary>Scratch of the loop's thread: one burst's writes.</summary>
-    internal WriteSlice[] Slices { get; } = new WriteSlice[4096];
 }

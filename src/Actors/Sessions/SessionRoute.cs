@@ -1,4 +1,5 @@
 using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 
 namespace NetdumpCollector.Actors.Sessions;
@@ -44,6 +45,10 @@ public sealed class SessionRoute
 
     internal uint ExpectedCount { get; set; }
 
+    /// <summary>Why packets that the session does not take are lost: it is over, or held up by its storage.</summary>
+    public RejectReason RefusalReason =>
+        HasStopped || Phase is SessionPhase.Lingering or SessionPhase.Closed ? RejectReason.AfterEnd : RejectReason.Backpressure;
+
     /// <summary>A seqno that the session's kernel could send now.</summary>
     public bool Expects(uint seqno) => seqno - ExpectedFirst < ExpectedCount;
 
@@ -57,7 +62,7 @@ public sealed class SessionRoute
     }
 }
 
-/// <summary>Steps of a session that its ingress acts on; each is reported once.</summary>
+/// <summary>Steps of a session that its ingress acts on; each is reported once unless it says otherwise.</summary>
 public enum SessionMilestone
 {
     /// <summary>The first message after the herald came.</summary>
@@ -65,6 +70,9 @@ public enum SessionMilestone
 
     /// <summary>The first acks of dump bytes were released.</summary>
     FirstBurst,
+
+    /// <summary>Contested packets turned out to be this session's: its kernel lives. Not once, but each time that shows only after a store elsewhere.</summary>
+    Advanced,
 
     /// <summary>The dump ended; the session only lingers.</summary>
     Ended,

@@ -4,35 +4,21 @@ using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Actors.Storage;
 
-/// <summary>Does for one running dump what may wait for a device, on threads that may block.</summary>
-public sealed class StorageActor(DumpDirectory directory, ActorRef<SessionActor.Message> session) : Actor<StorageActor.Message>
+/// <summary>Opens the files of one dump, on threads that may wait for a device.</summary>
+public sealed class StorageActor(SessionEnvironment environment, ActorRef<SessionActor.Message> session) : Actor<StorageActor.Message>
 {
     public abstract record Message;
 
     /// <summary>Opens the dump's files; answered by Opened or OpenFailed.</summary>
     public sealed record Open(DumpIdentity Identity, string? HeraldPath) : Message;
 
-    /// <summary>Starts writing a range to the device.</summary>
-    public sealed record StartWriteback(DumpFile File, ulong Offset, ulong Length) : Message;
-
     protected override void Receive(Message message)
     {
-        switch (message)
-        {
-            case Open open:
-                OpenFiles(open);
-                break;
-            case StartWriteback range:
-                range.File.StartWriteback(range.Offset, range.Length);
-                break;
-        }
-    }
-
-    private void OpenFiles(Open open)
-    {
+        var open = (Open)message;
         try
         {
-            session.Tell(new SessionActor.Opened(directory.Create(open.Identity, open.HeraldPath)));
+            var file = environment.Directory.Create(open.Identity, open.HeraldPath);
+            session.Tell(new SessionActor.Opened(file, environment.FileSystems.LaneOf(file)));
         }
         catch (StorageException e)
         {

@@ -5,6 +5,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Scripts;
 using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
@@ -16,8 +17,7 @@ namespace NetdumpCollector.Collector.Hosting;
 /// <summary>The running server: directory, threads, event loop and actors, wired together.</summary>
 internal sealed class Server : IAsyncDisposable
 {
-    private const int StorageThreads = 8;
-    private const int CommitThreads = 16;
+    private const int MaxLoops = 8;
 
     /// <summary>Below this many dumps at one time a storm of panics in one room finds no place, and the operator should know before.</summary>
     private const int FewSessions = 1000;
@@ -27,15 +27,14 @@ internal sealed class Server : IAsyncDisposable
     private readonly DumpDirectory _directory;
     private readonly HostNameResolver _hostNames;
     private readonly ScriptRunner? _scripts;
-    private readonly ThreadDispatcher _storage = new("storage", StorageThreads);
-    private readonly ThreadDispatcher _commit = new("commit", CommitThreads);
     private readonly ThreadDispatcher _script = new("script", 1);
-    private readonly ThreadDispatcher _hash = new("hash", 1, ThreadPriority.Lowest);
+    private readonly ThreadDispatcher _hash = new("hash", 1, background: true);
     private readonly ActorSystem _system;
     private readonly ITransport _transport;
-    private readonly IEventLoop _loop;
+    private readonly FileSystems _fileSystems;
+    private readonly IEventLoop[] _loops;
+    private readonly IngressGroup _ingresses;
     private readonly ActorRef<HashActor.Message>? _hashes;
-    private ActorRef<IngressActor.Message>? _ingress;
 
     private Server(CollectorSettings settings, ILogger log, ITransport transport, HostMap hosts)
     {
@@ -51,7 +50,10 @@ internal sealed class Server : IAsyncDisposable
             (path, failure) => CollectorLog.ActorFailed(log, path, failure),
             (path, message) => CollectorLog.DeadLetter(log, path, message.GetType().Name));
         _transport = transport;
-        _loop = transport.CreateLoop("loop-0", failure => CollectorLog.ActorFailed(log, "loop-0", failure));
+        _fileSystems = new(_system, TimeProvider.System, log);
+        _loops = [.. Enumerable.Range(0, LoopsFor(settings, transport)).Select(number => $"loop-{number}")
+            .Select(name => transport.CreateLoop(name, failure => CollectorLog.ActorFailed(log, name, failure)))];
+        _ingresses = new(_loops.Length);
         if (settings.Hash == HashPolicy.Deferred)
         {
             _hashes = _system.Spawn<HashActor.Message>("hash", _hash, () => new HashActor(log, _stopping.Token),
@@ -102,7 +104,7 @@ internal sealed class Server : IAsyncDisposable
         try
         {
             // The acks of FINISHED leave before the sockets close.
-            await _ingress!.Ask<bool>(drained => new IngressActor.Drain(drained), timeout);
+            await Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(drained => new IngressActor.Drain(drained), timeout)));
         }
         catch (TimeoutException)
         {
@@ -116,9 +118,9 @@ internal sealed class Server : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stopping.CancelAsync();
-        _loop.Dispose();
-        _storage.Dispose();
-        _commit.Dispose();
+        foreach (var loop in _loops)
+            loop.Dispose();
+        _fileSystems.Dispose();
         _script.Dispose();
         _hash.Dispose();
         _hostNames.Dispose();
@@ -137,26 +139,11 @@ internal sealed class Server : IAsyncDisposable
             : throw new EndpointException($"transport '{name}' does not work on this machine; use --transport auto", EndpointError.Other);
     }
 
+    private static int LoopsFor(CollectorSettings settings, ITransport transport) =>
+        !transport.CanShard ? 1 : settings.Loops > 0 ? settings.Loops : Math.Clamp(Environment.ProcessorCount, 1, MaxLoops);
+
     private async Task ListenAsync(CollectorSettings settings)
     {
-        var environment = new SessionEnvironment
-        {
-            System = _system,
-            Loop = new LoopDispatcher(_loop),
-            StorageThreads = _storage,
-            CommitThreads = _commit,
-            Directory = _directory,
-            Options = new SessionOptions { ClientTimeoutUs = settings.TimeoutSeconds * 1_000_000L },
-            HostNames = _hostNames,
-            Time = TimeProvider.System,
-            Counters = Counters,
-            Rejects = new(Counters, _log),
-            Logger = _log,
-            Hashes = _hashes,
-            Scripts = _scripts is not { } scripts ? null : _system.Spawn<ScriptActor.Message>("script", _script,
-                () => new ScriptActor(scripts, _log),
-                new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume }),
-        };
         int affordable = DescriptorBudget.MaxSessions();
         if (affordable < Math.Min(settings.MaxSessions, FewSessions))
             CollectorLog.FewDescriptors(_log, settings.MaxSessions, affordable);
@@ -170,13 +157,35 @@ internal sealed class Server : IAsyncDisposable
             MaxSessions = Math.Min(settings.MaxSessions, affordable),
             MaxOwnEndpoints = affordable,
         };
-        var bound = new TaskCompletionSource<IUdpEndpoint>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _loop.Start();
-        // The youngest actor is stopped first: sessions end before the scripts and hashes that follow them.
-        _ingress = _system.Spawn<IngressActor.Message>("ingress", environment.Loop, () => new IngressActor(environment, _loop, options, bound),
+        var scripts = _scripts is not { } runner ? null : _system.Spawn<ScriptActor.Message>("script", _script,
+            () => new ScriptActor(runner, _log),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
-        var socket = await bound.Task;
-        CollectorLog.Listening(_log, socket.Address, socket.Port, _transport.Name, settings.Endpoint.ToString().ToLowerInvariant(), _directory.Root);
+        var rejects = new RejectLog(Counters, _log);
+        IUdpEndpoint? socket = null;
+        // The youngest actors are stopped first: sessions end before the scripts and hashes that follow them.
+        for (int shard = 0; shard < _loops.Length; shard++)
+        {
+            var environment = new SessionEnvironment
+            {
+                System = _system,
+                EventLoop = _loops[shard],
+                Loop = new LoopDispatcher(_loops[shard]),
+                FileSystems = _fileSystems,
+                Directory = _directory,
+                Options = new SessionOptions { ClientTimeoutUs = settings.TimeoutSeconds * 1_000_000L },
+                HostNames = _hostNames,
+                Time = TimeProvider.System,
+                Counters = Counters,
+                Rejects = rejects,
+                Logger = _log,
+                Hashes = _hashes,
+                Scripts = scripts,
+            };
+            _loops[shard].Start();
+            socket = await _ingresses.SpawnAsync(shard, environment, socket is null ? options : options with { HeraldPort = socket.Port });
+        }
+
+        CollectorLog.Listening(_log, socket!.Address, socket.Port, _transport.Name, settings.Endpoint.ToString().ToLowerInvariant(), _directory.Root);
         int asked = settings.Endpoint == EndpointMode.Shared ? options.SharedBufferBytes : options.HeraldBufferBytes;
         if (socket.ReceiveBufferBytes < asked)
             CollectorLog.SmallReceiveBuffer(_log, socket.ReceiveBufferBytes, asked);

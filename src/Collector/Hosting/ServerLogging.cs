@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Logging.Console;
+using Microsoft.Extensions.Options;
 using NetdumpCollector.Collector.Settings;
 
 namespace NetdumpCollector.Collector.Hosting;
@@ -8,44 +9,57 @@ namespace NetdumpCollector.Collector.Hosting;
 /// <summary>Logs on the console: plain lines as netdumpd prints them, or a JSON object per line.</summary>
 internal static class ServerLogging
 {
-    public static ILoggerFactory Create(LogFormat format, bool progress) => LoggerFactory.Create(logging =>
+    public static ILoggerFactory Create(LogFormat format, bool progress) => format == LogFormat.Json ? CreateJson() : CreatePlain(progress);
+
+    /// <summary>The library's own formatter can be had from its container only.</summary>
+    private static ILoggerFactory CreateJson() => LoggerFactory.Create(logging =>
     {
         logging.SetMinimumLevel(LogLevel.Information);
-        logging.AddConsole(console =>
+        logging.AddConsole(Configure);
+        logging.AddJsonConsole(json =>
         {
-            console.FormatterName = format == LogFormat.Json ? ConsoleFormatterNames.Json : PlainFormatter.FormatterName;
-            // A terminal that is stopped must not stop the event loop.
-            console.QueueFullMode = ConsoleLoggerQueueFullMode.DropWrite;
-            console.MaxQueueLength = 10_000;
+            json.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ";
+            json.UseUtcTimestamp = true;
         });
-        if (format == LogFormat.Json)
-        {
-            logging.AddJsonConsole(json =>
-            {
-                json.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ";
-                json.UseUtcTimestamp = true;
-            });
-        }
-        else
-        {
-            logging.AddConsoleFormatter<PlainFormatter, PlainFormatterOptions>(plain => plain.ClearsLine = progress);
-        }
     });
 
-    internal sealed class PlainFormatterOptions : ConsoleFormatterOptions
+    /// <summary>Without the container, which would be the longest step of the whole start.</summary>
+    private static LoggerFactory CreatePlain(bool progress)
     {
-        /// <summary>A progress line may stand where the next line goes.</summary>
-        public bool ClearsLine { get; set; }
+        var options = new ConsoleLoggerOptions { FormatterName = PlainFormatter.FormatterName };
+        Configure(options);
+        var factory = new LoggerFactory([], new LoggerFilterOptions { MinLevel = LogLevel.Information });
+        // Added, not given to the constructor: the factory then owns it and writes what is queued when it is disposed.
+        factory.AddProvider(new ConsoleLoggerProvider(new Unchanging<ConsoleLoggerOptions>(options), [new PlainFormatter(progress)]));
+        return factory;
+    }
+
+    private static void Configure(ConsoleLoggerOptions console)
+    {
+        // A terminal that is stopped must not stop the event loop.
+        console.QueueFullMode = ConsoleLoggerQueueFullMode.DropWrite;
+        console.MaxQueueLength = 10_000;
+    }
+
+    /// <summary>Options that stay as they are.</summary>
+    private sealed class Unchanging<T>(T value) : IOptionsMonitor<T>
+    {
+        public T CurrentValue => value;
+
+        public T Get(string? name) => value;
+
+        public IDisposable? OnChange(Action<T, string?> listener) => null;
     }
 
     /// <summary>The message alone; what is worse than information says so first.</summary>
-    internal sealed class PlainFormatter(Microsoft.Extensions.Options.IOptions<PlainFormatterOptions> options) : ConsoleFormatter(FormatterName)
+    /// <param name="clearsLine">A progress line may stand where the next line goes.</param>
+    internal sealed class PlainFormatter(bool clearsLine) : ConsoleFormatter(FormatterName)
     {
         public const string FormatterName = "plain";
 
         public override void Write<TState>(in LogEntry<TState> logEntry, IExternalScopeProvider? scopeProvider, TextWriter textWriter)
         {
-            if (options.Value.ClearsLine)
+            if (clearsLine)
                 textWriter.Write(ServerProgress.ClearLine);
             textWriter.Write(logEntry.LogLevel switch
             {

@@ -28,6 +28,9 @@ internal sealed record CollectorSettings
     public required int ScriptTimeoutSeconds { get; init; }
     public required int ScriptConcurrency { get; init; }
     public required int MaxSessions { get; init; }
+
+    /// <summary>0 for as many as the machine has use for.</summary>
+    public required int Loops { get; init; }
     public required TransportChoice Transport { get; init; }
     public required LogFormat LogFormat { get; init; }
     public required ProgressDisplay Progress { get; init; }

@@ -65,6 +65,13 @@ internal static class SettingValues
     public static Setting<int>.Parser Whole(int least, int most) => (string text, out int value) =>
         int.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out value) && value >= least && value <= most;
 
+    /// <summary>As <see cref="Whole"/>; <c>auto</c> is 0.</summary>
+    public static Setting<int>.Parser WholeOrAuto(int least, int most) => (string text, out int value) =>
+    {
+        value = 0;
+        return text == "auto" || Whole(least, most)(text, out value);
+    };
+
     public static Setting<ushort>.Parser Port(ushort least) => (string text, out ushort value) =>
         ushort.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out value) && value >= least;
 

@@ -30,7 +30,9 @@ internal sealed class SettingsResolution
     public static SettingsResolution Resolve(IReadOnlyDictionary<Setting, string> commandLine, IReadOnlyDictionary<string, string> environment)
     {
         var problems = new List<string>();
-        var options = commandLine.ToDictionary(given => given.Key, given => new Given(given.Value, $"option {given.Key.LongOption}"));
+        var options = new Dictionary<Setting, Given>();
+        foreach (var (setting, text) in commandLine)
+            options.Add(setting, new(text, $"option {setting.LongOption}"));
         var variables = FromEnvironment(environment, problems);
         var chosen = new Dictionary<Setting, ResolvedSetting>();
         Choose(SettingsTable.Config, [options, variables], chosen, problems);
@@ -60,6 +62,7 @@ internal sealed class SettingsResolution
         ScriptTimeoutSeconds = Value(SettingsTable.ScriptTimeout),
         ScriptConcurrency = Value(SettingsTable.ScriptConcurrency),
         MaxSessions = Value(SettingsTable.MaxSessions),
+        Loops = Value(SettingsTable.Loops),
         Transport = Value(SettingsTable.Transport),
         LogFormat = Value(SettingsTable.LogFormat),
         Progress = Value(SettingsTable.Progress),
@@ -70,11 +73,12 @@ internal sealed class SettingsResolution
     {
         var settings = SettingsTable.All.ToDictionary(setting => setting.EnvironmentVariable);
         var given = new Dictionary<Setting, Given>();
-        foreach (var (name, text) in environment.OrderBy(variable => variable.Key, StringComparer.Ordinal))
+        foreach (string name in environment.Keys.Where(name => name.StartsWith(Setting.EnvironmentPrefix, StringComparison.Ordinal)).Order(StringComparer.Ordinal))
         {
+            string text = environment[name];
             if (settings.TryGetValue(name, out var setting))
                 given[setting] = new(text, $"environment variable {name}");
-            else if (name.StartsWith(Setting.EnvironmentPrefix, StringComparison.Ordinal) && !name.StartsWith(SimulationPrefix, StringComparison.Ordinal) && !s_foreignVariables.Contains(name))
+            else if (!name.StartsWith(SimulationPrefix, StringComparison.Ordinal) && !s_foreignVariables.Contains(name))
                 problems.Add($"unknown setting {name}=\"{text}\" in the environment; allowed: {string.Join(", ", settings.Keys.Order(StringComparer.Ordinal))}");
         }
 
@@ -97,5 +101,5 @@ internal sealed class SettingsResolution
     }
 
     /// <summary>A value as text and where it was given.</summary>
-    internal readonly record struct Given(string Text, string Source);
+    internal sealed record Given(string Text, string Source);
 }

@@ -76,6 +76,10 @@ internal static class SettingsTable
         "Dumps that may run at the same time.")
     { Kind = SettingKind.Number, ValueName = "N" };
 
+    public static readonly Setting<int> Loops = new("loops", "auto", SettingValues.WholeOrAuto(1, 64), "auto, or a number from 1 to 64",
+        "Event loops, each a thread with a share of the clients; 'auto' is one per processor, at most 8.")
+    { ValueName = "auto|N" };
+
     public static readonly Setting<TransportChoice> Transport = new("transport", "auto", SettingValues.TryChoice, Choices<TransportChoice>(),
         "Linux's batched system calls, portable sockets, or the better one that works here.")
     { ValueName = Names<TransportChoice>() };
@@ -91,11 +95,11 @@ internal static class SettingsTable
     public static IReadOnlyList<Setting> All { get; } =
     [
         Address, Directory, Script, PidFile, DefaultPath, Debug,
-        Port, ClientPort, Endpoint, EndpointPorts, Hash, Hosts, Timeout, ScriptTimeout, ScriptConcurrency, MaxSessions,
+        Port, ClientPort, Endpoint, EndpointPorts, Hash, Hosts, Timeout, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
         Transport, LogFormat, Progress, Config,
     ];
 
-    private static string Names<T>() where T : struct, Enum => string.Join('|', Enum.GetValues<T>().Select(SettingValues.NameOf));
+    private static string Names<T>() where T : struct, Enum => string.Join('|', Enum.GetNames<T>()).ToLowerInvariant();
 
     private static string Choices<T>() where T : struct, Enum => Names<T>().Replace("|", ", ", StringComparison.Ordinal);
 }

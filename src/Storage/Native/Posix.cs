@@ -17,7 +17,7 @@ internal static unsafe partial class Posix
     public const int LockNonBlocking = 4;
 
     public const int AdviseSequential = 2;
-    public const int AdviseDontNeed = 4;
+    public const int AdviseNoReuse = 5;
     public const uint SyncFileRangeWrite = 2;
 
     public const int O_RDONLY = 0;
@@ -37,6 +37,11 @@ internal static unsafe partial class Posix
     private const ulong ResolveNoMagicLinks = 0x02;
     private const ulong ResolveBeneath = 0x08;
     private const uint RenameNoReplace = 1;
+    private const int AtEmptyPath = 0x1000;
+
+    // struct statx: 256 bytes, stx_dev_major at byte 136.
+    private const int StatxWords = 64;
+    private const int StatxDeviceMajor = 34;
 
     [StructLayout(LayoutKind.Sequential)]
     public struct IoVector
@@ -194,6 +199,22 @@ internal static unsafe partial class Posix
         }
     }
 
+    /// <summary>The device that an open file lies on, 0 where the system does not say.</summary>
+    /// <remarks>By system call, because older C libraries have no symbol for statx(2) or fstat(2).</remarks>
+    public static ulong DeviceOf(SafeFileHandle file)
+    {
+        long number = !OperatingSystem.IsLinux() ? -1 : RuntimeInformation.ProcessArchitecture switch
+        {
+            Architecture.X64 => 332,
+            Architecture.Arm64 or Architecture.LoongArch64 or Architecture.RiscV64 => 291,
+            _ => -1,
+        };
+        uint* status = stackalloc uint[StatxWords];
+        return number >= 0 && statx(number, file, "", AtEmptyPath, mask: 0, status) == 0
+            ? ((ulong)status[StatxDeviceMajor] << 32) + status[StatxDeviceMajor + 1]
+            : 0;
+    }
+
     [LibraryImport("libc", EntryPoint = "pwritev", SetLastError = true)]
     public static partial nint WriteVectored(SafeFileHandle file, IoVector* vectors, int count, long offset);
 
@@ -208,6 +229,9 @@ internal static unsafe partial class Posix
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial long openat2(long number, SafeFileHandle directory, string path, OpenHow* how, nuint size);
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial long statx(long number, SafeFileHandle file, string path, int flags, uint mask, uint* status);
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial long renameat2(long number, SafeFileHandle fromDirectory, string from, SafeFileHandle toDirectory, string to, uint flags);

@@ -71,6 +71,32 @@ internal struct PacketInfo
     public uint DestinationBigEndian;
 }
 
+/// <summary>struct sock_filter, 8 bytes: one instruction of a classic BPF program.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly struct FilterStep(ushort code, uint operand)
+{
+    private readonly ushort _code = code;
+    private readonly byte _jumpIfTrue;
+    private readonly byte _jumpIfFalse;
+    private readonly uint _operand = operand;
+}
+
+/// <summary>struct sock_fprog, 16 bytes.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct FilterProgram
+{
+    public ushort StepCount;
+    public FilterStep* Steps;
+}
+
+/// <summary>struct timespec, 16 bytes.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct TimeSpec
+{
+    public long Seconds;
+    public long Nanoseconds;
+}
+
 /// <summary>struct epoll_event, which is packed on x86-64 and nowhere else.</summary>
 internal static unsafe class EpollEvent
 {

@@ -14,7 +14,9 @@ internal static unsafe partial class Libc
     public const int SolSocket = 1;
     public const int SolUdp = 17;
     public const int SoRcvbuf = 8;
+    public const int SoReuseport = 15;
     public const int SoRcvbufforce = 33;
+    public const int SoAttachReuseportCbpf = 51;
     public const int SoMeminfo = 55;
     public const int IpPktinfo = 8;
     public const int UdpSegment = 103;
@@ -31,6 +33,8 @@ internal static unsafe partial class Libc
     public const uint EpollEdgeTriggered = 1u << 31;
     public const int EfdNonblock = 0x800;
     public const int EfdCloexec = 0x80000;
+
+    public const int PrSetTimerslack = 29;
 
     public const int EPERM = 1;
     public const int EINTR = 4;
@@ -89,6 +93,12 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     public static partial int Close(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "prctl", SetLastError = true)]
+    public static partial int ProcessControl(int option, nuint argument);
+
+    [LibraryImport("libc", EntryPoint = "nanosleep", SetLastError = true)]
+    public static partial int Sleep(TimeSpec* duration, TimeSpec* left);
 
     /// <summary>The error of the last call on this thread.</summary>
     public static int LastError => Marshal.GetLastPInvokeError();

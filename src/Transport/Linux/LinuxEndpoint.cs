@@ -66,7 +66,7 @@ internal sealed unsafe class LinuxEndpoint : IUdpEndpoint
         LinuxEndpoint endpoint = new(loop, key, descriptor, options, receiver);
         // Before the first datagram can arrive.
         endpoint.Configure(options.ReceiveBufferBytes);
-        if (!endpoint.TryBind(options.Port))
+        if (!endpoint.TryBind(options))
         {
             var failure = Failure(options);
             Libc.Close(descriptor);
@@ -133,15 +133,21 @@ internal sealed unsafe class LinuxEndpoint : IUdpEndpoint
             Libc.SetFlag(Descriptor, Libc.SolIp, Libc.IpPktinfo);
     }
 
-    private bool TryBind(ushort port)
+    private bool TryBind(EndpointOptions options)
     {
-        SocketAddress4 address = new(Address, port);
+        // Shard 0 takes the port as its own and shares it only then, so that the port of another group is taken for it.
+        if (options.Shard > 0 && !Libc.SetFlag(Descriptor, Libc.SolSocket, Libc.SoReuseport))
+            return false;
+
+        SocketAddress4 address = new(Address, options.Port);
         uint lengthBytes = (uint)sizeof(SocketAddress4);
         if (Libc.Bind(Descriptor, &address, lengthBytes) != 0 || Libc.GetSocketName(Descriptor, &address, &lengthBytes) != 0)
             return false;
 
         Port = address.Port;
-        return true;
+        if (options.Shard > 0)
+            SourceSteering.TryAttach(Descriptor, options.Shards);
+        return options.Shard > 0 || options.Shards == 1 || Libc.SetFlag(Descriptor, Libc.SolSocket, Libc.SoReuseport);
     }
 
     private void CountDrops()

@@ -1,23 +1,17 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 
 namespace NetdumpCollector.Transport.Linux;
 
-/// <summary>Polls with epoll and receives with recvmmsg.</summary>
+/// <summary>The sockets of a loop that is polled with epoll, see <see cref="LinuxLoopThread"/>.</summary>
 internal sealed unsafe class LinuxEventLoop : EventLoop
 {
-    private const int MaxEvents = 64;
-
-    // Where a socket holds more, it is visited again in the next round, after the others.
-    private const int MaxDatagramsPerVisit = 1024;
-
     private const ulong WakeKey = 0;
 
     // Keys are never used twice, so that an event of a closed endpoint finds nobody.
     private readonly Dictionary<ulong, LinuxEndpoint> _endpoints = [];
     private readonly int _epoll;
     private readonly int _wake;
-    private readonly byte* _events;
-    private readonly MessageReceiver _receiver;
     private ulong _lastKey = WakeKey;
 
     public LinuxEventLoop(string name, Action<Exception> onError) : base(name, onError)
@@ -31,15 +25,23 @@ internal sealed unsafe class LinuxEventLoop : EventLoop
             error = _epoll < 0 ? error : Libc.LastError;
             Close(_wake);
             Close(_epoll);
-            Pool.Dispose();
             throw new EndpointException($"cannot create event loop {name}: {Marshal.GetPInvokeErrorMessage(error)}", LinuxEndpoint.Map(error));
         }
-
-        _events = (byte*)NativeMemory.Alloc(MaxEvents, EpollEvent.MaxSizeBytes);
-        _receiver = new(Pool);
     }
 
     public MessageSender Sender { get; } = new();
+
+    /// <summary>Waits for events; returns how many there are.</summary>
+    public int Wait(byte* events, int maxEvents, int waitMs)
+    {
+        int count = Libc.EpollWait(_epoll, events, maxEvents, waitMs);
+        if (count < 0 && Libc.LastError != Libc.EINTR)
+            throw new InvalidOperationException($"epoll_wait: {Marshal.GetPInvokeErrorMessage(Libc.LastError)}");
+        return count;
+    }
+
+    /// <summary>Finds the endpoint that an event is about, unless it was closed meanwhile.</summary>
+    public bool TryGetEndpoint(ulong key, [NotNullWhen(true)] out LinuxEndpoint? endpoint) => _endpoints.TryGetValue(key, out endpoint);
 
     /// <summary>Stops polling <paramref name="endpoint"/>, which is about to close its socket.</summary>
     public void Forget(LinuxEndpoint endpoint)
@@ -50,19 +52,7 @@ internal sealed unsafe class LinuxEventLoop : EventLoop
         Libc.EpollControl(_epoll, Libc.EpollCtlDel, endpoint.Descriptor, unused);
     }
 
-    private protected override void PollSockets(int waitMs)
-    {
-        int count = Libc.EpollWait(_epoll, _events, MaxEvents, waitMs);
-        RefreshNow();
-        if (count < 0 && Libc.LastError != Libc.EINTR)
-            throw new InvalidOperationException($"epoll_wait: {Marshal.GetPInvokeErrorMessage(Libc.LastError)}");
-
-        for (int i = 0; i < count; i++)
-        {
-            if (_endpoints.TryGetValue(EpollEvent.ReadKey(_events, i), out LinuxEndpoint? endpoint))
-                Visit(endpoint);
-        }
-    }
+    private protected override LoopThread CreateThread() => new LinuxLoopThread(this);
 
     private protected override void Wake()
     {
@@ -90,52 +80,7 @@ internal sealed unsafe class LinuxEventLoop : EventLoop
             endpoint.Dispose();
         Close(_wake);
         Close(_epoll);
-        NativeMemory.Free(_events);
-        _receiver.Dispose();
         Sender.Dispose();
-    }
-
-    private void Visit(LinuxEndpoint endpoint)
-    {
-        int left = MaxDatagramsPerVisit;
-        int messages;
-        do
-        {
-            messages = _receiver.Receive(endpoint.Descriptor);
-            for (int i = 0; i < messages && !endpoint.IsClosed; i++)
-            {
-                if (_receiver.TryRead(i, endpoint.Address, out Datagram train, out int segmentBytes))
-                    left -= AddTrain(endpoint, train, segmentBytes);
-            }
-            Deliver(endpoint);
-        }
-        while (messages == MessageReceiver.MaxMessages && left > 0 && !endpoint.IsClosed);
-    }
-
-    private int AddTrain(LinuxEndpoint endpoint, in Datagram train, int segmentBytes)
-    {
-        int count = 0;
-        int offset = 0;
-        do
-        {
-            if (Batch.IsFull)
-                Deliver(endpoint);
-
-            int length = Math.Min(segmentBytes, train.Length - offset);
-            Batch.Add(new(train.Data + offset, length, train.Remote, train.RemotePort, train.Local));
-            offset += length;
-            count++;
-        }
-        while (offset < train.Length);
-        return count;
-    }
-
-    private void Deliver(LinuxEndpoint endpoint)
-    {
-        if (endpoint.IsClosed)
-            Batch.Clear();
-        else
-            Deliver(endpoint, endpoint.Receiver, endpoint.ManySources);
     }
 
     private bool Watch(int descriptor, uint events, ulong key)

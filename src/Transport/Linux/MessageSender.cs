@@ -49,6 +49,9 @@ internal sealed unsafe class MessageSender : IDisposable
             _pieces[i] = new() { Start = &_acks[i], LengthBytes = AckBytes };
     }
 
+    /// <summary>How often something was sent.</summary>
+    public long SendCount { get; private set; }
+
     private enum Outcome
     {
         Sent,
@@ -66,6 +69,7 @@ internal sealed unsafe class MessageSender : IDisposable
     /// </summary>
     public void SendAcks(int descriptor, Ipv4 source, Ipv4 remote, ushort remotePort, ReadOnlySpan<uint> seqnos, ref bool canSegment)
     {
+        SendCount++;
         *_name = new(remote, remotePort);
         while (!seqnos.IsEmpty)
         {
@@ -83,6 +87,7 @@ internal sealed unsafe class MessageSender : IDisposable
     /// <summary>Sends one datagram from the socket's own address.</summary>
     public void Send(int descriptor, Ipv4 remote, ushort remotePort, ReadOnlySpan<byte> datagram)
     {
+        SendCount++;
         *_name = new(remote, remotePort);
         fixed (byte* start = datagram)
         {

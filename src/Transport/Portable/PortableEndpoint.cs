@@ -55,6 +55,9 @@ internal sealed class PortableEndpoint : IUdpEndpoint
     /// <exception cref="EndpointException">The address or port cannot be had.</exception>
     public static PortableEndpoint Open(PortableEventLoop loop, EndpointOptions options, IDatagramReceiver receiver)
     {
+        if (options.Shards > 1)
+            throw EndpointFailure.Create(options, EndpointError.Other, "the portable transport cannot share a port among event loops; use one");
+
         Socket? socket = null;
         try
         {

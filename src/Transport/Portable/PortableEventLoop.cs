@@ -1,16 +1,13 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Net.Sockets;
 
 namespace NetdumpCollector.Transport.Portable;
 
-/// <summary>Polls with <see cref="Socket.Select(System.Collections.IList, System.Collections.IList, System.Collections.IList, TimeSpan)"/>; a socket connected to itself takes wake-ups.</summary>
+/// <summary>The sockets of a loop that <see cref="PortableLoopThread"/> polls; one that is connected to itself takes wake-ups.</summary>
 internal sealed class PortableEventLoop : EventLoop
 {
-    // Where a socket holds more, it is visited again in the next round, after the others.
-    private const int MaxDatagramsPerVisit = ReceivePool.SlotCount;
-
     private readonly Dictionary<Socket, BoundSocket> _bound = [];
-    private readonly List<Socket> _ready = [];
     private readonly Socket _wake;
     private readonly byte[] _wakeByte = new byte[1];
 
@@ -26,7 +23,6 @@ internal sealed class PortableEventLoop : EventLoop
         catch (SocketException failure)
         {
             _wake?.Dispose();
-            Pool.Dispose();
             throw new EndpointException($"cannot create event loop {name}: {failure.Message}", PortableEndpoint.Map(failure.SocketErrorCode), failure);
         }
     }
@@ -39,22 +35,34 @@ internal sealed class PortableEventLoop : EventLoop
     /// <summary>Stops polling <paramref name="socket"/>, which is about to be closed.</summary>
     public void Forget(Socket socket) => _bound.Remove(socket);
 
-    private protected override void PollSockets(int waitMs)
+    /// <summary>Adds every socket that is polled to <paramref name="sockets"/>.</summary>
+    public void CollectSockets(List<Socket> sockets)
     {
-        _ready.Clear();
-        _ready.Add(_wake);
-        _ready.AddRange(_bound.Keys);
-        Socket.Select(_ready, null, null, TimeSpan.FromMilliseconds(waitMs));
-        RefreshNow();
+        sockets.Add(_wake);
+        sockets.AddRange(_bound.Keys);
+    }
 
-        foreach (Socket socket in _ready)
+    /// <summary>Finds what <paramref name="socket"/> receives for, unless it was closed meanwhile.</summary>
+    public bool TryGetBound(Socket socket, [NotNullWhen(true)] out BoundSocket? bound) => _bound.TryGetValue(socket, out bound);
+
+    /// <summary>Empties <paramref name="socket"/> if it is the one that takes wake-ups.</summary>
+    public void TakeWakeUps(Socket socket)
+    {
+        if (socket != _wake)
+            return;
+
+        try
         {
-            if (socket == _wake)
-                TakeWakeUps();
-            else if (_bound.TryGetValue(socket, out BoundSocket? bound))
-                Visit(bound);
+            while (_wake.Poll(TimeSpan.Zero, SelectMode.SelectRead))
+                _wake.Receive(_wakeByte);
+        }
+        catch (SocketException)
+        {
+            // Nothing there after all.
         }
     }
+
+    private protected override LoopThread CreateThread() => new PortableLoopThread(this);
 
     private protected override void Wake()
     {
@@ -76,33 +84,5 @@ internal sealed class PortableEventLoop : EventLoop
         foreach (PortableEndpoint endpoint in _bound.Values.Select(bound => bound.Endpoint).ToArray())
             endpoint.Dispose();
         _wake.Dispose();
-    }
-
-    private unsafe void Visit(BoundSocket bound)
-    {
-        try
-        {
-            do
-                Batch.Add(bound.Receive(Pool.Slot(Batch.Count), Scratch));
-            while (Batch.Count < MaxDatagramsPerVisit && bound.Socket.Poll(TimeSpan.Zero, SelectMode.SelectRead));
-        }
-        catch (SocketException)
-        {
-            // Nothing there after all, or the answer to an earlier send was reported instead of a datagram.
-        }
-        Deliver(bound.Endpoint, bound.Endpoint.Receiver, bound.Endpoint.ManySources);
-    }
-
-    private void TakeWakeUps()
-    {
-        try
-        {
-            while (_wake.Poll(TimeSpan.Zero, SelectMode.SelectRead))
-                _wake.Receive(_wakeByte);
-        }
-        catch (SocketException)
-        {
-            // Nothing there after all.
-        }
     }
 }

@@ -5,6 +5,8 @@ internal sealed class PortableTransport : ITransport
 {
     public string Name => "portable";
 
+    public bool CanShard => false;
+
     /// <exception cref="EndpointException">No descriptor is left for the loop.</exception>
     public IEventLoop CreateLoop(string name, Action<Exception> onError) => new PortableEventLoop(name, onError);
 }

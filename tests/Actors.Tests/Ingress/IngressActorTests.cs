@@ -311,7 +311,7 @@ public sealed class IngressActorTests
     [Theory, EveryEndpoint]
     public async Task A_storm_of_heralds_without_data_locks_nobody_out(string transport, EndpointMode mode)
     {
-        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, MaxSessions = 2, MaxHalfOpen = 3 });
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, Loops = 1, MaxSessions = 2, MaxHalfOpen = 3 });
         var running = collector.NewClient();
         var dump = new TestDump(200_000);
         running.Herald();
@@ -370,7 +370,7 @@ public sealed class IngressActorTests
     [Theory, EveryTransport]
     public async Task A_thousand_heralds_that_nothing_follows_leave_neither_sockets_nor_files(string transport)
     {
-        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Sessions = new() { HalfOpenTimeoutUs = 2_000_000 } });
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Loops = 1, Sessions = new() { HalfOpenTimeoutUs = 2_000_000 } });
         Assert.Equal(1, collector.OpenSockets());
         for (int i = 0; i < 1000; i++)
         {

@@ -41,6 +41,58 @@ public sealed class ActorSystemTests
     }
 
     [Fact]
+    public void A_loop_that_moved_on_waits_for_the_thread_inside_an_actor_and_then_gives_it_its_turn()
+    {
+        var probe = Spawn();
+        probe.Deliver(new Probe.Act(() => _dispatcher.MoveOn(() =>
+        {
+            // What the loop's next thread sees while this one is stuck inside.
+            Assert.False(probe.TryHandleNow(new Probe.Say("now")));
+            probe.Tell(new Probe.Say("later"));
+            _dispatcher.RunAll();
+            Assert.Equal(["probe starts"], _journal);
+        })));
+
+        _dispatcher.ComeBack();
+        Assert.Equal(["probe starts"], _journal);
+        _dispatcher.RunAll();
+
+        Assert.Equal(["probe starts", "later"], _journal);
+        Assert.True(probe.TryHandleNow(new Probe.Say("now")));
+    }
+
+    [Fact]
+    public void A_thread_that_its_loop_left_takes_no_further_message()
+    {
+        var probe = Spawn();
+        probe.Tell(new Probe.Act(() => _dispatcher.MoveOn(() => { })));
+        probe.Tell(new Probe.Say("next"));
+        _dispatcher.RunOne();
+        Assert.Equal(["probe starts"], _journal);
+
+        _dispatcher.ComeBack();
+        _dispatcher.RunAll();
+
+        Assert.Equal(["probe starts", "next"], _journal);
+    }
+
+    [Fact]
+    public void An_actor_stopped_by_a_thread_that_its_loop_left_ends_on_the_loop()
+    {
+        var probe = Spawn();
+        probe.Tell(new Probe.Act(() => _dispatcher.MoveOn(() => { })));
+        probe.Stop();
+        _dispatcher.RunOne();
+        _dispatcher.RunOne();
+        Assert.False(probe.Stopped.IsCompleted && _dispatcher.HasMovedOn);
+
+        _dispatcher.ComeBack();
+        _dispatcher.RunAll();
+
+        Assert.True(probe.Stopped.IsCompleted);
+    }
+
+    [Fact]
     public void A_full_mailbox_refuses_and_counts_a_dead_letter()
     {
         var probe = Spawn(options: new() { MailboxCapacity = 3 });

@@ -12,6 +12,8 @@ internal sealed class ManualDispatcher : IDispatcher
     /// <summary>Whether the test plays the loop's own thread.</summary>
     public bool IsCurrent { get; set; } = true;
 
+    public bool HasMovedOn { get; private set; }
+
     public long NowUs { get; private set; }
 
     public int Waiting => _work.Count;
@@ -47,6 +49,16 @@ internal sealed class ManualDispatcher : IDispatcher
             timer.Fire();
         RunAll();
     }
+
+    /// <summary>The test's thread is stuck: another one carries the loop, which does <paramref name="meanwhile"/>, until <see cref="ComeBack"/>.</summary>
+    public void MoveOn(Action meanwhile)
+    {
+        meanwhile();
+        (IsCurrent, HasMovedOn) = (false, true);
+    }
+
+    /// <summary>The test plays the loop's own thread again.</summary>
+    public void ComeBack() => (IsCurrent, HasMovedOn) = (true, false);
 
     private sealed class Timer(Action onDue) : IActorTimer
     {

@@ -23,6 +23,9 @@ internal sealed class Probe(List<string> journal, string name = "probe") : Actor
 
     public sealed record Reenter(string Text) : Message;
 
+    /// <summary>Runs inside the actor.</summary>
+    public sealed record Act(Action Action) : Message;
+
     private ActorRef<Message>? _child;
 
     protected override void PreStart() => journal.Add($"{name} starts");
@@ -50,6 +53,9 @@ internal sealed class Probe(List<string> journal, string name = "probe") : Actor
                 break;
             case ToChild forward:
                 _child!.Tell(forward.Inner);
+                break;
+            case Act act:
+                act.Action();
                 break;
             case StopSelf:
                 Context.Stop();

@@ -80,7 +80,7 @@ public sealed class SessionActorTests
     [Theory, EveryTransport]
     public async Task The_socket_is_closed_when_the_linger_is_over(string transport)
     {
-        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Sessions = new() { LingerUs = 100_000 } });
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Loops = 1, Sessions = new() { LingerUs = 100_000 } });
         var client = collector.NewClient();
         client.SendDump(new TestDump(100_000));
         await Eventually.Holds(() => collector.OpenSockets() == 1, "only the herald socket is left");

@@ -7,6 +7,7 @@ using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
+using NetdumpCollector.Transport;
 
 namespace NetdumpCollector.Actors.Tests.Storage;
 
@@ -45,7 +46,8 @@ public sealed class CommitActorTests
         using var threads = new ThreadDispatcher("test", 2);
         string root = Directory.CreateTempSubdirectory("netdump-commit-").FullName;
         using var directory = DumpDirectory.Open(root, defaultPath: null);
-        var environment = EnvironmentOf(directory, threads);
+        using var loop = Transports.Default.CreateLoop("test", _ => { });
+        var environment = EnvironmentOf(directory, threads, loop);
         var told = new TaskCompletionSource<SessionActor.Message>(TaskCreationOptions.RunContinuationsAsynchronously);
         var session = environment.System.Spawn<SessionActor.Message>("session", threads, () => new Listener(told));
         // Without a data file there is nothing to try again.
@@ -90,15 +92,16 @@ public sealed class CommitActorTests
         Assert.Equal(waiting.Address.ToString(), (await collector.AssertComplete(waiting, dump)).Host);
     }
 
-    private static SessionEnvironment EnvironmentOf(DumpDirectory directory, ThreadDispatcher threads)
+    private static SessionEnvironment EnvironmentOf(DumpDirectory directory, ThreadDispatcher threads, IEventLoop loop)
     {
         var counters = new CollectorCounters();
+        var system = new ActorSystem("test");
         return new()
         {
-            System = new ActorSystem("test"),
+            System = system,
+            EventLoop = loop,
             Loop = threads,
-            StorageThreads = threads,
-            CommitThreads = threads,
+            FileSystems = new(system, TimeProvider.System, new RecordingLogger()),
             Directory = directory,
             Options = new(),
             HostNames = new(HostMap.Empty, TimeProvider.System, TimeSpan.Zero),

@@ -22,6 +22,7 @@ internal static class SampleValues
         ["timeout"] = (["1", "600", "86400"], ["", "0", "86401", "-5", "ten"]),
         ["script-timeout"] = (["1", "300", "86400"], ["", "0", "86401"]),
         ["script-concurrency"] = (["1", "4", "1024"], ["", "0", "1025"]),
+        ["loops"] = (["auto", "1", "64"], ["", "0", "65", "Auto", "many"]),
         ["max-sessions"] = (["1", "4096", "1000000"], ["", "0", "1000001"]),
         ["transport"] = (["auto", "linux", "portable"], ["", "io_uring"]),
         ["log-format"] = (["text", "json"], ["", "xml"]),

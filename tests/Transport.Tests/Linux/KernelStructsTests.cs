@@ -16,6 +16,9 @@ public sealed unsafe class KernelStructsTests
         Assert.Equal(64, sizeof(BatchedMessage));
         Assert.Equal(16, sizeof(ControlHeader));
         Assert.Equal(12, sizeof(PacketInfo));
+        Assert.Equal(8, sizeof(FilterStep));
+        Assert.Equal(16, sizeof(FilterProgram));
+        Assert.Equal(16, sizeof(TimeSpec));
         Assert.Equal(RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16, EpollEvent.SizeBytes);
     }
 
@@ -27,6 +30,9 @@ public sealed unsafe class KernelStructsTests
             Offsets<SocketMessage>("Name", "NameBytes", "Pieces", "PieceCount", "Control", "ControlBytes", "Flags"));
         Assert.Equal([0, 56], Offsets<BatchedMessage>("Message", "LengthBytes"));
         Assert.Equal([0, 8, 12], Offsets<ControlHeader>("LengthBytes", "Level", "Type"));
+        Assert.Equal([0, 2, 3, 4], Offsets<FilterStep>("_code", "_jumpIfTrue", "_jumpIfFalse", "_operand"));
+        Assert.Equal([0, 8], Offsets<TimeSpec>("Seconds", "Nanoseconds"));
+        Assert.Equal([0, 8], Offsets<FilterProgram>("StepCount", "Steps"));
         Assert.Equal([0, 4, 8], Offsets<PacketInfo>("Interface", "SourceBigEndian", "DestinationBigEndian"));
     }
 

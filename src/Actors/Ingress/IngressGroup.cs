@@ -1,0 +1,71 @@
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Transport;
+
+namespace NetdumpCollector.Actors.Ingress;
+
+/// <summary>The ingresses of all event loops: which of them a client belongs to, and what is limited for all together.</summary>
+public sealed class IngressGroup(int count)
+{
+    /// <summary>Runs of packets on their way from one loop to another: few, because the kernel brings nearly all to the right one.</summary>
+    private const int MaxForwarded = 256;
+
+    private readonly ActorRef<IngressActor.Message>?[] _members = new ActorRef<IngressActor.Message>?[count];
+    private int _runningDumps;
+    private int _ownEndpoints;
+    private int _forwarded;
+
+    /// <summary>Event loops, each with its ingress.</summary>
+    public int Count { get; } = count;
+
+    /// <summary>Every ingress that was spawned, by the number of its loop.</summary>
+    public IEnumerable<ActorRef<IngressActor.Message>> Members => _members.OfType<ActorRef<IngressActor.Message>>();
+
+    /// <summary>Dumps that have data and have not ended.</summary>
+    public int RunningDumps => Volatile.Read(ref _runningDumps);
+
+    /// <summary>Sessions with a socket of their own.</summary>
+    public int OwnEndpoints => Volatile.Read(ref _ownEndpoints);
+
+    /// <summary>Starts the ingress of one loop; in ascending order, the later ones on the port that the first one got.</summary>
+    /// <returns>Its herald socket.</returns>
+    /// <exception cref="EndpointException">The address or port cannot be had.</exception>
+    public Task<IUdpEndpoint> SpawnAsync(int shard, SessionEnvironment environment, IngressOptions options)
+    {
+        var bound = new TaskCompletionSource<IUdpEndpoint>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var ingress = environment.System.Spawn<IngressActor.Message>($"ingress-{shard}", environment.Loop,
+            () => new IngressActor(environment, options, this, shard, bound),
+            new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
+        Volatile.Write(ref _members[shard], ingress);
+        return bound.Task;
+    }
+
+    internal bool Owns(int shard, Ipv4 client) => Count == 1 || SourceShards.ShardOf(client, Count) == shard;
+
+    /// <summary>The ingress that a client belongs to; null while it is not there yet.</summary>
+    internal ActorRef<IngressActor.Message>? OwnerOf(Ipv4 client) => Volatile.Read(ref _members[SourceShards.ShardOf(client, Count)]);
+
+    internal void AddRunningDump() => Interlocked.Increment(ref _runningDumps);
+
+    internal void RemoveRunningDump() => Interlocked.Decrement(ref _runningDumps);
+
+    internal void AddOwnEndpoint() => Interlocked.Increment(ref _ownEndpoints);
+
+    internal void RemoveOwnEndpoint() => Interlocked.Decrement(ref _ownEndpoints);
+
+    /// <summary>Room for one run of packets; null when too many are under way, which costs the client a retransmission.</summary>
+    internal Staging? TryLease()
+    {
+        if (Interlocked.Increment(ref _forwarded) <= MaxForwarded)
+            return new();
+        Interlocked.Decrement(ref _forwarded);
+        return null;
+    }
+
+    internal void Release(Staging packets)
+    {
+        packets.Dispose();
+        Interlocked.Decrement(ref _forwarded);
+    }
+}

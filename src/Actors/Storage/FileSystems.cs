@@ -1,0 +1,65 @@
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Storage;
+
+namespace NetdumpCollector.Actors.Storage;
+
+/// <summary>The file systems that dumps lie on: the dump directory's own, and those mounted beneath it.</summary>
+/// <remarks>Which one a path leads to is known only once it is open, so opens have threads by path: one that hangs keeps only its own kind waiting.</remarks>
+public sealed class FileSystems(ActorSystem system, TimeProvider time, ILogger logger) : IDisposable
+{
+    private const int OpenThreads = 4;
+
+    /// <summary>Paths with threads of their own. Heralds name them, so there is an end to it; later ones share the threads of the dump directory itself.</summary>
+    private const int MaxOpenPaths = 32;
+
+    private readonly object _gate = new();
+    private readonly Dictionary<ulong, FileSystemLane> _lanes = [];
+    private readonly Dictionary<string, ThreadDispatcher> _openers = new() { [""] = new("open", OpenThreads) };
+
+    /// <summary>Threads that open files in the directory that a herald asks for; empty for none.</summary>
+    public IDispatcher OpenersOf(string heraldPath)
+    {
+        lock (_gate)
+        {
+            if (_openers.TryGetValue(heraldPath, out var openers))
+                return openers;
+            if (_openers.Count > MaxOpenPaths)
+                return _openers[""];
+            _openers.Add(heraldPath, openers = new("open", OpenThreads));
+            return openers;
+        }
+    }
+
+    /// <summary>The lanes of all file systems that dumps were opened on.</summary>
+    public IReadOnlyList<FileSystemLane> Lanes
+    {
+        get
+        {
+            lock (_gate)
+                return [.. _lanes.Values];
+        }
+    }
+
+    /// <summary>The lane of the file system that <paramref name="file"/> lies on.</summary>
+    public FileSystemLane LaneOf(DumpFile file)
+    {
+        lock (_gate)
+        {
+            if (!_lanes.TryGetValue(file.Device, out var lane))
+                _lanes.Add(file.Device, lane = new(Path.GetDirectoryName(file.PartialPath)!, system, time, logger));
+            return lane;
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            foreach (var lane in _lanes.Values)
+                lane.Dispose();
+            foreach (var openers in _openers.Values)
+                openers.Dispose();
+        }
+    }
+}

@@ -1,0 +1,20 @@
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Storage;
+
+namespace NetdumpCollector.Actors.Storage;
+
+/// <summary>Writes the bursts of one running dump on its file system's threads, while no loop may wait for them.</summary>
+internal sealed class WriterActor(FileSystemLane lane, ActorRef<SessionActor.Message> session) : Actor<WriterActor.StoreBurst>
+{
+    /// <summary>Stores a batch; answered by <see cref="SessionActor.BatchStored"/>.</summary>
+    public sealed record StoreBurst(BurstStore Store, DumpFile File, Staging Packets);
+
+    protected override void Receive(StoreBurst message)
+    {
+        var start = lane.BeginWrite();
+        message.Store.Run(message.File, message.Packets.Datagrams);
+        lane.EndThreadedWrite(start);
+        session.Tell(new SessionActor.BatchStored());
+    }
+}

@@ -1,0 +1,90 @@
+using System.Runtime.Versioning;
+using NetdumpCollector.Actors.Ingress;
+using NetdumpCollector.Protocol;
+
+namespace NetdumpCollector.Actors.Tests.Storage;
+
+[UnsupportedOSPlatform("windows")]
+public sealed class SlowFileSystemTests
+{
+    private const int LogSlow = 1016;
+
+    [Theory, EveryEndpoint]
+    public async Task A_slow_file_system_is_written_by_threads_of_its_own(string transport, EndpointMode mode)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode });
+        var first = collector.NewClient();
+        var dump = new TestDump(999_424);
+        first.Herald();
+        first.SendBurst(dump);
+        Assert.Single(collector.FileSystems.Lanes).OnStall();
+
+        first.SendRest(dump);
+        first.Finish();
+        var second = collector.NewClient();
+        second.SendDump(new TestDump(700_416, seed: 2));
+
+        Assert.False(collector.FileSystems.Lanes[0].IsInline);
+        await collector.AssertComplete(first, dump);
+        await collector.AssertComplete(second, new TestDump(700_416, seed: 2));
+    }
+
+    [Theory, EveryEndpoint]
+    public async Task A_write_that_hangs_holds_up_no_other_session_and_is_acked_when_it_is_done(string transport, EndpointMode mode)
+    {
+        using var gate = new StallingLoop.Gate();
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, Loops = 1, Decorate = loop => new StallingLoop(loop, gate) });
+        var stuck = collector.NewClient();
+        var dump = new TestDump(499_712);
+        stuck.Herald();
+        stuck.SendBurst(dump);
+        var other = collector.NewClient();
+        var otherDump = new TestDump(499_712, seed: 2);
+        other.Herald();
+        other.SendBurst(otherDump);
+
+        gate.HoldNext();
+        int acked = stuck.Acks.Count;
+        byte[][] burst = stuck.TakeBurst(dump);
+        foreach (byte[] packet in burst)
+            stuck.Send(packet);
+        Assert.True(gate.Holds.Wait(Eventually.Deadline));
+        other.SendRest(otherDump);
+        other.Finish();
+        var late = collector.NewClient();
+        late.SendDump(dump);
+        Assert.Equal(acked, stuck.Acks.Count);
+        Assert.Equal(1, collector.Log.Count(LogSlow));
+
+        gate.Open();
+        stuck.SendUntilAcked(burst);
+        stuck.SendRest(dump);
+        stuck.Finish();
+
+        await collector.AssertComplete(stuck, dump);
+        await collector.AssertComplete(other, otherDump);
+        await collector.AssertComplete(late, dump);
+    }
+
+    [Theory, EveryEndpoint]
+    public async Task A_server_that_stops_waits_for_a_write_that_hangs_and_keeps_what_it_wrote(string transport, EndpointMode mode)
+    {
+        using var gate = new StallingLoop.Gate();
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, Decorate = loop => new StallingLoop(loop, gate) });
+        var client = collector.NewClient();
+        var dump = new TestDump(299_008);
+        client.Herald();
+        client.SendBurst(dump);
+        gate.HoldNext();
+        foreach (byte[] packet in client.TakeBurst(dump))
+            client.Send(packet);
+        Assert.True(gate.Holds.Wait(Eventually.Deadline));
+
+        var drained = collector.DrainAsync();
+        gate.Open();
+        Assert.True(await drained);
+
+        var manifest = await collector.DumpOf(client);
+        Assert.Equal(DumpStatus.Incomplete, manifest.Status);
+    }
+}
