@@ -27,6 +27,15 @@ internal sealed class DatagramBatch
 
     public void Clear() => Count = 0;
 
+    /// <summary>Where the datagrams that follow <paramref name="from"/> and have its source end.</summary>
+    public int EndOfRun(int from)
+    {
+        int to = from + 1;
+        while (to < Count && SameSource(_datagrams[from], _datagrams[to]))
+            to++;
+        return to;
+    }
+
     /// <summary>Brings datagrams of one source and local address together; sources stay in order of first arrival, and so do the datagrams of each.</summary>
     public void GroupBySource()
     {

@@ -21,7 +21,7 @@ internal abstract class EventLoop : IEventLoop
     private readonly ManualResetEventSlim _ended = new();
 
     // Guards itself and _hasEnded.
-    private readonly Stack<LoopThread> _spares = new(MaxSpares);
+    private readonly Stack<LoopThread> _spares = new();
     private bool _hasEnded;
     private volatile LoopThread? _carrier;
     private int _state = (int)State.Created;
@@ -63,7 +63,7 @@ internal abstract class EventLoop : IEventLoop
             throw new InvalidOperationException($"loop {Name} was started or disposed before");
 
         _carrier = StartThread();
-        _carrier.Carry();
+        _carrier.Carry(predecessor: null);
         StallWatch.Start();
     }
 
@@ -110,6 +110,10 @@ internal abstract class EventLoop : IEventLoop
     /// <summary>Runs the loop on <paramref name="thread"/> until the loop ends or goes on without it.</summary>
     public void Run(LoopThread thread)
     {
+        if (!thread.FinishPredecessor())
+            return;
+        EndSuperfluousSpares();
+
         while (!_stopping)
         {
             if (!thread.PollSockets(WaitMs()))
@@ -143,8 +147,10 @@ internal abstract class EventLoop : IEventLoop
             return;
         }
 
+        stuck.KeepBuffers();
         if (stuck.TryAbandon(call) is not { } observer)
         {
+            stuck.NeedNotKeepBuffers();
             if (!TryPark(next))
                 next.Release();
             return;
@@ -159,7 +165,7 @@ internal abstract class EventLoop : IEventLoop
             Report(failure);
         }
         _carrier = next;
-        next.Carry();
+        next.Carry(stuck);
     }
 
     /// <summary>Keeps <paramref name="thread"/> for the next stall; false when it is to end.</summary>
@@ -167,7 +173,7 @@ internal abstract class EventLoop : IEventLoop
     {
         lock (_spares)
         {
-            if (_hasEnded || _spares.Count == MaxSpares)
+            if (_hasEnded || (_spares.Count >= MaxSpares && !thread.IsBeingFinished))
                 return false;
             _spares.Push(thread);
             return true;
@@ -263,6 +269,16 @@ internal abstract class EventLoop : IEventLoop
         }
         StallWatch.Dispose();
         _ended.Set();
+    }
+
+    /// <summary>A thread that came back while its buffers were still in use was parked whatever the number.</summary>
+    private void EndSuperfluousSpares()
+    {
+        lock (_spares)
+        {
+            while (_spares.Count > MaxSpares)
+                _spares.Pop().Release();
+        }
     }
 
     private LoopThread? TakeSpare()

@@ -31,7 +31,7 @@ public interface IEventLoop : IDisposable
 
     /// <summary>
     /// Announces, on the loop's thread, a call that a device may hold up; costs nanoseconds. When it waits for longer than about 30 ms, the loop goes on with another
-    /// thread: with later datagrams, timers and work; datagrams of the delivery that is stuck are lost from the loop's view. Calls do not nest, and each is ended by <see cref="EndBlockingCall"/>.
+    /// thread: with what was received and not delivered yet, with later datagrams, timers and work. Calls do not nest, and each is ended by <see cref="EndBlockingCall"/>.
     /// </summary>
     /// <param name="observer">Told when that happens.</param>
     void BeginBlockingCall(IStallObserver observer);
@@ -71,7 +71,7 @@ public abstract class LoopTimer
 /// <summary>Takes what a socket received.</summary>
 public interface IDatagramReceiver
 {
-    /// <summary>One poll's datagrams in order of arrival. On the herald socket they may come from many hosts; those of one host follow each other where the socket says so.</summary>
+    /// <summary>Datagrams in order of arrival: one poll's, or where the socket has many sources, one source's of them.</summary>
     void OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams);
 }
 
@@ -87,7 +87,7 @@ public sealed record EndpointOptions
     /// <summary>Receive buffer to ask for, in bytes; granted in full only to a process with CAP_NET_ADMIN, else up to net.core.rmem_max.</summary>
     public required int ReceiveBufferBytes { get; init; }
 
-    /// <summary>Many hosts send to this socket: their datagrams are grouped by source before they are delivered.</summary>
+    /// <summary>Many hosts send to this socket: each delivery has the datagrams of one source, as far as they came together.</summary>
     public bool ManySources { get; init; }
 
     /// <summary>How many sockets, of as many loops, share <see cref="Address"/> and <see cref="Port"/>: 1, or up to 65535 where <see cref="ITransport.CanShard"/>.</summary>

@@ -21,6 +21,14 @@ internal abstract class LoopThread : IDisposable
     private readonly SemaphoreSlim _turn = new(0);
     private KernelThread _kernelThread;
     private volatile bool _isReleased;
+    private volatile bool _isBeingFinished;
+
+    // Whose received datagrams this thread is to deliver first: not its predecessor's when that one was still at it itself.
+    private LoopThread? _unfinished;
+    private IUdpEndpoint? _endpoint;
+    private IDatagramReceiver? _receiver;
+    private bool _manySources;
+    private int _delivered;
     private IStallObserver? _observer;
     private long _callsMade;
 
@@ -45,6 +53,9 @@ internal abstract class LoopThread : IDisposable
     /// <summary>The thread is held up, not merely out of a processor: then another one would not get any further.</summary>
     public bool IsHeldUp => _kernelThread.IsWaiting;
 
+    /// <summary>Another thread is delivering what this one received: its buffers must stay.</summary>
+    public bool IsBeingFinished => _isBeingFinished;
+
     private protected DatagramBatch Batch { get; } = new();
 
     private protected ReceivePool Pool { get; } = new();
@@ -56,10 +67,29 @@ internal abstract class LoopThread : IDisposable
     public void Start() => _thread.Start();
 
     /// <summary>Gives the loop to this thread, which is parked.</summary>
-    public void Carry()
+    /// <param name="predecessor">Who had it until now and may have received what it has not delivered; <see cref="KeepBuffers"/> was called of it.</param>
+    public void Carry(LoopThread? predecessor)
     {
+        _unfinished = predecessor?._unfinished ?? predecessor;
+        _isBeingFinished = _unfinished == this;
         Volatile.Write(ref _call, NoCall);
         _turn.Release();
+    }
+
+    /// <summary>Before this thread, which is stuck, is left: it may come back at once, and end.</summary>
+    public void KeepBuffers() => _isBeingFinished = true;
+
+    /// <summary>It was not left after all.</summary>
+    public void NeedNotKeepBuffers() => _isBeingFinished = false;
+
+    /// <summary>Delivers what the predecessor was left with; false when the loop has gone on without this thread.</summary>
+    public bool FinishPredecessor()
+    {
+        if (_unfinished is { } predecessor && !predecessor.FinishReception(this))
+            return false;
+        _unfinished?.NeedNotKeepBuffers();
+        _unfinished = null;
+        return true;
     }
 
     /// <summary>Ends this thread, which is parked.</summary>
@@ -117,24 +147,40 @@ internal abstract class LoopThread : IDisposable
     {
     }
 
-    /// <summary>Hands <see cref="Batch"/> to <paramref name="receiver"/> and empties it; false when the loop has gone on without this thread.</summary>
-    private protected bool Deliver(IUdpEndpoint endpoint, IDatagramReceiver receiver, bool manySources)
+    /// <summary>Hands <see cref="Batch"/> to <paramref name="receiver"/>, each source's part by itself where there are many, and empties it; false when the loop has gone on without <paramref name="runner"/>.</summary>
+    private protected bool Deliver(LoopThread runner, IUdpEndpoint endpoint, IDatagramReceiver receiver, bool manySources)
     {
-        if (Batch.Count == 0)
-            return true;
-
         if (manySources)
             Batch.GroupBySource();
-        try
+        (_endpoint, _receiver, _manySources, _delivered) = (endpoint, receiver, manySources, 0);
+        return DeliverRest(runner);
+    }
+
+    /// <summary>Delivers what a thread had received when it was left; called on <paramref name="runner"/>, which carries the loop now, and false when the loop has gone on without that one too.</summary>
+    /// <remarks>The thread that is stuck does not look at it any more, and does not receive again before it has the loop.</remarks>
+    private protected virtual bool FinishReception(LoopThread runner) => DeliverRest(runner);
+
+    private bool DeliverRest(LoopThread runner)
+    {
+        while (_delivered < Batch.Count)
         {
-            receiver.OnDatagrams(endpoint, Batch.Span);
+            int from = _delivered;
+            // First: whatever becomes of the call, these have been handed over.
+            _delivered = _manySources ? Batch.EndOfRun(from) : Batch.Count;
+            try
+            {
+                _receiver!.OnDatagrams(_endpoint!, Batch.Span[from.._delivered]);
+            }
+            catch (Exception failure)
+            {
+                _loop.Report(failure);
+            }
+            if (!runner.StillCarries())
+                return false;
         }
-        catch (Exception failure)
-        {
-            _loop.Report(failure);
-        }
+
         Batch.Clear();
-        return StillCarries();
+        return true;
     }
 
     private void Main()

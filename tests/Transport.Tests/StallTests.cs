@@ -92,6 +92,51 @@ public sealed class StallTests
     }
 
     [Theory, EveryTransport]
+    public void While_one_source_of_a_shared_socket_is_stuck_the_others_received_with_it_are_delivered(string transport)
+    {
+        const int Clients = 40;
+        const int Each = 50;
+        using RunningLoop loop = new(transport);
+        using Device device = new(loop.Loop);
+        device.Hang();
+        ushort stuck = 0;
+        DatagramRecorder recorder = new((_, datagrams) =>
+        {
+            if (stuck != 0)
+                return;
+            stuck = datagrams[0].RemotePort;
+            device.Call();
+        });
+        IUdpEndpoint shared = loop.Open(Ipv4.Loopback, recorder, manySources: true);
+        UdpClientSocket[] clients = [.. Enumerable.Range(0, Clients).Select(_ => new UdpClientSocket())];
+
+        // More than one delivery takes.
+        loop.Hold(() =>
+        {
+            for (byte i = 0; i < Each; i++)
+            {
+                foreach (var client in clients)
+                    client.Send(shared, [i]);
+            }
+        });
+
+        // All but what the stuck call was given.
+        recorder.WaitFor(Clients * Each - Each);
+        Assert.Null(device.Ended);
+        device.Free();
+        Delivered[] received = recorder.WaitFor(Clients * Each);
+        Assert.Equal(Clients * Each, received.Length);
+        foreach (UdpClientSocket client in clients)
+        {
+            if (client.Port != stuck)
+                Assert.Equal([.. Enumerable.Range(0, Each).Select(i => (byte)i)], received.Where(datagram => datagram.RemotePort == client.Port).Select(datagram => datagram.Bytes[0]).ToArray());
+            client.Dispose();
+        }
+
+        Assert.Empty(loop.Errors);
+    }
+
+    [Theory, EveryTransport]
     public void Stuck_timers_and_work_hold_up_neither_other_timers_nor_other_work(string transport)
     {
         using RunningLoop loop = new(transport);

@@ -52,16 +52,28 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     private Reply<bool>? _drained;
     private bool _answersFromHeraldPort = options.Mode == EndpointMode.Shared;
 
-    void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams)
+    unsafe void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> run)
     {
-        // Datagrams of one client follow each other; each run is handed over whole. A thread that the loop has moved on from stops at once.
-        for (int from = 0; from < datagrams.Length && environment.EventLoop.IsCurrent;)
+        if (!group.Owns(shard, run[0].Remote))
         {
-            int to = from + 1;
-            while (to < datagrams.Length && IsSameFlow(datagrams[from], datagrams[to]))
-                to++;
-            OnRun(datagrams[from..to]);
-            from = to;
+            Forward(run);
+            return;
+        }
+
+        // Not as a message: while a session's write holds this thread up, the loop's next thread must find the ingress free.
+        if (FindOnly(run) is { } only)
+        {
+            if (!_run.DeliverTo(only.Ref, run))
+                Reject(only.RefusalReason, run[0]);
+            return;
+        }
+
+        fixed (Datagram* first = run)
+        {
+            _runCame.First = (nint)first;
+            _runCame.Count = run.Length;
+            if (!Self.TryHandleNow(_runCame))
+                Reject(RejectReason.Backpressure, run[0]);
         }
     }
 
@@ -110,34 +122,6 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             case Drain drain:
                 OnDrain(drain);
                 break;
-        }
-    }
-
-    private static bool IsSameFlow(in Datagram a, in Datagram b) =>
-        a.Remote == b.Remote && a.RemotePort == b.RemotePort && a.Local == b.Local;
-
-    private unsafe void OnRun(ReadOnlySpan<Datagram> run)
-    {
-        if (!group.Owns(shard, run[0].Remote))
-        {
-            Forward(run);
-            return;
-        }
-
-        // Not as a message: while a session's write holds this thread up, the loop's next thread must find the ingress free.
-        if (FindOnly(run) is { } only)
-        {
-            if (!_run.DeliverTo(only.Ref, run))
-                Reject(only.RefusalReason, run[0]);
-            return;
-        }
-
-        fixed (Datagram* first = run)
-        {
-            _runCame.First = (nint)first;
-            _runCame.Count = run.Length;
-            if (!Self.TryHandleNow(_runCame))
-                Reject(RejectReason.Backpressure, run[0]);
         }
     }
 

@@ -19,6 +19,13 @@ internal sealed unsafe class LinuxLoopThread : LoopThread
     private readonly byte* _events = (byte*)NativeMemory.Alloc(MaxEvents, EpollEvent.MaxSizeBytes);
     private readonly MessageReceiver _receiver;
     private Ipv4 _lastSource;
+
+    // What is being visited and how far that is: another thread may have to go on from here.
+    private LinuxEndpoint? _visited;
+    private int _messages;
+    private int _message;
+    private int _offset;
+    private int _left;
     private bool _tookOtherSource;
     private bool _tookTrain;
 
@@ -61,51 +68,60 @@ internal sealed unsafe class LinuxLoopThread : LoopThread
         Libc.Sleep(&duration, null);
     }
 
+    private protected override bool FinishReception(LoopThread runner) => base.FinishReception(runner) && (_visited is null || TakeMessages(runner));
+
     private bool Visit(LinuxEndpoint endpoint)
     {
-        int left = MaxDatagramsPerVisit;
-        int messages;
+        _visited = endpoint;
+        _left = MaxDatagramsPerVisit;
         do
         {
-            messages = _receiver.Receive(endpoint.Descriptor);
-            for (int i = 0; i < messages && !endpoint.IsClosed; i++)
-            {
-                if (!_receiver.TryRead(i, endpoint.Address, out Datagram train, out int segmentBytes))
-                    continue;
-                _tookOtherSource |= train.Remote != _lastSource;
-                _lastSource = train.Remote;
-                _tookTrain |= segmentBytes < train.Length;
-                if (!AddTrain(endpoint, train, segmentBytes, ref left))
-                    return false;
-            }
-            if (!Deliver(endpoint))
+            _messages = _receiver.Receive(endpoint.Descriptor);
+            (_message, _offset) = (0, 0);
+            if (!TakeMessages(this))
                 return false;
         }
-        while (messages == MessageReceiver.MaxMessages && left > 0 && !endpoint.IsClosed);
+        while (_messages == MessageReceiver.MaxMessages && _left > 0 && !endpoint.IsClosed);
+
+        _visited = null;
         return true;
     }
 
-    private bool AddTrain(LinuxEndpoint endpoint, in Datagram train, int segmentBytes, ref int left)
+    private bool TakeMessages(LoopThread runner)
     {
-        int offset = 0;
+        for (; _message < _messages && !_visited!.IsClosed; _message++, _offset = 0)
+        {
+            if (!_receiver.TryRead(_message, _visited.Address, out Datagram train, out int segmentBytes))
+                continue;
+            _tookOtherSource |= train.Remote != _lastSource;
+            _lastSource = train.Remote;
+            _tookTrain |= segmentBytes < train.Length;
+            if (!AddTrain(runner, train, segmentBytes))
+                return false;
+        }
+        return Deliver(runner);
+    }
+
+    private bool AddTrain(LoopThread runner, in Datagram train, int segmentBytes)
+    {
         do
         {
-            if (Batch.IsFull && !Deliver(endpoint))
+            if (Batch.IsFull && !Deliver(runner))
                 return false;
 
-            int length = Math.Min(segmentBytes, train.Length - offset);
-            Batch.Add(new(train.Data + offset, length, train.Remote, train.RemotePort, train.Local));
-            offset += length;
-            left--;
+            int length = Math.Min(segmentBytes, train.Length - _offset);
+            Batch.Add(new(train.Data + _offset, length, train.Remote, train.RemotePort, train.Local));
+            _offset += length;
+            _left--;
         }
-        while (offset < train.Length);
+        while (_offset < train.Length);
         return true;
     }
 
-    private bool Deliver(LinuxEndpoint endpoint)
+    private bool Deliver(LoopThread runner)
     {
-        if (!endpoint.IsClosed)
-            return Deliver(endpoint, endpoint.Receiver, endpoint.ManySources);
+        if (!_visited!.IsClosed)
+            return Deliver(runner, _visited, _visited.Receiver, _visited.ManySources);
 
         Batch.Clear();
         return true;

@@ -44,6 +44,6 @@ internal sealed class PortableLoopThread(PortableEventLoop loop) : LoopThread(lo
         {
             // Nothing there after all, or the answer to an earlier send was reported instead of a datagram.
         }
-        return Deliver(bound.Endpoint, bound.Endpoint.Receiver, bound.Endpoint.ManySources);
+        return Deliver(this, bound.Endpoint, bound.Endpoint.Receiver, bound.Endpoint.ManySources);
     }
 }
