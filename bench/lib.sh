@@ -181,6 +181,7 @@ describe_machine() {
     date=$(date -u +%Y-%m-%dT%H:%MZ)
     commit=$(git -C "$root" rev-parse --short HEAD 2> /dev/null || echo unknown)
     [ -z "$(git -C "$root" status --porcelain -- src 2> /dev/null)" ] || commit="$commit with uncommitted changes in src"
+    [ -z "$own_program" ] || commit="unknown, the program was built elsewhere"
     kernel=$(uname -sr)
     dotnet=$("${DOTNET_ROOT:-/usr/share/dotnet}/dotnet" --list-runtimes 2> /dev/null | awk '$1 == "Microsoft.NETCore.App" { v = $2 } END { print v ? v : "unknown" }')
     cpu=$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)

@@ -77,6 +77,9 @@ measure() {
     rm -rf "$data"
 }
 
+# in_turn PAIR A B: who goes first in this pair, and who second.
+in_turn() { if (($1 % 2)); then echo "$2 $3"; else echo "$3 $2"; fi; }
+
 column() { awk -v f="$2" '{ print $f }' "$work/runs.$1"; }
 middle() { column "$1" "$2" | median; }
 
@@ -92,7 +95,7 @@ side_json() {
 
 # compare PART DIRECTORY A B: all loads on two servers, as a table.
 compare() {
-    local part=$1 directory=$2 a=$3 b=$4 load name sink options pair
+    local part=$1 directory=$2 a=$3 b=$4 load name sink options pair side
     echo
     echo "| load | MB/s | $b | ratio | CPU s/GiB | $b | ratio | without start | $b | p99 µs | $b | ratio | failed | $b | retransmits | $b | RSS MiB |"
     echo "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
@@ -102,13 +105,7 @@ compare() {
         rm -f "$work"/runs.*
         for ((pair = 1; pair <= pairs; pair++)); do
             say "$part, $(file_system_of "$directory"), $name: pair $pair of $pairs"
-            if ((pair % 2)); then
-                measure "$a" "$directory" "$sink" "$options"
-                measure "$b" "$directory" "$sink" "$options"
-            else
-                measure "$b" "$directory" "$sink" "$options"
-                measure "$a" "$directory" "$sink" "$options"
-            fi
+            for side in $(in_turn "$pair" "$a" "$b"); do measure "$side" "$directory" "$sink" "$options"; done
         done
         printf '| %s | %.0f | %.0f | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | %.0f | %.0f | %.2f | %d | %d | %d | %d | %.0f |\n' "$name" \
             "$(middle "$a" 1)" "$(middle "$b" 1)" "$(ratio "$a" "$b" 1)" \
@@ -238,7 +235,7 @@ hash_cost() {
     echo
     for ((pair = 1; pair <= pairs; pair++)); do
         say "hash: pair $pair of $pairs"
-        for mode in deferred off; do hash_run "$mode" "$memory_directory"; done
+        for mode in $(in_turn "$pair" deferred off); do hash_run "$mode" "$memory_directory"; done
     done
     echo "1 client, 2 GiB, tmpfs, medians; measured until the manifest says that the hash is done."
     echo
@@ -254,12 +251,12 @@ hash_cost() {
     echo
     echo "| load | MB/s, hashing | off | ratio | p99 µs, hashing | off | ratio | longest µs, hashing | off | hash ran to the end of the load |"
     echo "|---|---|---|---|---|---|---|---|---|---|"
-    for load in '4 clients, kernel pacing|-n 4 -s 48 --kernel-pacing --sync' '16 x 64 MiB|-n 16 -s 64 --sync --gso'; do
+    for load in '4 clients, kernel pacing|-n 4 -s 48 --kernel-pacing --sync' '16 x 24 MiB|-n 16 -s 24 --sync --gso'; do
         IFS='|' read -r name options <<< "$load"
         rm -f "$work"/bursts.*
         for ((pair = 1; pair <= pairs; pair++)); do
             say "hash beside $name: pair $pair of $pairs"
-            for mode in deferred off; do burst_run "$mode" "$memory_directory" "$name" "$options"; done
+            for mode in $(in_turn "$pair" deferred off); do burst_run "$mode" "$memory_directory" "$name" "$options"; done
         done
         paste -d' ' "$work/bursts.deferred" "$work/bursts.off" > "$work/both"
         printf '| %s | %.0f | %.0f | %.2f | %.0f | %.0f | %.2f | %.0f | %.0f | %d of %d |\n' "$name" \

@@ -37,7 +37,7 @@ done
 
 probe_load=(-n 2 -s 24 --kernel-pacing --sync)
 
-# probe: four clients' worth of a second; appends "phase, start s, p99 us, longest us, handshake ms, failed, retransmits, repeated heralds" to $work/probes.
+# probe: less than a second; appends "phase, start s, p99 us, longest us, handshake ms, failed, retransmits, repeated heralds, whole s" to $work/probes.
 # A probe that sees two phases counts for the one that matters, which phase names by a '!'.
 probe() {
     local before after from
@@ -46,8 +46,9 @@ probe() {
     after=$(phase)
     [[ $before == *! ]] || before=$after
     echo "${before%!} $(calc "$from - $began") $(field ack_p99_us) $(field ack_max_us) $(calc "($(field wall_s) - $(field seconds)) * 1000") \
-$(field failed) $(field retransmits) $(field herald_retx)" >> "$work/probes"
-    find "$data" -maxdepth 1 -type f -name 'vmcore*' -delete
+$(field failed) $(field retransmits) $(field herald_retx) $(field wall_s)" >> "$work/probes"
+    # A pattern, because find would ask for the attributes of what hangs.
+    rm -f "$data"/vmcore*
 }
 
 # other_blast OPTIONS...: ndblast from addresses of its own, in the background; sets $other, its line goes to $work/other
@@ -64,17 +65,17 @@ row() {
     local phase=$1 words=$2
     awk -v phase="$phase" '$1 == phase' "$work/probes" > "$work/of-phase"
     of_phase() { awk -v f="$1" '{ print $f }' "$work/of-phase"; }
-    printf '| %s | %d | %.0f | %.0f | %.1f | %.1f | %d | %d | %d |\n' "$words" "$(of_phase 1 | wc -l)" "$(of_phase 3 | median)" "$(of_phase 3 | largest)" \
-        "$(calc "$(of_phase 4 | largest)/1000")" "$(of_phase 5 | largest)" "$(of_phase 6 | total)" "$(of_phase 7 | total)" "$(of_phase 8 | total)"
-    printf '{"phase":%s,"probes":%d,"p99_us_median":%s,"p99_us_largest":%s,"max_us":%s,"handshake_ms":%s,"failed":%d,"retransmits":%d,"repeated_heralds":%d,"by_time":[%s]}\n' \
-        "$(json_string "$words")" "$(of_phase 1 | wc -l)" "$(of_phase 3 | median)" "$(of_phase 3 | largest)" "$(of_phase 4 | largest)" "$(of_phase 5 | largest)" \
+    printf '| %s | %d | %.0f | %.0f | %.1f | %.1f | %.1f | %d | %d | %d |\n' "$words" "$(of_phase 1 | wc -l)" "$(of_phase 3 | median)" "$(of_phase 3 | largest)" \
+        "$(calc "$(of_phase 4 | largest)/1000")" "$(of_phase 5 | largest)" "$(of_phase 9 | largest)" "$(of_phase 6 | total)" "$(of_phase 7 | total)" "$(of_phase 8 | total)"
+    printf '{"phase":%s,"probes":%d,"p99_us_median":%s,"p99_us_largest":%s,"max_us":%s,"handshake_ms":%s,"longest_probe_s":%s,"failed":%d,"retransmits":%d,"repeated_heralds":%d,"by_time":[%s]}\n' \
+        "$(json_string "$words")" "$(of_phase 1 | wc -l)" "$(of_phase 3 | median)" "$(of_phase 3 | largest)" "$(of_phase 4 | largest)" "$(of_phase 5 | largest)" "$(of_phase 9 | largest)" \
         "$(of_phase 6 | total)" "$(of_phase 7 | total)" "$(of_phase 8 | total)" \
         "$(awk '{ printf "%s{\"s\":%s,\"p99_us\":%s,\"max_us\":%s}", (NR > 1 ? "," : ""), $2, $3, $4 }' "$work/of-phase")" >> "$work/phases"
 }
 
 table_head() {
-    echo "| sessions on tmpfs | probes | p99 µs, median | p99 µs, worst probe | longest burst ms | longest handshake ms | failed | retransmits | repeated heralds |"
-    echo "|---|---|---|---|---|---|---|---|---|"
+    echo "| sessions on tmpfs | probes | p99 µs, median | p99 µs, worst probe | longest burst ms | longest handshake ms | longest probe s | failed | retransmits | repeated heralds |"
+    echo "|---|---|---|---|---|---|---|---|---|---|"
 }
 
 begin() {
@@ -201,7 +202,8 @@ echo "# Sessions beside slow file systems"
 echo
 machine_markdown
 echo
-echo "Probes: \`ndblast ${probe_load[*]}\`, one after the other. The handshake is the time until the last client of a probe has its session."
+echo "Probes: \`ndblast ${probe_load[*]}\`, one after the other. The handshake is the time until the last client of a probe has its session; the longest probe tells of what else"
+echo "held one up, its FINISHED included."
 if part slow; then slow_part; fi
 if part hang; then hang_part; fi
 if [ -n "$json" ]; then
