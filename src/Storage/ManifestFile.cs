@@ -13,8 +13,13 @@ public static class ManifestFile
     /// <summary>Serialises updates of one path; picked by its hash.</summary>
     private static readonly Lock[] s_updates = [.. Enumerable.Range(0, 64).Select(_ => new Lock())];
 
-    /// <summary>Loads what reading and writing need, so that a process that has run out of descriptors can still describe a dump.</summary>
-    public static void Prepare() => _ = JsonSerializer.Deserialize("null", ManifestJson.Default.Manifest);
+    /// <summary>Loads what writing needs, so that a process that has run out of descriptors can still describe a dump.</summary>
+    public static void Prepare()
+    {
+        using var unused = new Utf8JsonWriter(Stream.Null);
+        unused.WriteStartObject();
+        unused.WriteString("loads"u8, JsonNamingPolicy.CamelCase.ConvertName("Encoder"));
+    }
 
     /// <exception cref="StorageException">It cannot be read or is not a manifest of this version.</exception>
     public static Manifest Read(string path)
@@ -72,8 +77,7 @@ public static class ManifestFile
 
     internal static void Write(SafeFileHandle directory, string name, Manifest manifest, bool replace)
     {
-        byte[] json = [.. JsonSerializer.SerializeToUtf8Bytes(manifest, ManifestJson.Default.Manifest), (byte)'\n'];
-        AtomicFile.Write(directory, name, json, Posix.FileMode, replace);
+        AtomicFile.Write(directory, name, ManifestWriter.ToUtf8(manifest), Posix.FileMode, replace);
     }
 
     /// <summary>A manifest that somebody edited must not lead anyone to files elsewhere.</summary>

@@ -55,6 +55,16 @@ public sealed class ManifestFileTests : IDisposable
     }
 
     [Fact]
+    public void Written_bytes_are_the_serializers()
+    {
+        foreach (var manifest in (Manifest[])[Full(), Full() with { Kdh = null, Script = null, Error = null, Missing = [], Sha256 = "00ff" }, Full() with { Host = "<\u00e4>\u2028", Script = new("s", "error", null, true, Dumps.StartedAt, 1e-7) }])
+        {
+            ManifestFile.Write(_temp.File("m.json"), manifest);
+            Assert.Equal(System.Text.Json.JsonSerializer.Serialize(manifest, ManifestJson.Default.Manifest) + "\n", _temp.Text("m.json"));
+        }
+    }
+
+    [Fact]
     public void Updates_of_one_manifest_do_not_lose_each_other()
     {
         string path = _temp.File("m.json");
