@@ -1,15 +1,15 @@
 namespace NetdumpCollector.Transport;
 
-/// <summary>Looks every 10 ms whether the thread that carries a loop is stuck in a call, and lets the loop go on then.</summary>
+/// <summary>Looks every 15 ms whether the thread that carries a loop is stuck in a call, and lets the loop go on then.</summary>
 /// <remarks>
-/// A call is stuck when it is first seen in progress and still is three looks later, which is after 30 to 40 ms, unless the thread only lacks a processor: another one would lack it as well, and
+/// A call is stuck when it is first seen in progress and still is two looks later, which is after 30 to 45 ms, unless the thread only lacks a processor: another one would lack it as well, and
 /// what the stuck delivery still holds would be lost for nothing. The clock is not read. While a loop makes no such calls, its watch sleeps.
 /// </remarks>
 internal sealed class LoopWatch(EventLoop loop) : IDisposable
 {
-    private const int LookMs = 10;
-    private const int StuckLooks = 3;
-    private const int IdleLooks = 100;
+    private const int LookMs = 15;
+    private const int StuckLooks = 2;
+    private const int IdleLooks = 66;
 
     private readonly ManualResetEventSlim _awake = new();
     private volatile bool _isStopped;

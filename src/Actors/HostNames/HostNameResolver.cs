@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 
@@ -149,17 +148,6 @@ public sealed class HostNameResolver : IDisposable
         return name;
     }
 
-    private static Task<string?> LookUpInDns(Ipv4 address) => Task.Factory.StartNew(
-        () =>
-        {
-            try
-            {
-                return Dns.GetHostEntry(address.ToIPAddress()).HostName;
-            }
-            catch (SocketException)
-            {
-                return null;
-            }
-        },
-        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    private static Task<string?> LookUpInDns(Ipv4 address) =>
+        Task.Factory.StartNew(() => ReverseLookup.NameOf(address), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 }
