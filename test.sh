@@ -10,12 +10,19 @@ for variable in $(compgen -e | grep '^NETDUMP_' | grep -v '^NETDUMP_SIM_'); do
     unset "$variable"
 done
 
-if ! command -v gcc >/dev/null; then
+packages=()
+command -v gcc >/dev/null || packages+=(gcc libc6-dev)
+pkg-config --exists fuse3 2>/dev/null || packages+=(fuse3 libfuse3-dev pkg-config)
+if [ "${#packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "Installing gcc for bench/tools…"
-        (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc libc6-dev) >/dev/null 2>&1
+        echo "Installing ${packages[*]} for bench/tools…"
+        (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${packages[@]}") >/dev/null 2>&1
     fi
     command -v gcc >/dev/null || echo "gcc is not here and cannot be installed: the end-to-end tests that need ndblast are skipped."
+    pkg-config --exists fuse3 2>/dev/null || echo "libfuse3-dev and pkg-config are not here and cannot be installed: the tests of slow and hanging file systems are skipped."
+fi
+if ! [ "$(id -u)" = 0 ] || ! [ -e /dev/fuse ]; then
+    echo "Without root and /dev/fuse no FUSE file system can be mounted: the tests of slow and hanging file systems are skipped."
 fi
 
 results=$PWD/TestResults

@@ -8,6 +8,6 @@ internal static class Program
     private static int Main(string[] arguments)
     {
         using var signals = new TerminationSignals();
-        return CollectorCommandLine.RunAsync(arguments, CommandIo.OfProcess(), signals.Stop).GetAwaiter().GetResult();
+        return CollectorCommandLine.Run(arguments, CommandIo.OfProcess(signals.Stop));
     }
 }

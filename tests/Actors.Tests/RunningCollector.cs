@@ -43,6 +43,9 @@ internal sealed record CollectorSetup
     /// <summary>Event loops, where the transport can have several.</summary>
     public int Loops { get; init; } = 2;
 
+    /// <summary>The kernel brings every client's packets to the herald socket of a loop that the client does not belong to, see <see cref="CrossedLoop"/>.</summary>
+    public bool CrossesLoops { get; init; }
+
     /// <summary>Puts something between actors and event loop.</summary>
     public Func<IEventLoop, IEventLoop> Decorate { get; init; } = loop => loop;
 }
@@ -66,7 +69,7 @@ internal sealed class RunningCollector : IAsyncDisposable
     private readonly List<WireClient> _clients = [];
     private readonly Ipv4 _serverAddress;
     private readonly ushort _clientPort = FreePort();
-    private IUdpEndpoint _socket = null!;
+    private IUdpEndpoint? _socket;
 
     private RunningCollector(CollectorSetup setup)
     {
@@ -79,7 +82,8 @@ internal sealed class RunningCollector : IAsyncDisposable
         Actors = new("test", (path, failure) => CollectorLog.ActorFailed(Log, path, failure));
         _fileSystems = new(Actors, TimeProvider.System, Log);
         _loops = [.. Enumerable.Range(0, transport.CanShard ? setup.Loops : 1)
-            .Select(_ => setup.Decorate(transport.CreateLoop("test", failure => CollectorLog.ActorFailed(Log, "loop", failure))))];
+            .Select(_ => setup.Decorate(transport.CreateLoop("test", failure => CollectorLog.ActorFailed(Log, "loop", failure))))
+            .Select(loop => setup.CrossesLoops ? new CrossedLoop(loop, HeraldSteering) : loop)];
         _ingresses = new(_loops.Length);
         _serverAddress = NextAddress();
         if (setup.Script is string body)
@@ -101,7 +105,13 @@ internal sealed class RunningCollector : IAsyncDisposable
     /// <summary>The address that clients dump to.</summary>
     public Ipv4 ServerAddress => _serverAddress;
 
-    public ushort HeraldPort => _socket.Port;
+    public ushort HeraldPort => _socket!.Port;
+
+    /// <summary>The port that clients send from.</summary>
+    public ushort ClientPort => _clientPort;
+
+    /// <summary>Where herald sockets got their datagrams, when <see cref="CollectorSetup.CrossesLoops"/>.</summary>
+    public CrossedLoop.Steering HeraldSteering { get; } = new();
 
     /// <summary>Dumps that ended, the oldest first.</summary>
     public IReadOnlyList<CatalogedDump> Dumps => DumpCatalog.Read(Root).Dumps;
@@ -235,7 +245,9 @@ internal sealed class RunningCollector : IAsyncDisposable
             MaxHalfOpen = setup.MaxHalfOpen,
             MaxOwnEndpoints = setup.MaxOwnEndpoints,
         };
-        for (int shard = 0; shard < _loops.Length; shard++)
+        // Sockets are opened in the order of what they call themselves.
+        var shards = Enumerable.Range(0, _loops.Length);
+        foreach (int shard in setup.CrossesLoops ? shards.Reverse() : shards)
         {
             var environment = new SessionEnvironment
             {
@@ -254,7 +266,7 @@ internal sealed class RunningCollector : IAsyncDisposable
                 Scripts = scripts,
             };
             _loops[shard].Start();
-            _socket = await _ingresses.SpawnAsync(shard, environment, shard == 0 ? options : options with { HeraldPort = _socket.Port }).WaitAsync(Eventually.Deadline);
+            _socket = await _ingresses.SpawnAsync(shard, environment, _socket is null ? options : options with { HeraldPort = _socket.Port }).WaitAsync(Eventually.Deadline);
         }
     }
 }

@@ -11,7 +11,9 @@ internal sealed record CommandRun(int ExitCode, string Output, string Error)
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        int exitCode = await CollectorCommandLine.RunAsync(arguments, new(output, error, environment, ErrorIsTerminal: false), CancellationToken.None);
+        var io = new CommandIo(output, error, environment, ErrorIsTerminal: false, CancellationToken.None);
+        // A command keeps its thread to its end, and the test runner has few.
+        int exitCode = await Task.Run(() => CollectorCommandLine.Run(arguments, io));
         return new(exitCode, output.ToString(), error.ToString());
     }
 }

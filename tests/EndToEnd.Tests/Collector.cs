@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using System.Text.RegularExpressions;
 using NetdumpCollector.Actors.Tests;
@@ -15,8 +14,6 @@ namespace NetdumpCollector.EndToEnd.Tests;
 [UnsupportedOSPlatform("windows")]
 internal sealed partial class Collector : IAsyncDisposable
 {
-    private const int SigTerm = 15;
-
     private static int s_lastServer;
     private static int s_lastNetwork;
 
@@ -99,7 +96,7 @@ internal sealed partial class Collector : IAsyncDisposable
     /// <summary>Stops it as an init system does and checks that it ends well.</summary>
     public async Task StopAsync()
     {
-        Assert.Equal(0, kill(_process.Id, SigTerm));
+        _process.Send(Signal.Terminate);
         await EndsAsync();
         Assert.True(_process.ExitCode == 0, $"exit code {_process.ExitCode}:\n{Output}");
     }
@@ -142,7 +139,4 @@ internal sealed partial class Collector : IAsyncDisposable
 
     [GeneratedRegex(@"Listening on [0-9.]+:([0-9]+)")]
     private static partial Regex ListeningOn();
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial int kill(int process, int signal);
 }

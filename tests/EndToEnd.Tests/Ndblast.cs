@@ -10,7 +10,7 @@ namespace NetdumpCollector.EndToEnd.Tests;
 [UnsupportedOSPlatform("windows")]
 internal static class Ndblast
 {
-    private static readonly Lazy<Task<string>> s_program = new(CompileAsync);
+    private static readonly Lazy<Task<string>> s_program = new(() => CompileAsync("ndblast"));
 
     public static bool HasCompiler { get; } = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(directory => File.Exists(Path.Combine(directory, "gcc")));
 
@@ -40,11 +40,13 @@ internal static class Ndblast
         return Convert.ToHexStringLower(SHA256.HashData(content));
     }
 
-    private static async Task<string> CompileAsync()
+    /// <summary>Compiles one of bench/tools.</summary>
+    /// <returns>The program's path.</returns>
+    public static async Task<string> CompileAsync(string name, params string[] libraries)
     {
         string root = typeof(Ndblast).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(attribute => attribute.Key == "RepositoryRoot").Value!;
-        string program = Path.Combine(AppContext.BaseDirectory, "ndblast");
-        (await CommandResult.RunAsync("gcc", ["-std=c11", "-O2", "-pthread", "-o", program, Path.Combine(root, "bench", "tools", "ndblast.c")])).Expect(0);
+        string program = Path.Combine(AppContext.BaseDirectory, name);
+        (await CommandResult.RunAsync("gcc", ["-std=c11", "-O2", "-pthread", "-o", program, Path.Combine(root, "bench", "tools", $"{name}.c"), .. libraries])).Expect(0);
         return program;
     }
 }

@@ -25,6 +25,18 @@ public sealed class NdblastTests : IDisposable
     [NdblastTheory]
     [InlineData("ephemeral")]
     [InlineData("shared")]
+    public Task So_it_is_with_several_event_loops(string endpoint) =>
+        AssertAllIdentical(64, 2048, ["--endpoint", endpoint, "--loops", "3"], "-n", "64");
+
+    [NdblastTheory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
+    public Task A_thousand_heralds_at_once_lose_no_dump_on_several_event_loops(string endpoint) =>
+        AssertAllIdentical(1000, 128, ["--endpoint", endpoint, "--loops", "2"], "-n", "1000");
+
+    [NdblastTheory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
     public Task So_it_is_on_portable_sockets(string endpoint) =>
         AssertAllIdentical(16, 1024, ["--endpoint", endpoint, "--transport", "portable"], "-n", "16");
 

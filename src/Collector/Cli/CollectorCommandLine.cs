@@ -28,8 +28,9 @@ internal static class CollectorCommandLine
         ],
     };
 
-    /// <summary>Runs the command in <paramref name="arguments"/> and returns its exit code.</summary>
-    public static async Task<int> RunAsync(string[] arguments, CommandIo io, CancellationToken stop)
+    /// <summary>Runs the command in <paramref name="arguments"/> on the calling thread and returns its exit code.</summary>
+    /// <remarks>Asynchronous methods would only add to the start: the runtime has to compile each one's state machine then.</remarks>
+    public static int Run(string[] arguments, CommandIo io)
     {
         var parseResult = Create(io).Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parseResult.Errors.Count > 0 && parseResult.Action is not { ClearsParseErrors: true })
@@ -43,8 +44,7 @@ internal static class CollectorCommandLine
         try
         {
             // Signals are the caller's: a server that drains needs longer than a command line library would wait.
-            var configuration = new InvocationConfiguration { Output = io.Output, Error = io.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
-            return await parseResult.InvokeAsync(configuration, stop);
+            return parseResult.Invoke(new() { Output = io.Output, Error = io.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
         }
         catch (UsageException exception)
         {

@@ -3,29 +3,32 @@ using NetdumpCollector.Collector.Settings;
 
 namespace NetdumpCollector.Collector.Cli;
 
-/// <summary>Options with a parser of ours, whose errors name the option, the value and what is allowed.</summary>
-internal static class ValueOption
+/// <summary>An option with a parser of ours, whose errors name the option, the value and what is allowed.</summary>
+/// <remarks>
+/// To the library it is text. Options that it knows as another type cost every start of the program, whatever the command,
+/// because the runtime has to compile the library's code for each such type.
+/// </remarks>
+internal sealed class ValueOption<T> : Option<string>
 {
-    /// <summary>An option that has <paramref name="fallback"/> as its value when it is not given; the help shows it where it is a value of its own.</summary>
-    public static Option<T> Create<T>(string name, string valueName, Setting<T>.Parser parse, T fallback, string allowed, string help)
-    {
-        var option = new Option<T>(name)
-        {
-            HelpName = valueName,
-            Description = help,
-            Arity = ArgumentArity.ExactlyOne,
-            CustomParser = result =>
-            {
-                string text = result.Tokens[0].Value;
-                if (parse(text, out var value))
-                    return value;
+    private readonly Setting<T>.Parser _parse;
 
-                result.AddError($"{name}: invalid value \"{text}\"; allowed: {allowed}");
-                return fallback;
-            },
-        };
-        if (!EqualityComparer<T>.Default.Equals(fallback, default))
-            option.DefaultValueFactory = _ => fallback;
-        return option;
+    /// <summary>An option that stands for <paramref name="defaultText"/> when it is not given, which the help shows; without one it has the default of <typeparamref name="T"/>.</summary>
+    public ValueOption(string name, string valueName, Setting<T>.Parser parse, string? defaultText, string allowed, string help)
+        : base(name)
+    {
+        _parse = parse;
+        HelpName = valueName;
+        Description = help;
+        Arity = ArgumentArity.ExactlyOne;
+        if (defaultText is not null)
+            DefaultValueFactory = _ => defaultText;
+        Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && !parse(token.Value, out T? _))
+                result.AddError($"{Name}: invalid value \"{token.Value}\"; allowed: {allowed}");
+        });
     }
+
+    /// <summary>The value in a command line without errors.</summary>
+    public T? Read(ParseResult parseResult) => parseResult.GetValue(this) is string text && _parse(text, out var value) ? value : default;
 }

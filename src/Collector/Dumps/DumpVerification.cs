@@ -5,7 +5,7 @@ using NetdumpCollector.Storage;
 namespace NetdumpCollector.Collector.Dumps;
 
 /// <summary>Verifies dumps and says in words what was found.</summary>
-internal sealed class DumpVerification(CommandIo io, CancellationToken stop)
+internal sealed class DumpVerification(CommandIo io)
 {
     /// <summary>Verifies every dump; whatever else in the directory is broken or left over counts as wrong too.</summary>
     /// <returns>Nothing is wrong.</returns>
@@ -41,7 +41,7 @@ internal sealed class DumpVerification(CommandIo io, CancellationToken stop)
         {
             foreach (var dump in dumps)
             {
-                var result = DumpVerifier.Verify(dump, stop, readBytes => progress.Show(doneBytes + readBytes, totalBytes, dump.Name));
+                var result = DumpVerifier.Verify(dump, io.Stop, readBytes => progress.Show(doneBytes + readBytes, totalBytes, dump.Name));
                 doneBytes += BytesToRead(dump);
                 progress.Clear();
                 Report(dump, result);

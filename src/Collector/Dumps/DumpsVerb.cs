@@ -118,13 +118,13 @@ internal static class DumpsVerb
         command.Add(id);
         command.Add(all);
         var directory = DirectoryOptions(command);
-        command.SetAction((parseResult, stop) =>
+        command.SetAction(parseResult =>
         {
             string? key = parseResult.GetValue(id);
             if (key is null != parseResult.GetValue(all))
                 throw new UsageException("verify needs either ID or --all");
 
-            return Task.FromResult(WithCatalog(directory, parseResult, io, catalog => Verify(catalog, key, new(io, stop), io)));
+            return WithCatalog(directory, parseResult, io, catalog => Verify(catalog, key, new(io), io));
         });
         return command;
     }

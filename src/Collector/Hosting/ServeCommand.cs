@@ -12,8 +12,8 @@ internal static class ServeCommand
 {
     private static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(60);
 
-    /// <summary>Serves until <paramref name="stop"/> is cancelled, ends running dumps as they are, and returns an exit code of <see cref="ExitCode"/>.</summary>
-    public static async Task<int> RunAsync(CollectorSettings settings, CancellationToken stop)
+    /// <summary>Serves until <see cref="CommandIo.Stop"/>, ends running dumps as they are, and returns an exit code of <see cref="ExitCode"/>.</summary>
+    public static int Run(CollectorSettings settings, CommandIo io)
     {
         bool progress = settings.Progress switch
         {
@@ -25,15 +25,15 @@ internal static class ServeCommand
         try
         {
             using var pidFile = settings.PidFile is string path ? PidFile.Create(path) : null;
-            await using var server = await Server.StartAsync(settings, logging);
+            using var server = Server.Start(settings, logging);
             var log = logging.CreateLogger("netdump-collector");
             CollectorLog.Waiting(log);
             _ = Task.Run(server.ReportLeftOvers, CancellationToken.None)
                 .ContinueWith(failed => CollectorLog.ActorFailed(log, "left-overs", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
-            await ServerProgress.RunAsync(server.Counters, progress, log, stop);
+            ServerProgress.Run(server.Counters, progress, log, io.Stop);
 
             CollectorLog.ShuttingDown(log);
-            if (!await server.StopAsync(s_stopTimeout))
+            if (!server.Stop(s_stopTimeout))
             {
                 CollectorLog.ShutdownTimedOut(log, s_stopTimeout.TotalSeconds);
                 return ExitCode.Failed;
@@ -43,7 +43,7 @@ internal static class ServeCommand
         }
         catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException)
         {
-            await Console.Error.WriteLineAsync($"{CommandIo.ProgramName}: {e.Message}");
+            io.Complain(e.Message);
             return ExitCode.CannotStart;
         }
     }

@@ -15,7 +15,7 @@ using NetdumpCollector.Transport;
 namespace NetdumpCollector.Collector.Hosting;
 
 /// <summary>The running server: directory, threads, event loop and actors, wired together.</summary>
-internal sealed class Server : IAsyncDisposable
+internal sealed class Server : IDisposable
 {
     private const int MaxLoops = 8;
 
@@ -51,8 +51,13 @@ internal sealed class Server : IAsyncDisposable
             (path, message) => CollectorLog.DeadLetter(log, path, message.GetType().Name));
         _transport = transport;
         _fileSystems = new(_system, TimeProvider.System, log);
-        _loops = [.. Enumerable.Range(0, LoopsFor(settings, transport)).Select(number => $"loop-{number}")
-            .Select(name => transport.CreateLoop(name, failure => CollectorLog.ActorFailed(log, name, failure)))];
+        _loops = new IEventLoop[LoopsFor(settings, transport)];
+        for (int shard = 0; shard < _loops.Length; shard++)
+        {
+            string name = $"loop-{shard}";
+            _loops[shard] = transport.CreateLoop(name, failure => CollectorLog.ActorFailed(log, name, failure));
+        }
+
         _ingresses = new(_loops.Length);
         if (settings.Hash == HashPolicy.Deferred)
         {
@@ -67,7 +72,7 @@ internal sealed class Server : IAsyncDisposable
     /// <exception cref="StorageException">The dump directory or the script cannot be used.</exception>
     /// <exception cref="EndpointException">The herald port cannot be had.</exception>
     /// <exception cref="HostMapException">The hosts file is wrong.</exception>
-    public static async Task<Server> StartAsync(CollectorSettings settings, ILoggerFactory logging)
+    public static Server Start(CollectorSettings settings, ILoggerFactory logging)
     {
         var log = logging.CreateLogger("netdump-collector");
         if (settings.Script is string script && ScriptRunner.Check(script) is string problem)
@@ -76,12 +81,12 @@ internal sealed class Server : IAsyncDisposable
         var server = new Server(settings, log, TransportOf(settings.Transport), hosts);
         try
         {
-            await server.ListenAsync(settings);
+            server.Listen(settings);
             return server;
         }
         catch
         {
-            await server.DisposeAsync();
+            server.Dispose();
             throw;
         }
     }
@@ -97,14 +102,14 @@ internal sealed class Server : IAsyncDisposable
 
     /// <summary>Ends running dumps as they are, makes them durable, lets their scripts run; hashes that are not computed wait for the next start.</summary>
     /// <returns>False when something took longer than <paramref name="timeout"/>.</returns>
-    public async Task<bool> StopAsync(TimeSpan timeout)
+    public bool Stop(TimeSpan timeout)
     {
-        await _stopping.CancelAsync();
+        _stopping.Cancel();
         long started = TimeProvider.System.GetTimestamp();
         try
         {
             // The acks of FINISHED leave before the sockets close.
-            await Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(drained => new IngressActor.Drain(drained), timeout)));
+            Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(drained => new IngressActor.Drain(drained), timeout))).GetAwaiter().GetResult();
         }
         catch (TimeoutException)
         {
@@ -112,12 +117,12 @@ internal sealed class Server : IAsyncDisposable
         }
 
         var left = timeout - TimeProvider.System.GetElapsedTime(started);
-        return await _system.StopAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero);
+        return _system.StopAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero).GetAwaiter().GetResult();
     }
 
-    public async ValueTask DisposeAsync()
+    public void Dispose()
     {
-        await _stopping.CancelAsync();
+        _stopping.Cancel();
         foreach (var loop in _loops)
             loop.Dispose();
         _fileSystems.Dispose();
@@ -142,7 +147,7 @@ internal sealed class Server : IAsyncDisposable
     private static int LoopsFor(CollectorSettings settings, ITransport transport) =>
         !transport.CanShard ? 1 : settings.Loops > 0 ? settings.Loops : Math.Clamp(Environment.ProcessorCount, 1, MaxLoops);
 
-    private async Task ListenAsync(CollectorSettings settings)
+    private void Listen(CollectorSettings settings)
     {
         int affordable = DescriptorBudget.MaxSessions();
         if (affordable < Math.Min(settings.MaxSessions, FewSessions))
@@ -182,7 +187,7 @@ internal sealed class Server : IAsyncDisposable
                 Scripts = scripts,
             };
             _loops[shard].Start();
-            socket = await _ingresses.SpawnAsync(shard, environment, socket is null ? options : options with { HeraldPort = socket.Port });
+            socket = _ingresses.SpawnAsync(shard, environment, socket is null ? options : options with { HeraldPort = socket.Port }).GetAwaiter().GetResult();
         }
 
         CollectorLog.Listening(_log, socket!.Address, socket.Port, _transport.Name, settings.Endpoint.ToString().ToLowerInvariant(), _directory.Root);

@@ -23,15 +23,11 @@ internal static class ServerLogging
         });
     });
 
-    /// <summary>Without the container, which would be the longest step of the whole start.</summary>
-    private static LoggerFactory CreatePlain(bool progress)
+    private static PlainLoggers CreatePlain(bool progress)
     {
         var options = new ConsoleLoggerOptions { FormatterName = PlainFormatter.FormatterName };
         Configure(options);
-        var factory = new LoggerFactory([], new LoggerFilterOptions { MinLevel = LogLevel.Information });
-        // Added, not given to the constructor: the factory then owns it and writes what is queued when it is disposed.
-        factory.AddProvider(new ConsoleLoggerProvider(new Unchanging<ConsoleLoggerOptions>(options), [new PlainFormatter(progress)]));
-        return factory;
+        return new(new(new Unchanging<ConsoleLoggerOptions>(options), [new PlainFormatter(progress)]));
     }
 
     private static void Configure(ConsoleLoggerOptions console)
@@ -39,6 +35,17 @@ internal static class ServerLogging
         // A terminal that is stopped must not stop the event loop.
         console.QueueFullMode = ConsoleLoggerQueueFullMode.DropWrite;
         console.MaxQueueLength = 10_000;
+    }
+
+    /// <summary>Loggers of the console alone: the container would be the longest step of the whole start, and the library's factory is much to compile for one provider.</summary>
+    private sealed class PlainLoggers(ConsoleLoggerProvider console) : ILoggerFactory
+    {
+        public ILogger CreateLogger(string categoryName) => console.CreateLogger(categoryName);
+
+        public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException("logs go to the console alone");
+
+        /// <summary>Writes what is queued.</summary>
+        public void Dispose() => console.Dispose();
     }
 
     /// <summary>Options that stay as they are.</summary>
@@ -51,7 +58,7 @@ internal static class ServerLogging
         public IDisposable? OnChange(Action<T, string?> listener) => null;
     }
 
-    /// <summary>The message alone; what is worse than information says so first.</summary>
+    /// <summary>The message alone; what is worse than information says so first, what is less is left out.</summary>
     /// <param name="clearsLine">A progress line may stand where the next line goes.</param>
     internal sealed class PlainFormatter(bool clearsLine) : ConsoleFormatter(FormatterName)
     {
@@ -59,6 +66,8 @@ internal static class ServerLogging
 
         public override void Write<TState>(in LogEntry<TState> logEntry, IExternalScopeProvider? scopeProvider, TextWriter textWriter)
         {
+            if (logEntry.LogLevel < LogLevel.Information)
+                return;
             if (clearsLine)
                 textWriter.Write(ServerProgress.ClearLine);
             textWriter.Write(logEntry.LogLevel switch

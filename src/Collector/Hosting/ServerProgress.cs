@@ -11,37 +11,32 @@ internal static class ServerProgress
     public const string ClearLine = "\r\e[K";
 
     private const int LogEverySeconds = 10;
+    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
 
     /// <summary>Runs until <paramref name="stop"/> is cancelled.</summary>
-    public static async Task RunAsync(CollectorCounters counters, bool onTerminal, ILogger log, CancellationToken stop)
+    public static void Run(CollectorCounters counters, bool onTerminal, ILogger log, CancellationToken stop)
     {
-        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1));
         long before = counters.PayloadBytes;
         long loggedBytes = before;
         int seconds = 0;
         bool shown = false;
-        try
+        while (!stop.WaitHandle.WaitOne(s_interval))
         {
-            while (await timer.WaitForNextTickAsync(stop))
+            long bytes = counters.PayloadBytes;
+            if (onTerminal)
+                shown = Show(counters, bytes, bytes - before, shown);
+            else if (++seconds % LogEverySeconds == 0)
             {
-                long bytes = counters.PayloadBytes;
-                if (onTerminal)
-                    shown = Show(counters, bytes, bytes - before, shown);
-                else if (++seconds % LogEverySeconds == 0)
-                {
-                    if (counters.Receiving > 0)
-                        CollectorLog.Progress(log, counters.Receiving, bytes / 1_000_000, (bytes - loggedBytes) / LogEverySeconds / 1_000_000);
-                    loggedBytes = bytes;
-                }
-
-                before = bytes;
+                if (counters.Receiving > 0)
+                    CollectorLog.Progress(log, counters.Receiving, bytes / 1_000_000, (bytes - loggedBytes) / LogEverySeconds / 1_000_000);
+                loggedBytes = bytes;
             }
+
+            before = bytes;
         }
-        catch (OperationCanceledException)
-        {
-            if (shown)
-                Console.Out.Write(ClearLine);
-        }
+
+        if (shown)
+            Console.Out.Write(ClearLine);
     }
 
     private static bool Show(CollectorCounters counters, long bytes, long bytesInSecond, bool shown)

@@ -19,39 +19,39 @@ internal sealed class SendArguments
     private const string Probability = "a probability from 0 to 1, such as 0.01";
 
     private readonly Argument<string?> _file = PositionalArgument.Create("FILE", required: false, "File to send, such as a vmcore.");
-    private readonly Option<long> _synthetic = ValueOption.Create("--synthetic", "SIZE", ByteSize.TryParse, 0L, ByteSize.Allowed,
+    private readonly ValueOption<long> _synthetic = new("--synthetic", "SIZE", ByteSize.TryParse, null, ByteSize.Allowed,
         "Send a made-up minidump of this size instead of a file; each client's is different.");
-    private readonly Option<Ipv4> _server = ValueOption.Create("--server", "ADDR", TryHost, Ipv4.Any, "an IPv4 address such as 192.0.2.1",
+    private readonly ValueOption<Ipv4> _server = new("--server", "ADDR", TryHost, null, "an IPv4 address such as 192.0.2.1",
         "The collector's address. Required.");
-    private readonly Option<ushort> _port = ValueOption.Create("--port", "PORT", SettingValues.Port(1), WellKnown.HeraldPort, "a port number from 1 to 65535",
+    private readonly ValueOption<ushort> _port = new("--port", "PORT", SettingValues.Port(1), $"{WellKnown.HeraldPort}", "a port number from 1 to 65535",
         "The collector's port.");
-    private readonly Option<ushort> _clientPort = ValueOption.Create("--client-port", "PORT", SettingValues.Port(1), WellKnown.ClientPort, "a port number from 1 to 65535",
+    private readonly ValueOption<ushort> _clientPort = new("--client-port", "PORT", SettingValues.Port(1), $"{WellKnown.ClientPort}", "a port number from 1 to 65535",
         "Port of the clients.");
-    private readonly Option<int> _clients = ValueOption.Create("--clients", "N", SettingValues.Whole(1, MaxClients), 1, "a number from 1 to 100000",
+    private readonly ValueOption<int> _clients = new("--clients", "N", SettingValues.Whole(1, MaxClients), "1", "a number from 1 to 100000",
         "Clients that dump at the same time, each from its own address.");
-    private readonly Option<Ipv4?> _from = ValueOption.Create<Ipv4?>("--from", "ADDR", TryHost, null, "an IPv4 address of this machine",
+    private readonly ValueOption<Ipv4?> _from = new("--from", "ADDR", TryHost, null, "an IPv4 address of this machine",
         "Source address of the first client, the others' follow it. [default: 127.16.0.1 for a loopback server, else the system's choice]");
-    private readonly Option<int> _payload = ValueOption.Create("--payload", "BYTES", SettingValues.Whole(KernelDumpHeader.SizeBytes, MaxPayloadBytes), 1448, "bytes from 512 to 65483",
+    private readonly ValueOption<int> _payload = new("--payload", "BYTES", SettingValues.Whole(KernelDumpHeader.SizeBytes, MaxPayloadBytes), "1448", "bytes from 512 to 65483",
         "Dump bytes of a full packet: MTU - 52; the header's 512 bytes must fit.");
-    private readonly Option<string> _path = ValueOption.Create("--path", "PATH", TryHeraldPath, "", "at most 1023 bytes without NUL",
+    private readonly ValueOption<string> _path = new("--path", "PATH", TryHeraldPath, "", "at most 1023 bytes without NUL",
         "Subdirectory to ask the collector for, as net.netdump.path does.");
-    private readonly Option<string> _panic = ValueOption.Create("--panic", "TEXT", TryText, "fire drill", "text without NUL",
+    private readonly ValueOption<string> _panic = new("--panic", "TEXT", TryText, "fire drill", "text without NUL",
         "Panic string, in header and message buffer.");
-    private readonly Option<string> _host = ValueOption.Create("--host", "NAME", TryText, "fire-drill", "text without NUL",
+    private readonly ValueOption<string> _host = new("--host", "NAME", TryText, "fire-drill", "text without NUL",
         "Host name in the header, with -NUMBER behind it when there are more clients.");
-    private readonly Option<DumpCompression> _compress = ValueOption.Create("--compress", "none|gzip|zstd", SettingValues.TryChoice, DumpCompression.None, "none, gzip, zstd",
+    private readonly ValueOption<DumpCompression> _compress = new("--compress", "none|gzip|zstd", SettingValues.TryChoice, null, "none, gzip, zstd",
         "Compression the header tells; the content stays as it is. [default: none]");
-    private readonly Option<string?> _key = ValueOption.Create<string?>("--key", "FILE", SettingValues.TryOptionalPath, null, "a file path",
+    private readonly ValueOption<string?> _key = new("--key", "FILE", SettingValues.TryOptionalPath, null, "a file path",
         "Key blob to send, such as a key file from an encrypted dump.");
-    private readonly Option<KernelEra> _order = ValueOption.Create("--order", "13|12", TryEra, KernelEra.FreeBsd13, "13, 12",
+    private readonly ValueOption<KernelEra> _order = new("--order", "13|12", TryEra, null, "13, 12",
         "Order of messages and payload limit of FreeBSD 13 and later, or of 12. [default: 13]");
     private readonly Option<bool> _kernel = Flag("--kernel", "Be as slow and as wrong as a kernel: 0.5 ms polls, short first burst, acks in a 32-bit bitmap, buffer reused while packets are queued.");
-    private readonly Option<double> _loss = ValueOption.Create("--loss", "P", TryProbability, 0.0, Probability, "Lose this share of packets, both ways.");
-    private readonly Option<double> _duplicate = ValueOption.Create("--duplicate", "P", TryProbability, 0.0, Probability, "Duplicate this share of packets, both ways.");
-    private readonly Option<double> _reorder = ValueOption.Create("--reorder", "P", TryProbability, 0.0, Probability, "Delay this share of packets, both ways.");
-    private readonly Option<int> _seed = ValueOption.Create("--seed", "N", SettingValues.Whole(0, int.MaxValue), 1, "a number from 0 to 2147483647",
+    private readonly ValueOption<double> _loss = new("--loss", "P", TryProbability, null, Probability, "Lose this share of packets, both ways.");
+    private readonly ValueOption<double> _duplicate = new("--duplicate", "P", TryProbability, null, Probability, "Duplicate this share of packets, both ways.");
+    private readonly ValueOption<double> _reorder = new("--reorder", "P", TryProbability, null, Probability, "Delay this share of packets, both ways.");
+    private readonly ValueOption<int> _seed = new("--seed", "N", SettingValues.Whole(0, int.MaxValue), "1", "a number from 0 to 2147483647",
         "Picks which packets are lost, duplicated and delayed.");
-    private readonly Option<int> _retransmitMs = ValueOption.Create("--rto-ms", "MS", SettingValues.Whole(1, 60_000), 1000, "milliseconds from 1 to 60000",
+    private readonly ValueOption<int> _retransmitMs = new("--rto-ms", "MS", SettingValues.Whole(1, 60_000), "1000", "milliseconds from 1 to 60000",
         "Time before unacked packets are sent again.");
     private readonly Option<bool> _noFinish = Flag("--no-finish", "End after the header without FINISHED, as a kernel whose earlier attempt failed.");
 
@@ -68,16 +68,16 @@ internal sealed class SendArguments
     public SendOptions Read(ParseResult parseResult)
     {
         string? file = parseResult.GetValue(_file);
-        long syntheticBytes = parseResult.GetValue(_synthetic);
+        long syntheticBytes = _synthetic.Read(parseResult);
         if (file is null == (syntheticBytes == 0))
             throw new UsageException("send needs either FILE or --synthetic SIZE");
 
-        var server = parseResult.GetValue(_server);
+        var server = _server.Read(parseResult);
         if (server == Ipv4.Any)
             throw new UsageException("--server: missing; allowed: an IPv4 address such as 192.0.2.1");
 
-        int clients = parseResult.GetValue(_clients);
-        var from = parseResult.GetValue(_from) ?? (IsLoopback(server) ? s_loopbackSource : Ipv4.Any);
+        int clients = _clients.Read(parseResult);
+        var from = _from.Read(parseResult) ?? (IsLoopback(server) ? s_loopbackSource : Ipv4.Any);
         if (clients > 1 && from == Ipv4.Any)
             throw new UsageException($"--clients: {clients} clients need as many source addresses of this machine; give the first one by --from ADDR");
         if (from.Value > uint.MaxValue - (uint)clients)
@@ -88,21 +88,21 @@ internal sealed class SendArguments
             File = file,
             SyntheticBytes = syntheticBytes,
             Server = server,
-            Port = parseResult.GetValue(_port),
-            ClientPort = parseResult.GetValue(_clientPort),
+            Port = _port.Read(parseResult),
+            ClientPort = _clientPort.Read(parseResult),
             Clients = clients,
             From = from,
-            PayloadBytes = parseResult.GetValue(_payload),
-            HeraldPath = parseResult.GetRequiredValue(_path),
-            Panic = parseResult.GetRequiredValue(_panic),
-            Host = parseResult.GetRequiredValue(_host),
-            Compression = parseResult.GetValue(_compress),
-            Key = parseResult.GetValue(_key) is string keyPath ? ReadKey(keyPath) : default,
-            Era = parseResult.GetValue(_order),
+            PayloadBytes = _payload.Read(parseResult),
+            HeraldPath = _path.Read(parseResult)!,
+            Panic = _panic.Read(parseResult)!,
+            Host = _host.Read(parseResult)!,
+            Compression = _compress.Read(parseResult),
+            Key = _key.Read(parseResult) is string keyPath ? ReadKey(keyPath) : default,
+            Era = _order.Read(parseResult),
             Kernel = parseResult.GetValue(_kernel),
-            Faults = new(parseResult.GetValue(_loss), parseResult.GetValue(_duplicate), parseResult.GetValue(_reorder)),
-            Seed = parseResult.GetValue(_seed),
-            RetransmitMs = parseResult.GetValue(_retransmitMs),
+            Faults = new(_loss.Read(parseResult), _duplicate.Read(parseResult), _reorder.Read(parseResult)),
+            Seed = _seed.Read(parseResult),
+            RetransmitMs = _retransmitMs.Read(parseResult),
             Finish = !parseResult.GetValue(_noFinish),
         };
     }

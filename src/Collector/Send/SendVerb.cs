@@ -34,11 +34,11 @@ internal static class SendVerb
         var arguments = new SendArguments(command);
         var json = new Option<bool>("--json") { Description = "Print the summary as JSON.", Arity = ArgumentArity.Zero };
         command.Add(json);
-        command.SetAction((parseResult, stop) => RunAsync(arguments.Read(parseResult), parseResult.GetValue(json), io, stop));
+        command.SetAction(parseResult => Run(arguments.Read(parseResult), parseResult.GetValue(json), io));
         return command;
     }
 
-    private static async Task<int> RunAsync(SendOptions options, bool asJson, CommandIo io, CancellationToken stop)
+    private static int Run(SendOptions options, bool asJson, CommandIo io)
     {
         try
         {
@@ -48,8 +48,8 @@ internal static class SendVerb
 
             var progress = new ProgressLine(io, TimeProvider.System);
             long totalBytes = SendOptions.PaddedBytes(run.SizeBytes) * options.Clients;
-            var summary = await run.RunAsync((doneBytes, ended, seconds) => progress.Show(doneBytes, totalBytes, string.Create(CultureInfo.InvariantCulture,
-                $"{doneBytes / Math.Max(seconds, 1e-6) / 1e6:F0} MB/s  {ended} of {options.Clients} clients ended")), stop);
+            var summary = run.RunAsync((doneBytes, ended, seconds) => progress.Show(doneBytes, totalBytes, string.Create(CultureInfo.InvariantCulture,
+                $"{doneBytes / Math.Max(seconds, 1e-6) / 1e6:F0} MB/s  {ended} of {options.Clients} clients ended")), io.Stop).GetAwaiter().GetResult();
             progress.Clear();
             if (asJson)
                 io.Output.WriteLine(JsonSerializer.Serialize(summary, JsonText.Indented));

@@ -166,7 +166,7 @@ public sealed class CollectorCommandLineTests : IDisposable
         Assert.Equal(2, (await CommandRun.OfAsync("dumps")).ExitCode);
     }
 
-    private static RootCommand Root() => CollectorCommandLine.Create(new(TextWriter.Null, TextWriter.Null, new Dictionary<string, string>(), ErrorIsTerminal: false));
+    private static RootCommand Root() => CollectorCommandLine.Create(new(TextWriter.Null, TextWriter.Null, new Dictionary<string, string>(), ErrorIsTerminal: false, CancellationToken.None));
 
     private static IEnumerable<string[]> AllCommands() => Under(Root(), []);
 
