@@ -15,7 +15,7 @@ internal sealed unsafe class BurstStore(DumpSession session)
     private const int MaxWrites = 2048;
 
     [ThreadStatic]
-    private static WriteSlice[]? t_slices;
+    private static WriteSlice[]? s_slices;
 
     private readonly List<int> _differing = [];
 
@@ -56,7 +56,7 @@ internal sealed unsafe class BurstStore(DumpSession session)
         if (writes.IsEmpty)
             return 0;
 
-        var slices = (t_slices ??= new WriteSlice[MaxWrites]).AsSpan(0, writes.Length);
+        var slices = (s_slices ??= new WriteSlice[MaxWrites]).AsSpan(0, writes.Length);
         fixed (byte* relocated = session.RelocatedBytes)
         {
             for (int i = 0; i < writes.Length; i++)
