@@ -110,6 +110,7 @@ internal abstract class EventLoop : IEventLoop
     /// <summary>Runs the loop on <paramref name="thread"/> until the loop ends or goes on without it.</summary>
     public void Run(LoopThread thread)
     {
+        RefreshNow();
         if (!thread.FinishPredecessor())
             return;
         EndSuperfluousSpares();

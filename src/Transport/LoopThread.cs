@@ -56,7 +56,7 @@ internal abstract class LoopThread : IDisposable
     /// <summary>Another thread is delivering what this one received: its buffers must stay.</summary>
     public bool IsBeingFinished => _isBeingFinished;
 
-    private protected DatagramBatch Batch { get; } = new();
+    private protected DatagramBatch Batch { get; set; } = new();
 
     private protected ReceivePool Pool { get; } = new();
 

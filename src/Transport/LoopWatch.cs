@@ -43,8 +43,9 @@ internal sealed class LoopWatch(EventLoop loop) : IDisposable
         while (!_isStopped)
         {
             LoopThread carrier = loop.Carrier;
-            bool changed = carrier != thread || carrier.CallsMade != callsMade;
-            (thread, callsMade) = (carrier, carrier.CallsMade);
+            long made = carrier.CallsMade;
+            bool changed = carrier != thread || made != callsMade;
+            (thread, callsMade) = (carrier, made);
             looksUnchanged = changed ? 0 : looksUnchanged + 1;
 
             if (carrier.Call > 0)

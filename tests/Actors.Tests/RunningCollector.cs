@@ -40,6 +40,9 @@ internal sealed record CollectorSetup
     /// <summary>Names of hosts; "panicked" for all when null.</summary>
     public Func<Ipv4, Task<string?>>? LookUp { get; init; }
 
+    /// <summary>The clock by which file systems are judged.</summary>
+    public TimeProvider StorageTime { get; init; } = TimeProvider.System;
+
     /// <summary>Event loops, where the transport can have several.</summary>
     public int Loops { get; init; } = 2;
 
@@ -80,7 +83,7 @@ internal sealed class RunningCollector : IAsyncDisposable
             ? new(HostMap.Empty, TimeProvider.System, Eventually.Deadline, lookUp, maxCached: 100)
             : new(HostMap.Parse(["127.0.0.0/8 panicked"], "hosts"), TimeProvider.System, HostNameResolver.DefaultDeadline);
         Actors = new("test", (path, failure) => CollectorLog.ActorFailed(Log, path, failure));
-        _fileSystems = new(Actors, TimeProvider.System, Log);
+        _fileSystems = new(Actors, setup.StorageTime, Log);
         _loops = [.. Enumerable.Range(0, transport.CanShard ? setup.Loops : 1)
             .Select(_ => setup.Decorate(transport.CreateLoop("test", failure => CollectorLog.ActorFailed(Log, "loop", failure))))
             .Select(loop => setup.CrossesLoops ? new CrossedLoop(loop, HeraldSteering) : loop)];

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using NetdumpCollector.Protocol;
@@ -134,6 +135,57 @@ public sealed class StallTests
         }
 
         Assert.Empty(loop.Errors);
+    }
+
+    [LinuxFact]
+    public void A_stuck_receiver_keeps_its_datagrams()
+    {
+        using RunningLoop loop = new("linux");
+        using Device device = new(loop.Loop);
+        device.Hang();
+        int[]? before = null, after = null;
+        int total = 0;
+        using ManualResetEventSlim done = new();
+        DatagramRecorder receiver = new((_, datagrams) =>
+        {
+            if (before is not null)
+            {
+                Interlocked.Add(ref total, datagrams.Length);
+                return;
+            }
+
+            before = Numbers(datagrams);
+            device.Call();
+            after = Numbers(datagrams);
+            done.Set();
+        });
+        IUdpEndpoint shared = loop.Open(Ipv4.Loopback, receiver, manySources: true, receiveBufferBytes: 32 << 20);
+        UdpClientSocket[] clients = [.. Enumerable.Range(0, 40).Select(_ => new UdpClientSocket())];
+        byte[] train = new byte[64 * 4];
+        loop.Hold(() =>
+        {
+            int number = 0;
+            foreach (UdpClientSocket client in clients)
+            {
+                for (int i = 0; i < 64; i++)
+                    BinaryPrimitives.WriteInt32BigEndian(train.AsSpan(4 * i), number++);
+                client.SendTrain(shared, train, 4);
+            }
+        });
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref total) == 39 * 64, RunningLoop.Deadline));
+        device.Free();
+        Assert.True(done.Wait(RunningLoop.Deadline));
+        foreach (UdpClientSocket client in clients)
+            client.Dispose();
+        Assert.Equal(before, after);
+    }
+
+    private static int[] Numbers(ReadOnlySpan<Datagram> datagrams)
+    {
+        int[] numbers = new int[datagrams.Length];
+        for (int i = 0; i < numbers.Length; i++)
+            numbers[i] = BinaryPrimitives.ReadInt32BigEndian(datagrams[i].Span);
+        return numbers;
     }
 
     [Theory, EveryTransport]

@@ -65,6 +65,8 @@ internal sealed class ClientEntry(FlowKey key)
     {
         if (Older is not null)
         {
+            if (Newest is { IsProven: true } && Newest.Expects(header.Seqno))
+                return Newest;
             bool olderGoesFirst = nowUs - Older.LastPacketUs < retryBudgetUs;
             if (olderGoesFirst)
                 return Older.Expects(header.Seqno) ? Older : Newest;

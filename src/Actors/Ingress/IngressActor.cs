@@ -27,10 +27,14 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     /// <summary>A session is gone.</summary>
     private sealed record SessionStopped(FlowKey Key, SessionRoute Session) : Message;
 
-    /// <summary>Packets of one client that came to another loop's socket.</summary>
-    private sealed record Forwarded(IngressGroup Group, Staging Packets) : Message, IOwningMessage
+    /// <summary>Packets of one client on their way to its loop. Not a message, for the same reason as in <see cref="OnRun"/>.</summary>
+    private sealed class Forwarded(IngressActor owner, IngressGroup group, Staging packets) : ILoopWork
     {
-        public void OnDeadLetter() => Group.Release(Packets);
+        public void Run()
+        {
+            owner.OnRun(packets.Datagrams);
+            group.Release(packets);
+        }
     }
 
     /// <summary>Packets of one client, in memory that is valid only while the message is handled.</summary>
@@ -44,6 +48,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     private readonly SessionPorts _ports = new(options.SessionPorts, shard, group.Count);
     private readonly RunCame _runCame = new();
     private readonly PacketRun _run = new();
+
+    // Another one for what is delivered from within: a thread that the loop has left may still be there.
+    private readonly PacketRun _inside = new();
     private IUdpEndpoint? _socket;
     private readonly Queue<SessionRoute> _halfOpenByAge = new();
     private int _halfOpen;
@@ -52,7 +59,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     private Reply<bool>? _drained;
     private bool _answersFromHeraldPort = options.Mode == EndpointMode.Shared;
 
-    unsafe void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> run)
+    void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams) => OnRun(datagrams);
+
+    private unsafe void OnRun(ReadOnlySpan<Datagram> run)
     {
         if (!group.Owns(shard, run[0].Remote))
         {
@@ -92,6 +101,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
                     Shards = group.Count,
                 },
                 this);
+            group.Join(shard, this);
             bound.SetResult(_socket);
         }
         catch (EndpointException e)
@@ -109,9 +119,6 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         {
             case RunCame came:
                 Route(new((void*)came.First, came.Count));
-                break;
-            case Forwarded forwarded:
-                OnForwarded(forwarded.Packets);
                 break;
             case Reached reached:
                 OnReached(reached);
@@ -139,17 +146,11 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
                 Reject(RejectReason.Backpressure, datagram);
         }
 
-        owner.Tell(new Forwarded(group, copies));
+        owner.Post(copies);
     }
 
-    private void OnForwarded(Staging packets)
-    {
-        if (FindOnly(packets.Datagrams) is { } only)
-            _run.DeliverTo(only.Ref, packets.Datagrams);
-        else
-            Route(packets.Datagrams);
-        group.Release(packets);
-    }
+    /// <summary>Passes packets of this loop's clients on that came to another loop's socket; called there.</summary>
+    private void Post(Staging packets) => environment.EventLoop.Post(new Forwarded(this, group, packets));
 
     /// <summary>The running session that all packets of the run go to, where there is no choice.</summary>
     private SessionRoute? FindOnly(ReadOnlySpan<Datagram> run) =>
@@ -157,7 +158,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 
     private void Route(ReadOnlySpan<Datagram> run)
     {
-        for (int i = 0; i < run.Length; i++)
+        for (int i = 0; i < run.Length && !environment.Loop.HasMovedOn; i++)
             OnSingle(run.Slice(i, 1));
     }
 
@@ -203,7 +204,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 
         if (session is not null)
             session.IsShadow = false;
-        if (session is null || !_run.DeliverTo(session.Ref, single))
+        if (session is null || !_inside.DeliverTo(session.Ref, single))
             Reject(RejectReason.NoSession, datagram);
     }
 
@@ -220,8 +221,11 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         ulong before = older.CoveredBytes;
         older.IsContested = isContested;
         older.MetForeign = false;
-        _run.DeliverTo(older.Ref, single);
+        bool isTaken = _inside.DeliverTo(older.Ref, single);
         older.IsContested = false;
+        // What is stored elsewhere is judged when it is (Advanced, MetForeign); until then the packet is nobody else's.
+        if (!isTaken || older.AnswersLater || environment.Loop.HasMovedOn)
+            return;
 
         if (isEnd || older.CoveredBytes > before)
         {
@@ -231,7 +235,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         else if (isContested)
         {
             newest.IsShadow &= !older.MetForeign;
-            _run.DeliverTo(newest.Ref, single);
+            _inside.DeliverTo(newest.Ref, single);
         }
     }
 
@@ -242,7 +246,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         var entry = Find(datagram);
         if (entry?.Newest is { } newest && (newest.Phase == SessionPhase.HalfOpen || (newest.Phase == SessionPhase.Receiving && entry.Older is not null)))
         {
-            _run.DeliverTo(newest.Ref, single);
+            _inside.DeliverTo(newest.Ref, single);
             return;
         }
 
@@ -258,7 +262,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             EvictOldestHalfOpen(datagram);
 
         var session = OpenSession(datagram, header.Seqno, ref entry);
-        _run.DeliverTo(session.Ref, single);
+        _inside.DeliverTo(session.Ref, single);
     }
 
     private SessionRoute OpenSession(in Datagram datagram, uint heraldSeqno, ref ClientEntry? entry)
@@ -354,6 +358,10 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
                 break;
             case SessionMilestone.Advanced when _clients.GetValueOrDefault(reached.Key) is { Newest: { } newest } entry && entry.Older == reached.Session:
                 newest.Ref.Deliver(new SessionActor.Discard());
+                break;
+            case SessionMilestone.MetForeign when _clients.GetValueOrDefault(reached.Key) is { Newest: { } newest } entry && entry.Older == reached.Session:
+                newest.IsProven = true;
+                newest.IsShadow = false;
                 break;
             case SessionMilestone.Ended:
                 group.RemoveRunningDump();

@@ -12,6 +12,7 @@ public sealed class IngressGroup(int count)
     private const int MaxForwarded = 256;
 
     private readonly ActorRef<IngressActor.Message>?[] _members = new ActorRef<IngressActor.Message>?[count];
+    private readonly IngressActor?[] _owners = new IngressActor?[count];
     private int _runningDumps;
     private int _ownEndpoints;
     private int _forwarded;
@@ -43,8 +44,11 @@ public sealed class IngressGroup(int count)
 
     internal bool Owns(int shard, Ipv4 client) => Count == 1 || SourceShards.ShardOf(client, Count) == shard;
 
+    /// <summary>The ingress of a loop can be passed packets from now on.</summary>
+    internal void Join(int shard, IngressActor ingress) => Volatile.Write(ref _owners[shard], ingress);
+
     /// <summary>The ingress that a client belongs to; null while it is not there yet.</summary>
-    internal ActorRef<IngressActor.Message>? OwnerOf(Ipv4 client) => Volatile.Read(ref _members[SourceShards.ShardOf(client, Count)]);
+    internal IngressActor? OwnerOf(Ipv4 client) => Volatile.Read(ref _owners[SourceShards.ShardOf(client, Count)]);
 
     internal void AddRunningDump() => Interlocked.Increment(ref _runningDumps);
 

@@ -16,8 +16,9 @@ public sealed class ActorRef<TMessage>
     /// <summary>Queues a message. False when the mailbox is full or the actor has stopped; the message is then a dead letter.</summary>
     public bool Tell(TMessage message) => _cell.Tell(message);
 
-    /// <summary>Handles the message now when the caller runs on the actor's own event loop and the actor is idle, else queues it.</summary>
-    public bool Deliver(TMessage message) => _cell.TryHandleNow(message) || _cell.Tell(message);
+    /// <summary>Handles the message now when the caller runs on the actor's own event loop and the actor is idle and has none waiting, else queues it.</summary>
+    /// <remarks>What waits is not handled here: it may be of the kind that a device holds up, and the caller is in the midst of something.</remarks>
+    public bool Deliver(TMessage message) => (_cell.QueueLength == 0 && _cell.TryHandleNow(message)) || _cell.Tell(message);
 
     /// <summary>Handles the message now, after those that wait, or not at all: for messages whose content does not outlive the call.</summary>
     public bool TryHandleNow(TMessage message) => _cell.TryHandleNow(message);

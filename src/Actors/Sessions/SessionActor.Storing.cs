@@ -1,4 +1,5 @@
 using System.Globalization;
+using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
@@ -12,6 +13,7 @@ public sealed partial class SessionActor
 {
     private void OnPackets(ReadOnlySpan<Datagram> datagrams)
     {
+        Route.AnswersLater = false;
         if (_isStoring || _opening || (_file is null && NeedsFile(datagrams)))
         {
             Stage(datagrams);
@@ -48,6 +50,7 @@ public sealed partial class SessionActor
 
     private void Stage(ReadOnlySpan<Datagram> datagrams)
     {
+        Route.AnswersLater = true;
         _staging ??= new();
         _staging.IsContested |= Route.IsContested;
         foreach (ref readonly var datagram in datagrams)
@@ -116,8 +119,8 @@ public sealed partial class SessionActor
         }
 
         _staging = null;
-        Process(staging.Datagrams, staging.IsContested);
-        staging.Dispose();
+        using (staging)
+            Process(staging.Datagrams, staging.IsContested);
     }
 
     /// <summary>Takes packets, stores what is to be stored and lets the session say what may be acked.</summary>
@@ -166,7 +169,8 @@ public sealed partial class SessionActor
         }
 
         _isStoring = true;
-        _writer ??= Context.Spawn<WriterActor.StoreBurst>("writer", _lane!.Writers, () => new WriterActor(_lane, Route.Ref), new() { MailboxCapacity = 4 });
+        _writer ??= Context.Spawn<WriterActor.StoreBurst>("writer", _lane!.Writers, () => new WriterActor(_lane, Route.Ref),
+            new() { MailboxCapacity = 4, Strategy = SupervisorStrategy.Escalate });
         _writer.Tell(new(_store, _file!, _stored));
     }
 
@@ -174,10 +178,13 @@ public sealed partial class SessionActor
     private void OnBatchStored()
     {
         _isStoring = false;
+        Route.MetForeign = false;
         ulong before = _session.CoveredBytes;
         Settle();
         if (_isContested && _session.CoveredBytes > before)
             Reach(SessionMilestone.Advanced);
+        else if (_isContested && Route.MetForeign)
+            Reach(SessionMilestone.MetForeign);
         _stored?.Clear();
         if (_endAfterStore is EndReason reason)
             _session.End(reason);

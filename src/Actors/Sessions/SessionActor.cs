@@ -174,7 +174,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         }
 
         // Where a batch is being stored elsewhere, nothing changes before it comes back; and if that is because the loop has left this thread, nothing of the loop's may be touched.
-        if (!_isStoring)
+        if (!_isStoring && !_environment.Loop.HasMovedOn)
             AfterChange();
     }
 

@@ -41,6 +41,12 @@ public sealed class SessionRoute
     /// </summary>
     internal bool IsShadow { get; set; }
 
+    /// <summary>The session's packets wait to be stored elsewhere: what they are is known only then.</summary>
+    internal bool AnswersLater { get; set; }
+
+    /// <summary>Set on a tentative session once its kernel is known to be another one than the older session's: it gets all that it can have sent.</summary>
+    internal bool IsProven { get; set; }
+
     internal uint ExpectedFirst { get; set; }
 
     internal uint ExpectedCount { get; set; }
@@ -73,6 +79,9 @@ public enum SessionMilestone
 
     /// <summary>Contested packets turned out to be this session's: its kernel lives. Not once, but each time that shows only after a store elsewhere.</summary>
     Advanced,
+
+    /// <summary>Contested packets turned out to be another kernel's; likewise.</summary>
+    MetForeign,
 
     /// <summary>The dump ended; the session only lingers.</summary>
     Ended,

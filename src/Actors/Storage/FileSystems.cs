@@ -10,12 +10,15 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, ILogger l
 {
     private const int OpenThreads = 4;
 
-    /// <summary>Paths with threads of their own. Heralds name them, so there is an end to it; later ones share the threads of the dump directory itself.</summary>
+    /// <summary>Paths with threads of their own. Heralds name them, so there is an end to it; later ones share some.</summary>
     private const int MaxOpenPaths = 32;
+
+    /// <summary>No path has a zero in it.</summary>
+    private const string OtherPaths = "\0";
 
     private readonly object _gate = new();
     private readonly Dictionary<ulong, FileSystemLane> _lanes = [];
-    private readonly Dictionary<string, ThreadDispatcher> _openers = new() { [""] = new("open", OpenThreads) };
+    private readonly Dictionary<string, ThreadDispatcher> _openers = new() { [""] = new("open", OpenThreads), [OtherPaths] = new("open", OpenThreads) };
 
     /// <summary>Threads that open files in the directory that a herald asks for; empty for none.</summary>
     public IDispatcher OpenersOf(string heraldPath)
@@ -24,10 +27,17 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, ILogger l
         {
             if (_openers.TryGetValue(heraldPath, out var openers))
                 return openers;
-            if (_openers.Count > MaxOpenPaths)
-                return _openers[""];
-            _openers.Add(heraldPath, openers = new("open", OpenThreads));
-            return openers;
+            try
+            {
+                if (_openers.Count < MaxOpenPaths)
+                    _openers.Add(heraldPath, new("open", OpenThreads));
+            }
+            catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+            {
+                // No thread to be had now.
+            }
+
+            return _openers.GetValueOrDefault(heraldPath) ?? _openers[OtherPaths];
         }
     }
 

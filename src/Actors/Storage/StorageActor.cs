@@ -15,13 +15,16 @@ public sealed class StorageActor(SessionEnvironment environment, ActorRef<Sessio
     protected override void Receive(Message message)
     {
         var open = (Open)message;
+        DumpFile? file = null;
         try
         {
-            var file = environment.Directory.Create(open.Identity, open.HeraldPath);
+            file = environment.Directory.Create(open.Identity, open.HeraldPath);
             session.Tell(new SessionActor.Opened(file, environment.FileSystems.LaneOf(file)));
         }
-        catch (StorageException e)
+        catch (Exception e)
         {
+            // Whatever it is, threads that cannot be had included: the client's next packet tries again.
+            file?.Discard();
             session.Tell(new SessionActor.OpenFailed(e.Message));
         }
     }

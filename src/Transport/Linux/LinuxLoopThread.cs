@@ -68,7 +68,17 @@ internal sealed unsafe class LinuxLoopThread : LoopThread
         Libc.Sleep(&duration, null);
     }
 
-    private protected override bool FinishReception(LoopThread runner) => base.FinishReception(runner) && (_visited is null || TakeMessages(runner));
+    private protected override bool FinishReception(LoopThread runner)
+    {
+        if (!base.FinishReception(runner))
+            return false;
+        if (_visited is null)
+            return true;
+
+        // The call that is stuck goes on using what it was given, also the list of it.
+        Batch = new();
+        return TakeMessages(runner);
+    }
 
     private bool Visit(LinuxEndpoint endpoint)
     {

@@ -129,6 +129,10 @@ public sealed class ActorSystemTests
         var probe = Spawn();
         probe.Tell(new Probe.Say("first"));
         probe.Deliver(new Probe.Say("second"));
+        Assert.Empty(_journal);
+
+        _dispatcher.RunAll();
+
         Assert.Equal(["probe starts", "first", "second"], _journal);
     }
 

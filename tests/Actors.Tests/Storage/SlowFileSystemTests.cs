@@ -1,6 +1,7 @@
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Transport;
 
 namespace NetdumpCollector.Actors.Tests.Storage;
 
@@ -86,5 +87,68 @@ public sealed class SlowFileSystemTests
 
         var manifest = await collector.DumpOf(client);
         Assert.Equal(DumpStatus.Incomplete, manifest.Status);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task On_a_slow_file_system_a_new_panic_on_the_shared_port_gets_a_dump_of_its_own(int bursts)
+    {
+        // A clock that stands still: the file system stays slow.
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = Transports.Default.Name, Mode = EndpointMode.Shared, StorageTime = new ManualTimeProvider() });
+        var client = collector.NewClient();
+        var earlier = new TestDump(499_712);
+        client.Herald();
+        for (int i = 0; i < bursts; i++)
+            client.SendBurst(earlier);
+        Assert.Single(collector.FileSystems.Lanes).OnStall();
+
+        client.Reboot();
+        var dump = new TestDump(499_712, seed: 2);
+        client.SendDump(dump);
+
+        var dumps = await collector.DumpsOf(client, 2);
+        Assert.Equal(DumpStatus.Incomplete, dumps[0].Manifest.Status);
+        RunningCollector.AssertComplete(dumps[1], dump);
+    }
+
+    [LinuxTheory]
+    [InlineData(EndpointMode.Shared)]
+    public async Task A_forwarded_write_that_hangs_holds_up_no_other(EndpointMode mode)
+    {
+        using var gate = new StallingLoop.Gate();
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = "linux", Mode = mode, CrossesLoops = true, Decorate = loop => new StallingLoop(loop, gate) });
+        var stuck = ClientOfFirstLoop(collector);
+        var other = ClientOfFirstLoop(collector);
+        var dump = new TestDump(499_712);
+        stuck.Herald();
+        stuck.SendBurst(dump);
+        other.Herald();
+        other.SendBurst(dump);
+
+        gate.HoldNext();
+        byte[][] burst = stuck.TakeBurst(dump);
+        foreach (byte[] packet in burst)
+            stuck.Send(packet);
+        Assert.True(gate.Holds.Wait(Eventually.Deadline));
+        other.SendRest(dump);
+        other.Finish();
+        await collector.AssertComplete(other, dump);
+
+        gate.Open();
+        stuck.SendUntilAcked(burst);
+        stuck.SendRest(dump);
+        stuck.Finish();
+        await collector.AssertComplete(stuck, dump);
+    }
+
+    private static WireClient ClientOfFirstLoop(RunningCollector collector)
+    {
+        while (true)
+        {
+            var client = collector.NewClient();
+            if (SourceShards.ShardOf(client.Address, 2) == 0)
+                return client;
+        }
     }
 }
