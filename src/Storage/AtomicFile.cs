@@ -1,39 +1,79 @@
-using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Storage.Native;
 
 namespace NetdumpCollector.Storage;
 
-/// <summary>Writes small files so that a reader, or a crash, sees the old one or the whole new one.</summary>
-internal static class AtomicFile
+/// <summary>A small file that gets its name when it is whole, so that a reader, or a crash, sees the old one or the new one.</summary>
+/// <remarks>
+/// Several are cheapest written first, then synced, then published: a file system with a journal makes all of them durable with the first sync. Disposing removes what was not published.
+/// </remarks>
+internal sealed class AtomicFile : IDisposable
 {
-    /// <summary>Writes a temporary file, makes it durable and gives it its name. The name is durable once the directory is synced.</summary>
+    private readonly SafeFileHandle _directory;
+    private readonly SafeFileHandle _file;
+    private readonly string _name;
+    private readonly string _temporary;
+    private bool _published;
+
+    private AtomicFile(SafeFileHandle directory, SafeFileHandle file, string name, string temporary)
+    {
+        _directory = directory;
+        _file = file;
+        _name = name;
+        _temporary = temporary;
+    }
+
+    /// <summary>Writes the content under a temporary name and has the system begin to put it on the device.</summary>
+    /// <exception cref="StorageException">It could not be written; nothing has changed.</exception>
+    public static AtomicFile Draft(SafeFileHandle directory, string name, ReadOnlySpan<byte> content, uint mode)
+    {
+        string temporary = TemporaryNameFor(name);
+        var file = Posix.OpenAt(directory, temporary, Posix.O_WRONLY | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, mode)
+            ?? throw new StorageException($"{name}: cannot be created: {Errno.Words(Errno.Last)}");
+        var draft = new AtomicFile(directory, file, name, temporary);
+        try
+        {
+            WriteAll(file, name, content);
+            Posix.SetMode(file, mode);
+            Posix.StartWriteback(file, 0, content.Length);
+            return draft;
+        }
+        catch
+        {
+            draft.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Writes a file that is durable, but for its name: that is once the directory is synced.</summary>
     /// <remarks>Without <paramref name="replace"/> a file that has the name already stays, and the call fails.</remarks>
     /// <exception cref="StorageException">The file could not be written; nothing has changed.</exception>
     public static void Write(SafeFileHandle directory, string name, ReadOnlySpan<byte> content, uint mode, bool replace)
     {
-        string temporary = TemporaryNameFor(name);
-        try
-        {
-            using (var file = Posix.OpenAt(directory, temporary, Posix.O_WRONLY | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, mode))
-            {
-                if (file is null)
-                    throw new StorageException($"{name}: cannot be created: {Errno.Words(Errno.Last)}");
+        using var draft = Draft(directory, name, content, mode);
+        draft.Sync();
+        draft.Publish(replace);
+    }
 
-                WriteAll(file, name, content);
-                Posix.SetMode(file, mode);
-                Check(name, "not durable, fsync failed", Posix.Sync(file));
-            }
+    /// <summary>Waits until the content is on the device.</summary>
+    /// <exception cref="StorageException">It is not.</exception>
+    public void Sync() => Check(_name, "not durable, fsync failed", Posix.Sync(_file));
 
-            Check(name, "cannot be renamed from its temporary name", replace
-                ? Posix.Rename(directory, temporary, name)
-                : Posix.RenameWithoutReplacing(directory, temporary, name));
-        }
-        catch
-        {
-            _ = Posix.Unlink(directory, temporary);
-            throw;
-        }
+    /// <summary>Gives the file its name. Without <paramref name="replace"/> a file that has it already stays, and the call fails.</summary>
+    /// <exception cref="StorageException">It could not be renamed; nothing has changed.</exception>
+    public void Publish(bool replace)
+    {
+        Check(_name, "cannot be renamed from its temporary name", replace
+            ? Posix.Rename(_directory, _temporary, _name)
+            : Posix.RenameWithoutReplacing(_directory, _temporary, _name));
+        _published = true;
+    }
+
+    public void Dispose()
+    {
+        _file.Dispose();
+        if (!_published)
+            _ = Posix.Unlink(_directory, _temporary);
     }
 
     /// <summary>Points the link <paramref name="name"/> to <paramref name="target"/>. What has the name and is not a link is left alone.</summary>
@@ -52,7 +92,7 @@ internal static class AtomicFile
         }
     }
 
-    private static string TemporaryNameFor(string name) => $".{name}.{RandomNumberGenerator.GetHexString(8, lowercase: true)}.tmp";
+    private static string TemporaryNameFor(string name) => $".{name}.{Random.Shared.Next():x8}.tmp";
 
     private static unsafe void WriteAll(SafeFileHandle file, string name, ReadOnlySpan<byte> content)
     {

@@ -50,9 +50,8 @@ public sealed partial class DumpDirectory
         if (failure is not null)
             throw new StorageException(failure.Message, failure) { Kept = committed };
 
-        // Nothing depends on the ledger any more; one that stays is only untidy.
+        // Nothing depends on the ledger any more; one that a crash brings back is only untidy.
         _ = Posix.Unlink(file.Folder.Handle, file.LedgerName);
-        _ = Posix.SyncDirectory(file.Folder.Handle);
         return committed;
     }
 
@@ -89,15 +88,27 @@ public sealed partial class DumpDirectory
     }
 
     /// <summary>Writes everything about the dump but the data, the manifest last, and makes the names durable; <paramref name="written"/> gets the names that stand.</summary>
+    /// <remarks>Contents are written and synced together, because each sync that finds something new costs a journal commit, for which other dumps' writes may have to wait.</remarks>
     private CommittedDump Describe(DumpFile file, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, HashSet<string> written)
     {
-        if (summary.Key is { IsEmpty: false } key)
-            AtomicFile.Write(file.Folder.Handle, names.Key, key.Span, Posix.KeyMode, replace: false);
-        WriteInfo(file, names, summary, written);
-        PointToNewest(file.Folder, names);
+        var folder = file.Folder;
+        using var key = summary.Key is { IsEmpty: false } bytes ? AtomicFile.Draft(folder.Handle, names.Key, bytes.Span, Posix.KeyMode) : null;
+        using var info = DraftInfo(file, names, summary);
+        var manifest = Manifest.Of(file.Identity, names, summary, circumstances, file.ReadLength());
+        using var description = ManifestFile.Draft(folder.Handle, names.Manifest, manifest);
+        key?.Sync();
+        info.Sync();
+        description.Sync();
+        key?.Publish(replace: false);
+        info.Publish(replace: false);
+        written.Add(names.Info);
+        PointToNewest(folder, names);
         // A manifest must not outlive a crash that takes back the names it tells of.
-        SyncNames(file.Folder);
-        return WriteManifest(file, names, summary, circumstances, written);
+        SyncNames(folder);
+        description.Publish(replace: false);
+        written.Add(names.Manifest);
+        SyncNames(folder);
+        return Committed(file, names, manifest);
     }
 
     /// <summary>Replaces what <see cref="Describe"/> wrote before it failed by the truth, as far as that can be written. The failure that is reported is the first one.</summary>
@@ -105,7 +116,9 @@ public sealed partial class DumpDirectory
     {
         try
         {
-            WriteInfo(file, names, summary, written);
+            using var info = DraftInfo(file, names, summary);
+            info.Sync();
+            info.Publish(replace: written.Contains(names.Info));
         }
         catch (StorageException)
         {
@@ -115,7 +128,12 @@ public sealed partial class DumpDirectory
 
         try
         {
-            return WriteManifest(file, names, summary, circumstances, written);
+            var manifest = Manifest.Of(file.Identity, names, summary, circumstances, file.ReadLength());
+            using var description = ManifestFile.Draft(file.Folder.Handle, names.Manifest, manifest);
+            description.Sync();
+            description.Publish(replace: written.Contains(names.Manifest));
+            SyncNames(file.Folder);
+            return Committed(file, names, manifest);
         }
         catch (StorageException)
         {
@@ -123,20 +141,15 @@ public sealed partial class DumpDirectory
         }
     }
 
-    private static void WriteInfo(DumpFile file, CoreNames names, DumpSummary summary, HashSet<string> written)
+    private static AtomicFile DraftInfo(DumpFile file, CoreNames names, DumpSummary summary)
     {
         string text = InfoFile.Text(summary, names.Host, file.Identity.Client, names.Manifest, TimeZoneInfo.Local);
-        AtomicFile.Write(file.Folder.Handle, names.Info, Encoding.UTF8.GetBytes(text), Posix.FileMode, replace: written.Contains(names.Info));
-        written.Add(names.Info);
+        return AtomicFile.Draft(file.Folder.Handle, names.Info, Encoding.UTF8.GetBytes(text), Posix.FileMode);
     }
 
-    private static CommittedDump WriteManifest(DumpFile file, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, HashSet<string> written)
+    private static CommittedDump Committed(DumpFile file, CoreNames names, Manifest manifest)
     {
         var folder = file.Folder;
-        var manifest = Manifest.Of(file.Identity, names, summary, circumstances, file.ReadLength());
-        ManifestFile.Write(folder.Handle, names.Manifest, manifest, replace: written.Contains(names.Manifest));
-        written.Add(names.Manifest);
-        SyncNames(folder);
         return new(file.Identity.Id, folder.PathOf(names.Manifest), folder.RelativePathOf(names.Info), folder.RelativePathOf(names.Core), manifest);
     }
 
@@ -155,7 +168,9 @@ public sealed partial class DumpDirectory
                 return;
 
             string next = string.Create(CultureInfo.InvariantCulture, $"{names.Index + 1}\n");
-            AtomicFile.Write(folder.Handle, CoreNames.BoundsOf(names.Host), Encoding.ASCII.GetBytes(next), Posix.FileMode, replace: true);
+            // Not synced: only a hint where to begin looking for a free index.
+            using var bounds = AtomicFile.Draft(folder.Handle, CoreNames.BoundsOf(names.Host), Encoding.ASCII.GetBytes(next), Posix.FileMode);
+            bounds.Publish(replace: true);
             AtomicFile.Link(folder.Handle, names.CoreLink, names.Core);
             AtomicFile.Link(folder.Handle, names.InfoLink, names.Info);
         }

@@ -56,7 +56,7 @@ public static class ManifestFile
         string directory = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
         using var handle = Posix.Open(directory, Posix.O_RDONLY | Posix.O_DIRECTORY)
             ?? throw new StorageException($"directory {directory}: {Errno.Words(Errno.Last)}");
-        Write(handle, Path.GetFileName(path), manifest, replace: true);
+        AtomicFile.Write(handle, Path.GetFileName(path), ManifestWriter.ToUtf8(manifest), Posix.FileMode, replace: true);
         if (Posix.SyncDirectory(handle) is not 0 and var errno)
             throw new StorageException($"directory {directory}: not durable, fsync failed: {Errno.Words(errno)}");
     }
@@ -75,10 +75,9 @@ public static class ManifestFile
         }
     }
 
-    internal static void Write(SafeFileHandle directory, string name, Manifest manifest, bool replace)
-    {
-        AtomicFile.Write(directory, name, ManifestWriter.ToUtf8(manifest), Posix.FileMode, replace);
-    }
+    /// <summary>Writes the manifest of a dump that just ended; its name it gets from the caller.</summary>
+    internal static AtomicFile Draft(SafeFileHandle directory, string name, Manifest manifest) =>
+        AtomicFile.Draft(directory, name, ManifestWriter.ToUtf8(manifest), Posix.FileMode);
 
     /// <summary>A manifest that somebody edited must not lead anyone to files elsewhere.</summary>
     private static void CheckFileName(string path, string name)

@@ -38,7 +38,9 @@ internal sealed record CollectorSetup
     public string? Script { get; init; }
 
     /// <summary>Names of hosts; "panicked" for all when null.</summary>
-    public Func<Ipv4, Task<string?>>? LookUp { get; init; }
+    public Func<Ipv4, string?>? LookUp { get; init; }
+
+    public TimeSpan LookUpDeadline { get; init; } = Eventually.Deadline;
 
     /// <summary>The clock by which file systems are judged.</summary>
     public TimeProvider StorageTime { get; init; } = TimeProvider.System;
@@ -80,7 +82,7 @@ internal sealed class RunningCollector : IAsyncDisposable
         Root = setup.Directory ?? Path.Combine(_temporary, "dumps");
         _directory = DumpDirectory.Open(Root, defaultPath: null);
         _hostNames = setup.LookUp is { } lookUp
-            ? new(HostMap.Empty, TimeProvider.System, Eventually.Deadline, lookUp, maxCached: 100)
+            ? new(HostMap.Empty, TimeProvider.System, setup.LookUpDeadline, lookUp, maxCached: 100)
             : new(HostMap.Parse(["127.0.0.0/8 panicked"], "hosts"), TimeProvider.System, HostNameResolver.DefaultDeadline);
         Actors = new("test", (path, failure) => CollectorLog.ActorFailed(Log, path, failure));
         _fileSystems = new(Actors, setup.StorageTime, Log);

@@ -76,15 +76,16 @@ public sealed partial class SessionActor
         _started = true;
         _environment.Counters.DumpStarted();
         Reach(SessionMilestone.Data);
-        _hostLookup = _environment.HostNames.ResolveAsync(_client.Remote);
+        _hostLookup = _environment.HostNames.Resolve(_client.Remote);
         if (_hostLookup.IsCompletedSuccessfully)
         {
             _host = _hostLookup.Result;
             return;
         }
 
+        _hostDueUs = Context.NowUs + (long)_environment.HostNames.Deadline.TotalMicroseconds;
         var self = Self;
-        _ = _hostLookup.ContinueWith(lookup => self.Tell(new HostResolved(lookup.Result)), TaskScheduler.Default);
+        _ = _hostLookup.ContinueWith(lookup => self.Tell(new HostResolved(lookup.Result)), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
     }
 
     private void OnOpened(DumpFile file, FileSystemLane lane)

@@ -66,6 +66,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private ActorRef<StorageActor.Message>? _storage;
     private Task<string>? _hostLookup;
     private string? _host;
+    private long _hostDueUs = long.MaxValue;
     private DumpFile? _file;
     private FileSystemLane? _lane;
     private ActorRef<WriterActor.StoreBurst>? _writer;
@@ -136,6 +137,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 break;
             case TimerDue:
                 _timerDueUs = long.MaxValue;
+                if (Context.NowUs >= _hostDueUs)
+                    Name(_client.Remote.ToString());
                 if (!_isStoring)
                     _session.OnTick(Context.NowUs);
                 break;
@@ -149,8 +152,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 OnOpenFailed(failed.Error);
                 break;
             case HostResolved resolved:
-                _host = resolved.Host;
-                Announce();
+                Name(resolved.Host);
                 break;
             case Committed:
                 _session.OnCommitted(Context.NowUs);
@@ -208,7 +210,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         }
 
         // A timer that is due earlier than needed costs one idle call, re-arming at every burst would cost more.
-        long wakeUs = _session.WakeUs;
+        long wakeUs = Math.Min(_session.WakeUs, _hostDueUs);
         if (wakeUs >= _timerDueUs)
             return;
         _timerDueUs = wakeUs;
@@ -238,6 +240,14 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _onMilestone(Route, milestone);
     }
 
+    /// <summary>The client's name is known, or has taken too long; the first one stays.</summary>
+    private void Name(string host)
+    {
+        _hostDueUs = long.MaxValue;
+        _host ??= host;
+        Announce();
+    }
+
     /// <summary>Tells of the dump when both its file and its host's name are known.</summary>
     private void Announce()
     {
@@ -249,8 +259,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
 
     private void Commit(DumpSummary summary)
     {
-        _host ??= _client.Remote.ToString();
-        Announce();
+        // The files' names have the host's in them, so a dump that is shorter than the lookup waits, for what is left of its time.
+        var patience = TimeSpan.FromMicroseconds(_hostDueUs == long.MaxValue ? 0 : Math.Max(0, _hostDueUs - Context.NowUs));
+        Name(_client.Remote.ToString());
         var file = _file!;
         var circumstances = new DumpCircumstances
         {
@@ -262,7 +273,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             Duration = TimeSpan.FromMicroseconds(Context.NowUs - _startedUs),
             Hash = _environment.Hashes is null ? HashState.Off : HashState.Pending,
         };
-        var order = new CommitActor.CommitDump(file, summary, circumstances, _hostLookup!);
+        var order = new CommitActor.CommitDump(file, summary, circumstances, _hostLookup!, patience);
         var self = Route.Ref;
         // Not a child: the dump must become durable also when its session is gone.
         var commit = _environment.System.Spawn<CommitActor.Message>($"commit-{file.Identity.Id}", _lane!.Syncers,

@@ -17,8 +17,8 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
 
     private const long RetryUs = 1_000_000;
 
-    /// <summary>An ended dump; the host's name may still be looked up, for a bounded time.</summary>
-    public sealed record CommitDump(DumpFile File, DumpSummary Summary, DumpCircumstances Circumstances, Task<string> HostLookup) : Message;
+    /// <summary>An ended dump, named after its address where <paramref name="HostLookup"/> takes longer than <paramref name="Patience"/> from when it is handled.</summary>
+    public sealed record CommitDump(DumpFile File, DumpSummary Summary, DumpCircumstances Circumstances, Task<string> HostLookup, TimeSpan Patience) : Message;
 
     private int _attempts;
 
@@ -28,7 +28,8 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
         string host = order.Circumstances.Host;
         try
         {
-            host = order.HostLookup.GetAwaiter().GetResult();
+            if (order.HostLookup.Wait(order.Patience))
+                host = order.HostLookup.Result;
             var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host });
             session.Tell(new SessionActor.Committed());
             LogOutcome(host, order.File.Identity.Client, order.Summary, dump);

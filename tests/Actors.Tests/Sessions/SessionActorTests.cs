@@ -91,7 +91,7 @@ public sealed class SessionActorTests
     {
         // The commit waits for the host's name.
         var name = new TaskCompletionSource<string?>();
-        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, LookUp = _ => name.Task });
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, LookUp = _ => name.Task.GetAwaiter().GetResult() });
         var client = collector.NewClient();
         var dump = new TestDump(100_000);
         client.Herald();

@@ -58,7 +58,7 @@ public sealed class CommitActorTests
         var commit = environment.System.Spawn<CommitActor.Message>("commit", threads, () => new CommitActor(environment, session));
         // A session never says so; should one do, the directory refuses with an exception that no disk brings about.
         var contradiction = DumpSummary.Unknown(EndReason.Finished, null) with { Status = DumpStatus.Complete };
-        commit.Tell(new CommitActor.CommitDump(file, contradiction, circumstances, Task.FromResult("h")));
+        commit.Tell(new CommitActor.CommitDump(file, contradiction, circumstances, Task.FromResult("h"), TimeSpan.Zero));
 
         Assert.IsType<SessionActor.CommitFailed>(await told.Task.WaitAsync(Eventually.Deadline));
         Assert.True(await environment.System.StopAsync(Eventually.Deadline));
@@ -73,7 +73,7 @@ public sealed class CommitActorTests
         await using var collector = await RunningCollector.StartAsync(new()
         {
             Transport = transport,
-            LookUp = address => address == slow ? name.Task : Task.FromResult<string?>("quick"),
+            LookUp = address => address == slow ? name.Task.GetAwaiter().GetResult() : "quick",
         });
         var waiting = collector.NewClient();
         slow = waiting.Address;
@@ -90,6 +90,32 @@ public sealed class CommitActorTests
         name.SetResult(null);
         waiting.Finish();
         Assert.Equal(waiting.Address.ToString(), (await collector.AssertComplete(waiting, dump)).Host);
+    }
+
+    [Theory, EveryTransport]
+    public async Task A_name_that_does_not_come_costs_no_more_than_its_deadline(string transport)
+    {
+        using var never = new ManualResetEventSlim();
+        await using var collector = await RunningCollector.StartAsync(new()
+        {
+            Transport = transport,
+            LookUpDeadline = TimeSpan.FromMilliseconds(20),
+            LookUp = _ =>
+            {
+                never.Wait();
+                return null;
+            },
+        });
+        var client = collector.NewClient();
+        var dump = new TestDump(100_000);
+        client.Herald();
+        client.SendBurst(dump);
+        await Eventually.Holds(() => collector.Log.All.Contains($"{client.Address} [{client.Address}]", StringComparison.Ordinal), "the dump is told of without a name");
+
+        client.SendRest(dump);
+        client.Finish();
+        Assert.Equal(client.Address.ToString(), (await collector.AssertComplete(client, dump)).Host);
+        never.Set();
     }
 
     private static SessionEnvironment EnvironmentOf(DumpDirectory directory, ThreadDispatcher threads, IEventLoop loop)
