@@ -160,12 +160,20 @@ round() { awk -v x="$1" -v digits="$2" 'BEGIN { printf "%.*f", digits, x }'; }
 
 now_s() { awk '{ print $1 }' /proc/uptime; }
 
-# A virtual machine gives memory that is touched for the first time slowly; afterwards all runs find the same.
+# touch_memory SIZE: a virtual machine gives memory that is touched for the first time slowly; afterwards all runs find the same.
 touch_memory() {
-    local directory
-    new_directory directory /dev/shm
-    head -c 5G /dev/zero > "$directory/zeros"
-    rm -r "$directory"
+    head -c "$1" /dev/zero > "$memory_directory/zeros"
+    rm "$memory_directory/zeros"
+}
+
+# give_space_back DIRECTORY: ends what a run wrote. On a disk the files are only emptied, and removed with their parent at exit: ext4 does not give an inode away
+# for 60 to 300 s after its file was removed and looks at each such inode when it makes a file, so that runs would pay for the ones before.
+give_space_back() {
+    if [ "$(stat -f -c %T "$1")" = tmpfs ]; then
+        rm -rf "$1"
+    else
+        find "$1" -type f -size +0 -exec chmod u+w {} + -exec truncate -s 0 {} +
+    fi
 }
 
 # ---------------------------------------------------------------- describing

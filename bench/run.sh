@@ -59,13 +59,15 @@ server_of() {
     esac
 }
 
-# measure SIDE DIRECTORY NDSINK-OPTIONS NDBLAST-OPTIONS: one run on a fresh server; appends to $work/runs.SIDE
+# measure SIDE DIRECTORY NDSINK-OPTIONS NDBLAST-OPTIONS: one run on a fresh server, in a directory of its own below; appends to $work/runs.SIDE
 # 1 MB/s, 2 CPU s/GiB, 3 the same without the server's start, 4 p99 us, 5 longest us, 6 failed, 7 retransmits, 8 repeated heralds, 9 RSS MiB
 measure() {
-    local side=$1 data=$2/$1 started
+    local side=$1 data started
+    data=$(mktemp -d -p "$2" "$1-XXXXXX")
     server_of "$side" "$3"
-    # What an earlier run left dirty is not this one's to wait for.
+    # What an earlier run left dirty is not this one's to wait for, and memory that the host took back meanwhile is not this one's to fetch.
     sync
+    touch_memory 3G
     start_server "$data" "${command_line[@]}"
     started=$(ticks "$server")
     # shellcheck disable=SC2086
@@ -74,7 +76,7 @@ measure() {
         -v rest="$(field ack_p99_us) $(field ack_max_us) $(field failed) $(field retransmits) $(field herald_retx) $(memory_mib "$server" VmHWM)" '
         BEGIN { gib = bytes / 1073741824; if (gib == 0) gib = 1e9; print mbps, all / hz / gib, (all - started) / hz / gib, rest }' >> "$work/runs.$side"
     stop_server
-    rm -rf "$data"
+    give_space_back "$data"
 }
 
 # in_turn PAIR A B: who goes first in this pair, and who second.
@@ -281,7 +283,7 @@ choose_port
 describe_machine
 memory_directory=
 new_directory memory_directory /dev/shm
-touch_memory
+touch_memory 5G
 if [ -z "$parts" ]; then
     parts=sink,shared,storm,start,hash
     if "$program" serve --help | grep -q -e '--loops'; then parts=$parts,loops; fi
