@@ -34,8 +34,8 @@ public enum EndReason
     /// <summary>The file could not be written.</summary>
     WriteError,
 
-    /// <summary>The server was stopped.</summary>
-    ServerStopped,
+    /// <summary>The server's machine crashed in mid-dump, and the client was gone when it was back.</summary>
+    MachineCrashed,
 
     /// <summary>The session failed inside the server.</summary>
     InternalError,

@@ -36,6 +36,9 @@ public sealed record DumpSummary
     /// <summary>Where a later packet legitimately rewrote stored bytes; at most <see cref="MaxListedRanges"/>.</summary>
     public required IReadOnlyList<ByteRange> Overwritten { get; init; }
 
+    /// <summary>Missing bytes of which the file has something, from before the machine crashed, that nothing vouches for; at most <see cref="MaxListedRanges"/>.</summary>
+    public IReadOnlyList<ByteRange> Unverified { get; init; } = [];
+
     /// <summary>The first burst came at a stale offset and was moved to offset 0 (protocol.md, kernel bug 3).</summary>
     public required bool Relocated { get; init; }
 

@@ -80,34 +80,28 @@ internal sealed class AtomicFile : IDisposable
     /// <exception cref="StorageException">The link could not be made; nothing has changed.</exception>
     public static void Link(SafeFileHandle directory, string name, string target)
     {
-        if (Posix.KindOf(directory, name) == NameKind.Other)
+        int errno = Posix.Symlink(target, directory, name);
+        if (errno == 0 || (errno == Errno.EEXIST && Posix.KindOf(directory, name) == NameKind.Other))
             return;
 
         string temporary = TemporaryNameFor(name);
-        Check(name, "link cannot be made", Posix.Symlink(target, directory, temporary));
-        if (Posix.Rename(directory, temporary, name) is not 0 and var errno)
-        {
+        Check(name, "link cannot be made", errno == Errno.EEXIST ? Posix.Symlink(target, directory, temporary) : errno);
+        errno = Posix.Rename(directory, temporary, name);
+        if (errno != 0)
             _ = Posix.Unlink(directory, temporary);
-            Check(name, "link cannot be renamed from its temporary name", errno);
-        }
+        Check(name, "link cannot be renamed from its temporary name", errno);
     }
 
     private static string TemporaryNameFor(string name) => $".{name}.{Random.Shared.Next():x8}.tmp";
 
-    private static unsafe void WriteAll(SafeFileHandle file, string name, ReadOnlySpan<byte> content)
+    private static void WriteAll(SafeFileHandle file, string name, ReadOnlySpan<byte> content)
     {
-        fixed (byte* at = content)
+        for (int done = 0; done < content.Length;)
         {
-            for (long done = 0; done < content.Length;)
-            {
-                var vector = new Posix.IoVector { Base = at + done, Length = (nuint)(content.Length - done) };
-                nint written = Posix.WriteVectored(file, &vector, 1, done);
-                if (written < 0 && Errno.Last == Errno.EINTR)
-                    continue;
-                if (written <= 0)
-                    throw new StorageException($"{name}: cannot be written: {Errno.Words(written < 0 ? Errno.Last : Errno.EIO)}");
-                done += written;
-            }
+            int written = Posix.WriteAt(file, content[done..], done);
+            if (written <= 0)
+                throw new StorageException($"{name}: cannot be written: {Errno.Words(written < 0 ? Errno.Last : Errno.EIO)}");
+            done += written;
         }
     }
 

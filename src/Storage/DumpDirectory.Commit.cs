@@ -12,8 +12,7 @@ public sealed partial class DumpDirectory
 
     /// <summary>Ends a dump: makes its bytes durable, gives it its final names and describes it.</summary>
     /// <remarks>
-    /// The order makes every crash harmless: the data is synced, then renamed, then key, info, bounds and links follow, the manifest comes last and the ledger goes
-    /// only when all of it is durable. No existing file is replaced except bounds and the <c>.last</c> links.
+    /// The order makes every crash harmless: the data is synced, the ledger notes its new name, it is renamed, then key, info, bounds and links follow, and the manifest comes last. No existing file is replaced except bounds and the <c>.last</c> links.
     /// On failure the data stays, as the partial file or, where <see cref="StorageException.Kept"/> says so, under its final name described as a write error.
     /// </remarks>
     /// <exception cref="StorageException">Something could not be written; the message names it.</exception>
@@ -50,8 +49,7 @@ public sealed partial class DumpDirectory
         if (failure is not null)
             throw new StorageException(failure.Message, failure) { Kept = committed };
 
-        // Nothing depends on the ledger any more; one that a crash brings back is only untidy.
-        _ = Posix.Unlink(file.Folder.Handle, file.LedgerName);
+        // The ledger stays: the client's FINISHED is answered from it, also by the next process, until it lingers no more.
         return committed;
     }
 
@@ -77,6 +75,7 @@ public sealed partial class DumpDirectory
                 if (names.AllOfIndex().Any(name => Posix.KindOf(folder.Handle, name) != NameKind.Missing))
                     continue;
 
+                file.NoteCommitting(names);
                 int errno = Posix.RenameWithoutReplacing(folder.Handle, file.Name, names.Core);
                 if (errno == 0)
                     return names;
@@ -96,6 +95,7 @@ public sealed partial class DumpDirectory
         using var info = DraftInfo(file, names, summary);
         var manifest = Manifest.Of(file.Identity, names, summary, circumstances, file.ReadLength());
         using var description = ManifestFile.Draft(folder.Handle, names.Manifest, manifest);
+        file.SyncLedger();
         key?.Sync();
         info.Sync();
         description.Sync();
@@ -167,10 +167,7 @@ public sealed partial class DumpDirectory
             if (ReadBounds(folder, names.Host) > names.Index)
                 return;
 
-            string next = string.Create(CultureInfo.InvariantCulture, $"{names.Index + 1}\n");
-            // Not synced: only a hint where to begin looking for a free index.
-            using var bounds = AtomicFile.Draft(folder.Handle, CoreNames.BoundsOf(names.Host), Encoding.ASCII.GetBytes(next), Posix.FileMode);
-            bounds.Publish(replace: true);
+            WriteBounds(folder, names.Host, names.Index + 1);
             AtomicFile.Link(folder.Handle, names.CoreLink, names.Core);
             AtomicFile.Link(folder.Handle, names.InfoLink, names.Info);
         }
@@ -187,6 +184,25 @@ public sealed partial class DumpDirectory
         Span<byte> text = stackalloc byte[32];
         int length = Posix.ReadAt(file, text, 0);
         return int.TryParse(text[..Math.Max(length, 0)].Trim("\r\n \0"u8), NumberStyles.None, CultureInfo.InvariantCulture, out int next) ? next : 0;
+    }
+
+    /// <summary>Says where to begin looking for a free index. Only a hint: written in place and not synced, because each new file and each sync costs every other dump of the file system something.</summary>
+    private static void WriteBounds(DumpFolder folder, string host, long next)
+    {
+        string name = CoreNames.BoundsOf(host);
+        byte[] text = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{next}\n"));
+        using (var file = Posix.OpenAt(folder.Handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_NOFOLLOW | Posix.O_NONBLOCK, Posix.FileMode))
+        {
+            if (file is not null && Posix.WriteAt(file, text, 0) == text.Length && Posix.Truncate(file, text.Length) == 0)
+            {
+                Posix.SetMode(file, Posix.FileMode);
+                return;
+            }
+        }
+
+        // Whatever has the name is no file that can be written.
+        using var bounds = AtomicFile.Draft(folder.Handle, name, text, Posix.FileMode);
+        bounds.Publish(replace: true);
     }
 
     private Lock NamingOf(string host) => _naming[(uint)host.GetHashCode(StringComparison.Ordinal) % (uint)_naming.Length];

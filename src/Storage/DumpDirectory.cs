@@ -76,9 +76,10 @@ public sealed partial class DumpDirectory : IDisposable
 
     /// <summary>Opens the files of a new dump: in the path its herald asked for, else in the default path, else in the root.</summary>
     /// <param name="identity">Whose dump; its id is new.</param>
+    /// <param name="endpoint">Where it comes from and to.</param>
     /// <param name="heraldPath">The herald's payload, or null or empty for none. An unusable one is no error: <see cref="DumpFile.RefusedPath"/> says what was wrong with it.</param>
     /// <exception cref="StorageException">The files cannot be made even in the root.</exception>
-    public DumpFile Create(DumpIdentity identity, string? heraldPath)
+    public DumpFile Create(DumpIdentity identity, DumpEndpoint endpoint, string? heraldPath)
     {
         string? refused = null;
         foreach (string? path in (ReadOnlySpan<string?>)[heraldPath, _defaultPath])
@@ -89,7 +90,7 @@ public sealed partial class DumpDirectory : IDisposable
             if (_contained.Open(path, out string relative, out string? refusal) is SafeFileHandle handle)
             {
                 var folder = new DumpFolder(handle, Root, relative, OwnsHandle: true);
-                if (TryCreate(identity, folder, refused, out refusal) is DumpFile file)
+                if (TryCreate(identity, endpoint, folder, refused, out refusal) is DumpFile file)
                     return file;
                 folder.Dispose();
             }
@@ -97,27 +98,30 @@ public sealed partial class DumpDirectory : IDisposable
             refused = $"{(refused is null ? "" : $"{refused}; ")}path '{path}': {refusal}";
         }
 
-        return TryCreate(identity, new(_handle, Root, "", OwnsHandle: false), refused, out string? error)
-            ?? CreateInNewRoot(identity, refused, ref error)
+        return TryCreate(identity, endpoint, new(_handle, Root, "", OwnsHandle: false), refused, out string? error)
+            ?? CreateInNewRoot(identity, endpoint, refused, ref error)
             ?? throw new StorageException($"dump directory {Root}: {error}");
     }
+
+    /// <summary>Opens a file of the server's own in the root, or makes it; null where that cannot be done.</summary>
+    internal SafeFileHandle? OpenHidden(string name) => Posix.OpenAt(_handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_NOFOLLOW | Posix.O_NONBLOCK, Posix.FileMode);
 
     public void Dispose() => _handle.Dispose();
 
     /// <summary>The directory may have been removed since it was opened, and be back, or be a new mount: then the name leads to it and the descriptor does not.</summary>
-    private DumpFile? CreateInNewRoot(DumpIdentity identity, string? refused, ref string? error)
+    private DumpFile? CreateInNewRoot(DumpIdentity identity, DumpEndpoint endpoint, string? refused, ref string? error)
     {
         if (Posix.Open(Root, Posix.O_RDONLY | Posix.O_DIRECTORY) is not SafeFileHandle handle)
             return null;
 
         var folder = new DumpFolder(handle, Root, "", OwnsHandle: true);
-        var file = TryCreate(identity, folder, refused, out error);
+        var file = TryCreate(identity, endpoint, folder, refused, out error);
         if (file is null)
             folder.Dispose();
         return file;
     }
 
-    private static DumpFile? TryCreate(DumpIdentity identity, DumpFolder folder, string? refused, out string? error)
+    private static DumpFile? TryCreate(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, string? refused, out string? error)
     {
         string name = DumpFile.NameOf(identity);
         string ledgerName = name + DumpFile.LedgerSuffix;
@@ -128,7 +132,7 @@ public sealed partial class DumpDirectory : IDisposable
         {
             // A file system without locks only makes a running dump look left over.
             _ = Posix.Lock(ledger, Posix.LockExclusive | Posix.LockNonBlocking);
-            var dump = new DumpFile(identity, folder, file, ledger, refused);
+            var dump = new DumpFile(identity, endpoint, folder, file, ledger, refused);
             if (dump.AppendOpened(out error))
                 return dump;
 

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using Microsoft.Win32.SafeHandles;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage.Native;
 
 namespace NetdumpCollector.Storage;
@@ -14,11 +16,17 @@ public sealed unsafe class DumpFile : IDisposable
 {
     private readonly SafeFileHandle _file;
     private readonly SafeFileHandle _ledger;
-    private long _ledgerLength;
 
-    internal DumpFile(DumpIdentity identity, DumpFolder folder, SafeFileHandle file, SafeFileHandle ledger, string? refusedPath)
+    /// <summary>Checkpoints are appended by another thread than the session's records.</summary>
+    private readonly Lock _appending = new();
+
+    private long _ledgerLength;
+    private uint _stateNumber;
+
+    internal DumpFile(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, SafeFileHandle file, SafeFileHandle ledger, string? refusedPath)
     {
         Identity = identity;
+        Endpoint = endpoint;
         Folder = folder;
         Name = NameOf(identity);
         RefusedPath = refusedPath;
@@ -28,6 +36,9 @@ public sealed unsafe class DumpFile : IDisposable
     }
 
     public DumpIdentity Identity { get; }
+
+    /// <summary>Where the client sends to and is answered.</summary>
+    public DumpEndpoint Endpoint { get; }
 
     /// <summary>Tells file systems apart: the same for all files on one; 0 where the system does not say.</summary>
     public ulong Device { get; }
@@ -142,6 +153,91 @@ public sealed unsafe class DumpFile : IDisposable
         return Append(LedgerRecordType.Key, prefix, bytes, out error);
     }
 
+    /// <summary>Writes down where the session stands, in place of what was written before: what another process continues with.</summary>
+    /// <param name="state">What <see cref="DumpSession.Save"/> wrote.</param>
+    /// <param name="error">Why it could not be written, in words, or null.</param>
+    [SkipLocalsInit]
+    public bool WriteState(ReadOnlySpan<byte> state, out string? error)
+    {
+        Span<byte> place = stackalloc byte[LedgerFormat.StatePlaceBytes];
+        state.CopyTo(place[LedgerFormat.StateHeaderBytes..]);
+        uint number = _stateNumber + 1;
+        LedgerFormat.SealState(place, number);
+        int written = Posix.WriteAt(_ledger, place, LedgerFormat.StateOffset(number));
+        error = written == place.Length ? null : $"ledger of {PartialPath}: {Errno.Words(written < 0 ? Errno.Last : Errno.EIO)}";
+        if (error is null)
+            _stateNumber = number;
+        return error is null;
+    }
+
+    /// <summary>Notes ranges that were stored apart, or that something happened to.</summary>
+    /// <returns>False when they are not in the ledger; <paramref name="error"/> then says why.</returns>
+    public bool AppendRanges(LedgerRecordType what, ReadOnlySpan<ByteRange> ranges, out string? error)
+    {
+        error = null;
+        Span<byte> payload = stackalloc byte[64 * LedgerFormat.RangeBytes];
+        while (!ranges.IsEmpty)
+        {
+            int count = Math.Min(ranges.Length, 64);
+            for (int i = 0; i < count; i++)
+                LedgerFormat.WriteRange(payload[(i * LedgerFormat.RangeBytes)..], ranges[i]);
+            if (!Append(what, [], payload[..(count * LedgerFormat.RangeBytes)], out error))
+                return false;
+            ranges = ranges[count..];
+        }
+
+        return true;
+    }
+
+    /// <summary>Waits until the bytes of a state are on the device and notes in the ledger, durably, that they are: what a crash of the machine leaves of the dump. Blocks.</summary>
+    /// <returns>False when they are not; that is never taken back, because the system reports a lost page once.</returns>
+    public bool Checkpoint(ReadOnlySpan<byte> state, ReadOnlySpan<ByteRange> ranges)
+    {
+        if (SyncError is not null)
+            return false;
+        try
+        {
+            if (Posix.SyncData(_file) is not 0 and var errno)
+            {
+                SyncError = $"{PartialPath}: not durable, fsync failed: {Errno.Words(errno)}";
+                return false;
+            }
+
+            // A dump in more pieces than that keeps its last checkpoint.
+            if (ranges.Length > (LedgerFormat.MaxPayloadBytes - state.Length) / LedgerFormat.RangeBytes)
+                return true;
+            byte[] payload = new byte[ranges.Length * LedgerFormat.RangeBytes];
+            for (int i = 0; i < ranges.Length; i++)
+                LedgerFormat.WriteRange(payload.AsSpan(i * LedgerFormat.RangeBytes), ranges[i]);
+            return Append(LedgerRecordType.Checkpoint, state, payload, out _) && Posix.SyncData(_ledger) == 0;
+        }
+        catch (ObjectDisposedException)
+        {
+            // The dump ended while this waited in a queue.
+            return true;
+        }
+    }
+
+    /// <summary>Reads bytes of the dump; fewer than asked for at its end or where it cannot be read.</summary>
+    internal byte[] ReadBytes(ByteRange range)
+    {
+        byte[] bytes = new byte[range.Length];
+        int read = Posix.ReadAt(_file, bytes, (long)range.Start);
+        return bytes[..Math.Max(0, read)];
+    }
+
+    /// <summary>Ends the ledger's use: the dump is durable and its client was answered for long enough.</summary>
+    public void RemoveLedger()
+    {
+        _ = Posix.Unlink(Folder.Handle, LedgerName);
+        Dispose();
+    }
+
+    internal void CloseLedger() => _ledger.Dispose();
+
+    /// <summary>Lets go of the data file, which has its final name now; the ledger stays until <see cref="RemoveLedger"/>.</summary>
+    public void CloseData() => _file.Dispose();
+
     /// <summary>Asks the system to start writing a range to the device, so that the fsync at the end is short. May block when the device's queue is full.</summary>
     public void StartWriteback(ulong offset, ulong length)
     {
@@ -179,8 +275,48 @@ public sealed unsafe class DumpFile : IDisposable
         byte[] header = new byte[LedgerFormat.FileHeaderBytes];
         LedgerFormat.WriteFileHeader(header);
         return AppendRaw(header, [], [], out error)
-            && Append(LedgerRecordType.Opened, [], LedgerFormat.OpenedPayload(new(Identity, BootId.Current)), out error);
+            && Append(LedgerRecordType.Opened, [], LedgerFormat.OpenedPayload(new(Identity, BootId.Current)), out error)
+            && Append(LedgerRecordType.Endpoint, [], LedgerFormat.EndpointPayload(Endpoint), out error);
     }
+
+    /// <summary>Goes on with a ledger that another process of the same boot began.</summary>
+    internal void ContinueLedger(LedgerContents contents)
+    {
+        _ledgerLength = contents.LengthBytes;
+        _stateNumber = contents.StateNumber;
+    }
+
+    /// <summary>Writes a ledger anew that says what is known after a crash of the machine, and no more.</summary>
+    /// <exception cref="StorageException">It could not be written.</exception>
+    internal void RestartLedger(IEnumerable<LedgerRecord> kept, SavedSession saved)
+    {
+        Span<byte> state = stackalloc byte[DumpSession.StateBytes];
+        DumpSession.Restore(new(), saved, nowUs: 0).Save(state);
+        ByteRange[] ranges = [.. saved.Ranges];
+        bool written = AppendOpened(out string? error);
+        foreach (var record in kept)
+        {
+            written = written && record switch
+            {
+                LedgerRecord.Kdh kdh => AppendKdh(kdh.Header.Span, out error),
+                LedgerRecord.Key key => AppendKey(key.Offset, key.Bytes.Span, out error),
+                LedgerRecord.Ranges { What: LedgerRecordType.Damaged or LedgerRecordType.Overwritten } notes => AppendRanges(notes.What, [.. notes.Values], out error),
+                _ => true,
+            };
+        }
+
+        if (!written || !AppendRanges(LedgerRecordType.Stored, ranges, out error) || !WriteState(state, out error))
+            throw new StorageException(error!);
+        if (!Checkpoint(state, ranges))
+            throw new StorageException(SyncError ?? $"ledger of {PartialPath}: not durable");
+    }
+
+    /// <summary>Notes which name the data file is about to get, so that the next process finds it after a crash in mid-commit. Where that fails the dump is committed all the same.</summary>
+    internal void NoteCommitting(CoreNames names) =>
+        _ = Append(LedgerRecordType.Committing, [], LedgerFormat.CommittingPayload(names.Core, names.Manifest), out _);
+
+    /// <summary>Puts the ledger on the device, as far as that can be done.</summary>
+    internal void SyncLedger() => _ = Posix.SyncData(_ledger);
 
     /// <summary>The data file's length in bytes.</summary>
     /// <exception cref="StorageException">The system does not say.</exception>
@@ -231,6 +367,12 @@ public sealed unsafe class DumpFile : IDisposable
 
     /// <summary>Appends at the end of the last whole record, so that a record torn by a full disk is overwritten by the next one instead of hiding it.</summary>
     private bool AppendRaw(ReadOnlySpan<byte> header, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> rest, out string? error)
+    {
+        lock (_appending)
+            return AppendLocked(header, prefix, rest, out error);
+    }
+
+    private bool AppendLocked(ReadOnlySpan<byte> header, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> rest, out string? error)
     {
         fixed (byte* headerAt = header, prefixAt = prefix, restAt = rest)
         {

@@ -43,7 +43,7 @@ public static class InfoFile
         (DumpStatus.Headerless, _) => "Dump without a valid kernel dump header",
         (_, EndReason.ClientTimedOut) => "Dump incomplete: client timed out",
         (_, EndReason.Superseded) => "Dump incomplete: superseded by a new dump of the same host",
-        (_, EndReason.ServerStopped) => "Dump incomplete: server stopped",
+        (_, EndReason.MachineCrashed) => "Dump incomplete: the server's machine crashed",
         (_, EndReason.InternalError) => $"Dump incomplete: internal error{(summary.Error is null ? "" : $": {Harmless(summary.Error)}")}",
         _ when summary.MissingRanges > 0 => string.Create(CultureInfo.InvariantCulture,
             $"Dump incomplete: {summary.MissingBytes} bytes missing in {summary.MissingRanges} ranges"),

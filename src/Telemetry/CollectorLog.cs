@@ -77,8 +77,17 @@ public static partial class CollectorLog
     [LoggerMessage(1051, LogLevel.Warning, "The herald socket got a receive buffer of {Granted} bytes instead of {Asked}; raise net.core.rmem_max, or heralds may be lost when many hosts panic at once")]
     public static partial void SmallReceiveBuffer(ILogger logger, int granted, int asked);
 
-    [LoggerMessage(1052, LogLevel.Warning, "{File} was left by a collector that did not end in order; it is kept as it is")]
-    public static partial void LeftOverPartial(ILogger logger, string file);
+    [LoggerMessage(1052, LogLevel.Information, "Continuing the dump of client {Client} ({File}, {CoveredBytes} bytes so far)")]
+    public static partial void Resumed(ILogger logger, Ipv4 client, string file, ulong coveredBytes);
+
+    [LoggerMessage(1057, LogLevel.Warning, "The dump of client {Client} cannot be continued: {Reason}; it ends as incomplete when its time is over")]
+    public static partial void NotResumed(ILogger logger, Ipv4 client, string reason);
+
+    [LoggerMessage(1058, LogLevel.Error, "Left as it is: {Problem}")]
+    public static partial void LeftAsItIs(ILogger logger, string problem);
+
+    [LoggerMessage(1059, LogLevel.Warning, "The state of the dump of client {Client} cannot be saved ({Error}); a restart of the collector now would lose what follows")]
+    public static partial void StateNotSaved(ILogger logger, string client, string error);
 
     [LoggerMessage(1056, LogLevel.Warning, "The limit of open files (ulimit -n, LimitNOFILE) is enough for {Affordable} dumps at one time, not for {Wanted}")]
     public static partial void FewDescriptors(ILogger logger, int wanted, int affordable);

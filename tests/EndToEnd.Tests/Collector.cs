@@ -52,10 +52,12 @@ internal sealed partial class Collector : IAsyncDisposable
     public IReadOnlyList<CatalogedDump> Dumps => DumpCatalog.Read(Directory).Dumps;
 
     /// <summary>Starts a server on any free port and waits until it takes dumps.</summary>
-    public static async Task<Collector> StartAsync(string directory, params string[] arguments)
+    public static Task<Collector> StartAsync(string directory, params string[] arguments) => StartAtAsync(NewServerAddress(), port: 0, directory, arguments);
+
+    /// <summary>Starts a server where clients expect it.</summary>
+    public static async Task<Collector> StartAtAsync(string address, int port, string directory, params string[] arguments)
     {
-        string address = NewServerAddress();
-        var collector = new Collector(directory, address, ["serve", "-a", address, "-d", directory, "--port", "0", .. arguments]);
+        var collector = new Collector(directory, address, ["serve", "-a", address, "-d", directory, "--port", $"{port}", .. arguments]);
         try
         {
             await collector.PrintsAsync("Waiting for clients.");

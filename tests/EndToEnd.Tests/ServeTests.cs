@@ -171,7 +171,7 @@ public sealed class ServeTests : IDisposable
         running.SendBurst(s_dump);
         Assert.Contains("receiving", (await Collector.RunAsync("dumps", "list", "-d", Dumps)).Expect(0).Output, StringComparison.Ordinal);
         await collector.StopAsync();
-        Assert.Contains("incomplete", (await Collector.RunAsync("dumps", "verify", "--all", "-d", Dumps)).Expect(1).Output, StringComparison.Ordinal);
+        Assert.Contains("interrupted", (await Collector.RunAsync("dumps", "list", "-d", Dumps)).Expect(0).Output, StringComparison.Ordinal);
 
         // And one that somebody changed.
         using (var vmcore = File.OpenWrite(DumpCatalog.Read(Dumps).Find(id)[0].VmcorePath))
@@ -180,47 +180,42 @@ public sealed class ServeTests : IDisposable
     }
 
     [Theory]
-    [InlineData("ephemeral")]
-    [InlineData("shared")]
-    public async Task Stopped_in_mid_dump_it_keeps_what_it_acked_as_an_incomplete_dump(string endpoint)
+    [InlineData("ephemeral", false)]
+    [InlineData("ephemeral", true)]
+    [InlineData("shared", false)]
+    [InlineData("shared", true)]
+    public async Task Stopped_or_killed_in_mid_dump_the_next_one_continues_where_it_was(string endpoint, bool killed)
     {
-        await using var collector = await StartAsync("--endpoint", endpoint);
-        using var client = NewClient(collector);
-        client.Herald();
-        client.SendBurst(s_dump);
-        client.SendBurst(s_dump);
-
-        await collector.StopAsync();
-
-        var dump = Assert.Single(collector.Dumps);
-        Assert.Equal((DumpStatus.Incomplete, EndReason.ServerStopped), (dump.Manifest.Status, dump.Manifest.Reason));
-        Assert.Equal(s_dump.Content[..(4096 + 65536)], File.ReadAllBytes(dump.VmcorePath));
-        Assert.Contains("Dump incomplete", File.ReadAllText(dump.InfoPath), StringComparison.Ordinal);
-        Assert.Empty(DumpCatalog.Read(Dumps).Partials);
-    }
-
-    [Fact]
-    public async Task Killed_in_mid_dump_it_leaves_what_it_acked_and_the_next_one_says_so_and_keeps_it()
-    {
-        string partial;
-        await using (var killed = await StartAsync())
+        string address;
+        int port;
+        WireClient client;
+        await using (var first = await StartAsync("--endpoint", endpoint))
         {
-            using var client = NewClient(killed);
+            (address, port) = (first.Address, first.Port);
+            client = NewClient(first);
             client.Herald();
             client.SendBurst(s_dump);
             client.SendBurst(s_dump);
-            await killed.KillAsync();
-            partial = Assert.Single(DumpCatalog.Read(Dumps).Partials, left => !left.IsRunning).Path;
+            if (killed)
+                await first.KillAsync();
+            else
+                await first.StopAsync();
+            var partial = Assert.Single(DumpCatalog.Read(Dumps).Partials, left => !left.IsRunning);
+            Assert.Equal(s_dump.Content[..(4096 + 65536)], File.ReadAllBytes(partial.Path));
         }
 
-        await using var next = await StartAsync();
-        await next.PrintsAsync($"{partial} was left by a collector that did not end in order; it is kept as it is");
-        using (var client = NewClient(next))
-            client.SendDump(s_dump);
-        await next.StopAsync();
+        await using var next = await Collector.StartAtAsync(address, port, Dumps, "--client-port", $"{_clientPort}", "--endpoint", endpoint);
+        using (client)
+        {
+            client.SendRest(s_dump);
+            client.Finish();
+        }
 
-        Assert.Equal(s_dump.Content[..(4096 + 65536)], File.ReadAllBytes(partial));
-        Assert.Equal(DumpStatus.Complete, Assert.Single(next.Dumps).Manifest.Status);
+        var dump = Assert.Single(next.Dumps);
+        Assert.Equal(DumpStatus.Complete, dump.Manifest.Status);
+        Assert.Equal(s_dump.Content, File.ReadAllBytes(dump.VmcorePath));
+        Assert.Contains("Continuing the dump", next.Output, StringComparison.Ordinal);
+        Assert.Empty(DumpCatalog.Read(Dumps).Problems);
     }
 
     [Fact]

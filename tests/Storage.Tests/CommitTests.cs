@@ -220,6 +220,7 @@ public sealed class CommitTests : IDisposable
 
             Assert.Equal([inner], Directory.GetFileSystemEntries(outer));
             Assert.Empty(Directory.GetDirectories(inner));
+            file.RemoveLedger();
             Assert.Equal(6, Directory.GetFileSystemEntries(inner).Length);
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(60));
     }
@@ -249,12 +250,12 @@ public sealed class CommitTests : IDisposable
     public void A_failed_fsync_is_never_forgotten()
     {
         var identity = Dumps.NewIdentity();
-        using (var real = _directory.Create(identity, null))
+        using (var real = _directory.Create(identity, default, null))
             Dumps.Write(real, 0, Dumps.Pattern(100));
         // Files of the proc file system cannot be synced.
         var broken = Posix.Open("/proc/self/status", Posix.O_RDONLY)!;
         var folder = new DumpFolder(Posix.Open(_temp.Path, Posix.O_RDONLY)!, _temp.Path, "", OwnsHandle: true);
-        using var file = new DumpFile(identity, folder, broken, MemoryFile.OfFixedSize(0), null);
+        using var file = new DumpFile(identity, default, folder, broken, MemoryFile.OfFixedSize(0), null);
 
         Assert.Throws<StorageException>(() => file.Settle(null));
         Assert.NotNull(file.SyncError);
@@ -316,7 +317,7 @@ public sealed class CommitTests : IDisposable
     [Fact]
     public void A_mostly_empty_file_is_not_to_be_hashed()
     {
-        using var file = _directory.Create(Dumps.NewIdentity(), null);
+        using var file = _directory.Create(Dumps.NewIdentity(), default, null);
         Dumps.Write(file, 1UL << 42, [1]);
 
         var committed = _directory.Commit(file, Dumps.TimedOut((1UL << 42) + 1) with { CoveredBytes = 1 }, Dumps.Circumstances("web"));
@@ -341,7 +342,9 @@ public sealed class CommitTests : IDisposable
     private CommittedDump Commit(byte[] content, DumpSummary summary, string host = "web")
     {
         using var file = Dumps.Receive(_directory, content);
-        return _directory.Commit(file, summary, Dumps.Circumstances(host));
+        var committed = _directory.Commit(file, summary, Dumps.Circumstances(host));
+        file.RemoveLedger();
+        return committed;
     }
 
     private void AssertKeptAsWriteError(StorageException e, byte[] content)

@@ -51,7 +51,7 @@ public sealed class DumpDirectoryTests : IDisposable
         using var directory = DumpDirectory.Open(_temp.Path, null);
         var identity = Dumps.NewIdentity();
 
-        using var file = directory.Create(identity, null);
+        using var file = directory.Create(identity, default, null);
 
         string name = $"partial.10.0.2.7.{identity.Id}";
         Assert.Equal([name, name + ".ledger"], _temp.Names);
@@ -65,9 +65,9 @@ public sealed class DumpDirectoryTests : IDisposable
     {
         using var directory = DumpDirectory.Open(_temp.Path, null);
         var identity = Dumps.NewIdentity();
-        using var file = directory.Create(identity, null);
+        using var file = directory.Create(identity, default, null);
 
-        var e = Assert.Throws<StorageException>(() => directory.Create(identity, null));
+        var e = Assert.Throws<StorageException>(() => directory.Create(identity, default, null));
 
         Assert.Contains($"partial.10.0.2.7.{identity.Id} cannot be created: File exists (EEXIST)", e.Message, StringComparison.Ordinal);
         Assert.Equal(2, _temp.Names.Length);
@@ -134,7 +134,7 @@ public sealed class DumpDirectoryTests : IDisposable
         using var directory = DumpDirectory.Open(_temp.File("root"), "db", withOpenat2);
         string[] before = Tree();
 
-        using var file = directory.Create(Dumps.NewIdentity(), path);
+        using var file = directory.Create(Dumps.NewIdentity(), default, path);
 
         Assert.StartsWith($"path '{path}': ", file.RefusedPath, StringComparison.Ordinal);
         Assert.Equal(_temp.File("root/db"), Path.GetDirectoryName(file.PartialPath));
@@ -146,7 +146,7 @@ public sealed class DumpDirectoryTests : IDisposable
     {
         using var directory = DumpDirectory.Open(_temp.Path, null);
 
-        using var file = directory.Create(Dumps.NewIdentity(), new string('x', 5000));
+        using var file = directory.Create(Dumps.NewIdentity(), default, new string('x', 5000));
 
         Assert.Contains("ENAMETOOLONG", file.RefusedPath, StringComparison.Ordinal);
     }
@@ -157,9 +157,9 @@ public sealed class DumpDirectoryTests : IDisposable
         MakeTree();
         using var directory = DumpDirectory.Open(_temp.File("root"), "db");
 
-        using var first = directory.Create(Dumps.NewIdentity(), "");
+        using var first = directory.Create(Dumps.NewIdentity(), default, "");
         Directory.Move(_temp.File("root/db"), _temp.File("root/gone"));
-        using var second = directory.Create(Dumps.NewIdentity(), "missing");
+        using var second = directory.Create(Dumps.NewIdentity(), default, "missing");
 
         Assert.Equal(_temp.File("root/db"), Path.GetDirectoryName(first.PartialPath));
         Assert.Null(first.RefusedPath);

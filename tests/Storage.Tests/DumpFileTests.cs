@@ -26,7 +26,7 @@ public sealed class DumpFileTests : IDisposable
                     select (Gap: gap, Length: length);
         Prop.ForAll(Gen.ListOf(slice).ToArbitrary(), slices =>
         {
-            using var file = _directory.Create(Dumps.NewIdentity(), null);
+            using var file = _directory.Create(Dumps.NewIdentity(), default, null);
             byte[] content = Dumps.Pattern(slices.Sum(s => s.Length));
             using var native = new NativeBytes(content);
             byte[] expected = new byte[1 << 20];
@@ -53,7 +53,7 @@ public sealed class DumpFileTests : IDisposable
     {
         byte[] content = Dumps.Pattern(5000);
         using var native = new NativeBytes(content);
-        using var file = _directory.Create(Dumps.NewIdentity(), null);
+        using var file = _directory.Create(Dumps.NewIdentity(), default, null);
         WriteSlice[] slices = [.. Enumerable.Range(0, 2500).Select(i => native.Slice((ulong)i * 2, i * 2, 2))];
 
         Assert.Equal(2500, file.Write(slices, out string? error));
@@ -101,7 +101,7 @@ public sealed class DumpFileTests : IDisposable
     public void An_offset_that_no_file_has_is_an_error_after_the_slices_before_it(ulong offset)
     {
         using var native = new NativeBytes(Dumps.Pattern(20));
-        using var file = _directory.Create(Dumps.NewIdentity(), null);
+        using var file = _directory.Create(Dumps.NewIdentity(), default, null);
 
         Assert.Equal(1, file.Write([native.Slice(0, 0, 10), native.Slice(offset, 10, 10), native.Slice(10, 0, 10)], out string? error));
 
@@ -130,7 +130,7 @@ public sealed class DumpFileTests : IDisposable
     {
         byte[] content = Dumps.Pattern(65536);
         using var native = new NativeBytes(content);
-        using var file = _directory.Create(Dumps.NewIdentity(), null);
+        using var file = _directory.Create(Dumps.NewIdentity(), default, null);
         WriteSlice[] slices = [.. Enumerable.Range(0, 46).Select(i => native.Slice((ulong)i * 1424, i * 1424, 1424))];
         byte[] header = new byte[512];
         void Run()
@@ -153,17 +153,17 @@ public sealed class DumpFileTests : IDisposable
         using var ledger = MemoryFile.OfFixedSize(4096);
         using var file = FileOver(MemoryFile.OfFixedSize(0), ledger);
         Assert.True(file.AppendOpened(out _));
-        Assert.True(file.AppendKey(0, Dumps.Pattern(3600), out _));
+        Assert.True(file.AppendKey(0, Dumps.Pattern(2560), out _));
 
         // It crosses the end of the file's only page only after some of it was written.
         Assert.False(file.AppendKdh(Dumps.Pattern(512), out string? error));
         Assert.Contains("ledger of", error, StringComparison.Ordinal);
-        Assert.True(file.AppendKey(3600, [1, 2, 3], out error), error);
+        Assert.True(file.AppendKey(2560, [1, 2, 3], out error), error);
 
         byte[] bytes = new byte[4096];
         RandomAccess.Read(ledger, bytes, 0);
         var last = Assert.IsType<LedgerRecord.Key>(LedgerFile.Read(bytes).Records[^1]);
-        Assert.Equal(3600UL, last.Offset);
+        Assert.Equal(2560UL, last.Offset);
         Assert.Equal([1, 2, 3], last.Bytes.ToArray());
     }
 
@@ -173,7 +173,7 @@ public sealed class DumpFileTests : IDisposable
         var identity = Dumps.NewIdentity();
         byte[] header = Dumps.Golden("kdh-none-none.bin");
         byte[] key = Dumps.Pattern(1448);
-        using var file = _directory.Create(identity, null);
+        using var file = _directory.Create(identity, default, null);
         Assert.True(file.AppendKey(1448, key, out _));
         Assert.True(file.AppendKdh(header, out _));
 
@@ -182,11 +182,12 @@ public sealed class DumpFileTests : IDisposable
         Assert.True(ledger.EndsClean);
         Assert.Equal(identity, ledger.Opened?.Identity);
         Assert.Equal(Guid.Parse(File.ReadAllText("/proc/sys/kernel/random/boot_id")), ledger.Opened?.BootId);
-        Assert.Equal(3, ledger.Records.Count);
-        var keyRecord = Assert.IsType<LedgerRecord.Key>(ledger.Records[1]);
+        Assert.Equal(4, ledger.Records.Count);
+        Assert.Equal(default, Assert.IsType<LedgerRecord.Endpoint>(ledger.Records[1]).Value);
+        var keyRecord = Assert.IsType<LedgerRecord.Key>(ledger.Records[2]);
         Assert.Equal(1448UL, keyRecord.Offset);
         Assert.Equal(key, keyRecord.Bytes.ToArray());
-        Assert.Equal(header, Assert.IsType<LedgerRecord.Kdh>(ledger.Records[2]).Header.ToArray());
+        Assert.Equal(header, Assert.IsType<LedgerRecord.Kdh>(ledger.Records[3]).Header.ToArray());
     }
 
     [Fact]
@@ -211,6 +212,6 @@ public sealed class DumpFileTests : IDisposable
     private DumpFile FileOver(SafeFileHandle data, SafeFileHandle ledger)
     {
         var folder = new DumpFolder(Posix.Open(_temp.Path, Posix.O_RDONLY)!, _temp.Path, "", OwnsHandle: true);
-        return new(Dumps.NewIdentity(), folder, data, ledger, null);
+        return new(Dumps.NewIdentity(), default, folder, data, ledger, null);
     }
 }

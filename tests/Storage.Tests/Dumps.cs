@@ -61,7 +61,7 @@ internal static class Dumps
     /// <summary>Opens a dump and writes <paramref name="content"/> at offset 0.</summary>
     public static DumpFile Receive(DumpDirectory directory, ReadOnlySpan<byte> content, string? heraldPath = null)
     {
-        var file = directory.Create(NewIdentity(), heraldPath);
+        var file = directory.Create(NewIdentity(), default, heraldPath);
         Write(file, 0, content);
         return file;
     }

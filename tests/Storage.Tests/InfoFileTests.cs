@@ -73,7 +73,7 @@ public sealed class InfoFileTests
     [InlineData(DumpStatus.Complete, EndReason.SilentAfterHeader, "Dump complete")]
     [InlineData(DumpStatus.Incomplete, EndReason.ClientTimedOut, "Dump incomplete: client timed out")]
     [InlineData(DumpStatus.Incomplete, EndReason.Superseded, "Dump incomplete: superseded by a new dump of the same host")]
-    [InlineData(DumpStatus.Incomplete, EndReason.ServerStopped, "Dump incomplete: server stopped")]
+    [InlineData(DumpStatus.Incomplete, EndReason.MachineCrashed, "Dump incomplete: the server's machine crashed")]
     [InlineData(DumpStatus.Incomplete, EndReason.InternalError, "Dump incomplete: internal error: boom")]
     [InlineData(DumpStatus.Incomplete, EndReason.Finished, "Dump incomplete: its length is not known")]
     [InlineData(DumpStatus.Incomplete, EndReason.WriteError, "Dump unsuccessful: write error: boom")]

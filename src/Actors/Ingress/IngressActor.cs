@@ -3,6 +3,7 @@ using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
 
@@ -18,8 +19,17 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 {
     public abstract record Message;
 
-    /// <summary>Ends running dumps as they are and answers no more heralds; the reply comes when every dump is durable or could not be made so.</summary>
+    /// <summary>Answers no more heralds; the reply comes when every running dump has ended and is durable, or could not be made so.</summary>
     public sealed record Drain(Reply<bool> Drained) : Message;
+
+    /// <summary>The reply comes when no dump is being made durable; others may still run.</summary>
+    public sealed record AwaitCommits(Reply<bool> Done) : Message;
+
+    /// <summary>Continues a dump of an earlier process, or its answers to a repeated FINISHED.</summary>
+    public sealed record ResumeDump(InterruptedDump Dump) : Message;
+
+    /// <summary>Continues a session that an earlier process had answered a herald for.</summary>
+    public sealed record ResumeHerald(HeraldRecord Herald) : Message;
 
     /// <summary>A session came a step further.</summary>
     private sealed record Reached(FlowKey Key, SessionRoute Session, SessionMilestone Milestone) : Message;
@@ -56,7 +66,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     private int _halfOpen;
     private long _nextFallbackLineUs;
     private int _unsettled;
+    private int _committing;
     private Reply<bool>? _drained;
+    private Reply<bool>? _committed;
     private bool _answersFromHeraldPort = options.Mode == EndpointMode.Shared;
 
     void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams) => OnRun(datagrams);
@@ -127,7 +139,18 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
                 OnSessionStopped(stopped);
                 break;
             case Drain drain:
-                OnDrain(drain);
+                _drained = drain.Drained;
+                AnswerWaiting();
+                break;
+            case AwaitCommits wait:
+                _committed = wait.Done;
+                AnswerWaiting();
+                break;
+            case ResumeDump resume:
+                OnResume(resume.Dump);
+                break;
+            case ResumeHerald resume:
+                OnResumeHerald(resume.Herald);
                 break;
         }
     }
@@ -293,9 +316,18 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         }
 
         actor ??= NewSession(key, datagram, heraldSeqno, _socket);
-        var session = actor;
-        _halfOpen++;
-        _halfOpenByAge.Enqueue(session.Route);
+        Register(key, actor, ref entry);
+        return actor.Route;
+    }
+
+    private void Register(FlowKey key, SessionActor session, ref ClientEntry? entry)
+    {
+        if (session.Route.Phase == SessionPhase.HalfOpen)
+        {
+            _halfOpen++;
+            _halfOpenByAge.Enqueue(session.Route);
+        }
+
         if (key.RemotePort == 0)
             group.AddOwnEndpoint();
         session.Route.Ref = Context.Spawn<SessionActor.Message>($"session-{key.Remote}", environment.Loop, () => session, new()
@@ -306,7 +338,69 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         });
         entry ??= CollectionsMarshal.GetValueRefOrAddDefault(_clients, key, out _) ??= new(key);
         entry.Add(session.Route);
-        return session.Route;
+    }
+
+    private void OnResume(InterruptedDump dump)
+    {
+        var session = dump.Saved is not { } saved
+            ? DumpSession.RestoreLingering(environment.Options, dump.IsWhole, Context.NowUs)
+            // A kernel does not wait for a machine to be started again.
+            : DumpSession.Restore(dump.MachineCrashed ? environment.Options with { ClientTimeoutUs = environment.Options.RetryBudgetUs } : environment.Options, saved, Context.NowUs);
+        var actor = ResumeSession(dump.File.Identity.Client, dump.File.Endpoint, session, dump.File.Identity.StartedAt);
+        actor.UseFile(dump.File, environment.FileSystems.LaneOf(dump.File));
+        actor.Route.HasData = true;
+        if (session.Phase == SessionPhase.Lingering)
+        {
+            actor.Route.HasEnded = true;
+            actor.Route.HasSettled = true;
+        }
+        else
+        {
+            _unsettled++;
+            group.AddRunningDump();
+            environment.Counters.DumpStarted();
+            CollectorLog.Resumed(environment.Logger, dump.File.Identity.Client, dump.File.PartialPath, session.CoveredBytes);
+        }
+
+        actor.Route.Ref.Tell(new SessionActor.Continue());
+    }
+
+    private void OnResumeHerald(HeraldRecord herald)
+    {
+        if (environment.Time.GetUtcNow() - herald.At > TimeSpan.FromMicroseconds(environment.Options.HalfOpenTimeoutUs))
+            return;
+        var session = DumpSession.RestoreHalfOpen(environment.Options, herald.Endpoint.HeraldSeqno, herald.Path, Context.NowUs);
+        ResumeSession(herald.Client, herald.Endpoint, session, herald.At).Route.Ref.Tell(new SessionActor.Continue());
+    }
+
+    private SessionActor ResumeSession(Ipv4 client, in DumpEndpoint endpoint, DumpSession session, DateTimeOffset at)
+    {
+        var key = endpoint.RemotePort == 0 ? FlowKey.OfHost(client) : new(endpoint.Local, client, endpoint.RemotePort);
+        _answersFromHeraldPort |= endpoint.RemotePort != 0;
+        var address = new ClientAddress(endpoint.Local, client, endpoint.RemotePort, endpoint.AckPort);
+        var actor = new SessionActor(environment, address, endpoint.RemotePort == 0 ? null : _socket, endpoint.HeraldSeqno, session, at,
+            (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
+        if (endpoint.RemotePort == 0)
+        {
+            try
+            {
+                actor.UseOwnEndpoint(environment.EventLoop.Open(new() { Address = endpoint.Local, Port = endpoint.LocalPort, ReceiveBufferBytes = options.SessionBufferBytes }, actor));
+            }
+            catch (EndpointException e)
+            {
+                // Nothing of the dump will come any more; it ends by its time-out, as what it is.
+                CollectorLog.NotResumed(environment.Logger, client, e.Message);
+                actor.UseOwnEndpoint(_ports.Open(environment.EventLoop, endpoint.Local, options.SessionBufferBytes, actor));
+            }
+        }
+        else if (endpoint.LocalPort != _socket!.Port)
+        {
+            CollectorLog.NotResumed(environment.Logger, client, $"it was served from port {endpoint.LocalPort}");
+        }
+
+        var entry = _clients.GetValueOrDefault(key);
+        Register(key, actor, ref entry);
+        return actor;
     }
 
     /// <summary>No port or no descriptor left: a dying host is served from the herald port rather than not at all.</summary>
@@ -336,7 +430,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     {
         // Behind NAT the client's port is rewritten, and the way back is the port a packet came from.
         ushort ackPort = endpoint is null ? options.ClientPort : datagram.RemotePort;
-        return new(environment, new(datagram.Local, datagram.Remote, ackPort), endpoint, heraldSeqno,
+        return new(environment, new(datagram.Local, datagram.Remote, key.RemotePort, ackPort), endpoint, heraldSeqno,
             (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
     }
 
@@ -364,9 +458,11 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
                 newest.IsShadow = false;
                 break;
             case SessionMilestone.Ended:
+                _committing++;
                 group.RemoveRunningDump();
                 break;
             case SessionMilestone.Settled:
+                _committing--;
                 OnSettled();
                 break;
         }
@@ -383,21 +479,15 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     private void OnSettled()
     {
         _unsettled--;
-        if (_unsettled == 0)
-            _drained?.Send(true);
+        AnswerWaiting();
     }
 
-    private void OnDrain(Drain drain)
+    private void AnswerWaiting()
     {
-        _drained = drain.Drained;
-        foreach (var entry in _clients.Values)
-        {
-            entry.Older?.Ref.Deliver(new SessionActor.EndDump(EndReason.ServerStopped));
-            entry.Newest?.Ref.Deliver(new SessionActor.EndDump(EndReason.ServerStopped));
-        }
-
         if (_unsettled == 0)
-            _drained.Send(true);
+            _drained?.Send(true);
+        if (_committing == 0)
+            _committed?.Send(true);
     }
 
     private void OnSessionStopped(SessionStopped stopped)
@@ -411,6 +501,8 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             _halfOpenByAge.Dequeue();
         if (stopped.Session is { HasData: true, HasEnded: false })
             group.RemoveRunningDump();
+        if (stopped.Session is { HasEnded: true, HasSettled: false })
+            _committing--;
         if (stopped.Session is { HasData: true, HasSettled: false })
             OnSettled();
         if (!_clients.TryGetValue(stopped.Key, out var entry))

@@ -23,6 +23,9 @@ public sealed class IngressGroup(int count)
     /// <summary>Every ingress that was spawned, by the number of its loop.</summary>
     public IEnumerable<ActorRef<IngressActor.Message>> Members => _members.OfType<ActorRef<IngressActor.Message>>();
 
+    /// <summary>The ingress of the loop that a client belongs to; all must have been spawned.</summary>
+    public ActorRef<IngressActor.Message> Of(Ipv4 client) => _members[Count == 1 ? 0 : SourceShards.ShardOf(client, Count)]!;
+
     /// <summary>Dumps that have data and have not ended.</summary>
     public int RunningDumps => Volatile.Read(ref _runningDumps);
 

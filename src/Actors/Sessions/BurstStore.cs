@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
@@ -5,10 +6,8 @@ using NetdumpCollector.Transport;
 
 namespace NetdumpCollector.Actors.Sessions;
 
-/// <summary>What one batch of packets changes in a dump's files: written, noted and compared here, by whichever thread may wait for the device.</summary>
-/// <remarks>
-/// Between <see cref="Run"/> and the end of the batch the session takes no packets, so that its intents stay as they are; everything else of the session belongs to its loop.
-/// </remarks>
+/// <summary>What one batch of packets changes in a dump's files: written, noted, compared and judged here, by whichever thread may wait for the device.</summary>
+/// <remarks>While <see cref="Run"/> runs the session is that thread's; everything around it belongs to its loop.</remarks>
 internal sealed unsafe class BurstStore(DumpSession session)
 {
     // A batch of the transport is at most 1024 datagrams, and the relocated first burst may come on top.
@@ -16,8 +15,6 @@ internal sealed unsafe class BurstStore(DumpSession session)
 
     [ThreadStatic]
     private static WriteSlice[]? s_slices;
-
-    private readonly List<int> _differing = [];
 
     /// <summary>So many leading <see cref="DumpSession.Writes"/> are in the file.</summary>
     public int WritesDone { get; private set; }
@@ -28,25 +25,41 @@ internal sealed unsafe class BurstStore(DumpSession session)
     /// <summary>What went wrong, in words, or null.</summary>
     public string? Error { get; private set; }
 
-    /// <summary>Indexes in <see cref="DumpSession.Compares"/> of packets that differ from what is stored.</summary>
-    public IReadOnlyList<int> Differing => _differing;
+    /// <summary>The first packet that differed from what is stored, or null.</summary>
+    public StoreIntent? FirstDifference { get; private set; }
+
+    /// <summary>Why the session's state could not be saved, in words, or null: a restart of the server would lose what follows.</summary>
+    public string? SaveError { get; private set; }
 
     /// <summary>The batch asks for something that may wait for a device.</summary>
-    public bool HasWork => session.Writes.Length + session.Records.Length + session.Compares.Length > 0;
+    public bool HasWork => session.Writes.Length + session.Records.Length + session.Compares.Length > 0 || session.MustSave;
 
-    /// <summary>Carries out the session's intents.</summary>
+    /// <summary>Carries out the session's intents, tells it what came of them, and saves its state when it is about to ack.</summary>
     /// <param name="file">The dump.</param>
     /// <param name="datagrams">The packets that the intents' tags number.</param>
-    public void Run(DumpFile file, ReadOnlySpan<Datagram> datagrams)
+    /// <param name="isContested">What differs from the stored bytes is another session's.</param>
+    /// <param name="nowUs">Monotonic time in microseconds.</param>
+    public void Run(DumpFile file, ReadOnlySpan<Datagram> datagrams, bool isContested, long nowUs)
     {
         RecordsDone = 0;
-        _differing.Clear();
+        FirstDifference = null;
         WritesDone = Write(file, datagrams, out string? error);
         Error = error;
         if (Error is null)
             Record(file, datagrams);
         if (Error is null)
-            Compare(file, datagrams);
+        {
+            Compare(file, datagrams, isContested);
+            session.OnStored(nowUs);
+        }
+        else
+        {
+            session.OnStoreFailed(WritesDone, RecordsDone, Error, nowUs);
+        }
+
+        SaveError = null;
+        if (session.MustSave)
+            Save(file);
     }
 
     private int Write(DumpFile file, ReadOnlySpan<Datagram> datagrams, out string? error)
@@ -85,14 +98,34 @@ internal sealed unsafe class BurstStore(DumpSession session)
         }
     }
 
-    private void Compare(DumpFile file, ReadOnlySpan<Datagram> datagrams)
+    private void Compare(DumpFile file, ReadOnlySpan<Datagram> datagrams, bool isContested)
     {
         var compares = session.Compares;
         for (int i = 0; i < compares.Length; i++)
         {
             ref readonly var compare = ref compares[i];
-            if (!file.Matches(compare.Offset, datagrams[compare.Tag].Span[MessageHeader.SizeBytes..]))
-                _differing.Add(i);
+            if (file.Matches(compare.Offset, datagrams[compare.Tag].Span[MessageHeader.SizeBytes..]))
+                continue;
+
+            FirstDifference ??= compare;
+            if (isContested)
+                session.OnForeign(i);
+            else
+                session.OnMismatch(i);
         }
+    }
+
+    /// <summary>The ranges first: what is in the ledger without being acked does no harm.</summary>
+    [SkipLocalsInit]
+    private void Save(DumpFile file)
+    {
+        Span<byte> state = stackalloc byte[DumpSession.StateBytes];
+        session.Save(state);
+        if (file.AppendRanges(LedgerRecordType.Stored, session.UnsavedRanges, out string? error)
+            && file.AppendRanges(LedgerRecordType.Damaged, session.UnsavedDamage, out error)
+            && file.AppendRanges(LedgerRecordType.Overwritten, session.UnsavedOverwrites, out error)
+            && file.WriteState(state, out error))
+            session.OnSaved();
+        SaveError = error;
     }
 }

@@ -51,7 +51,7 @@ public sealed partial class SessionActor
     private void Stage(ReadOnlySpan<Datagram> datagrams)
     {
         Route.AnswersLater = true;
-        _staging ??= new();
+        _staging ??= _environment.FileSystems.Stagings.Rent();
         _staging.IsContested |= Route.IsContested;
         foreach (ref readonly var datagram in datagrams)
         {
@@ -69,13 +69,18 @@ public sealed partial class SessionActor
         _storage ??= Context.Spawn<StorageActor.Message>("storage", _environment.FileSystems.OpenersOf(path),
             () => new StorageActor(_environment, Route.Ref), new() { MailboxCapacity = 64 });
         var identity = new DumpIdentity(DumpId.New(_startedAt), _client.Remote, _startedAt);
-        _storage.Tell(new StorageActor.Open(identity, path.Length == 0 ? null : path));
+        _storage.Tell(new StorageActor.Open(identity, Endpoint, path.Length == 0 ? null : path));
         if (_started)
             return;
 
         _started = true;
         _environment.Counters.DumpStarted();
         Reach(SessionMilestone.Data);
+        LookUpHost();
+    }
+
+    private void LookUpHost()
+    {
         _hostLookup = _environment.HostNames.Resolve(_client.Remote);
         if (_hostLookup.IsCompletedSuccessfully)
         {
@@ -93,6 +98,7 @@ public sealed partial class SessionActor
         _opening = false;
         _file = file;
         _lane = lane;
+        ForgetHerald();
         Announce();
         if (file.RefusedPath is not null)
             CollectorLog.PathRefused(_environment.Logger, ClientName, file.RefusedPath);
@@ -103,15 +109,15 @@ public sealed partial class SessionActor
     private void OnOpenFailed(string error)
     {
         _opening = false;
-        _staging?.Dispose();
-        _staging = null;
+        GiveBack(ref _staging);
         LogWriteError(error);
     }
 
     /// <summary>What waited for the files, or for the batch before, is next.</summary>
     private void OnStaged()
     {
-        if (_staging is not { Count: > 0 } staging)
+        var staging = _staging;
+        if (staging is not { Count: > 0 })
             return;
         if (_file is not null && !_lane!.IsInline)
         {
@@ -120,8 +126,14 @@ public sealed partial class SessionActor
         }
 
         _staging = null;
-        using (staging)
+        try
+        {
             Process(staging.Datagrams, staging.IsContested);
+        }
+        finally
+        {
+            GiveBack(ref staging);
+        }
     }
 
     /// <summary>Takes packets, stores what is to be stored and lets the session say what may be acked.</summary>
@@ -129,17 +141,19 @@ public sealed partial class SessionActor
     {
         TakeAll(datagrams, isContested);
         if (_file is null || !_store.HasWork)
-        {
             _session.OnStored(Context.NowUs);
-            return;
-        }
+        if (_file is not null && _store.HasWork)
+            StoreHere(datagrams);
+    }
 
+    private void StoreHere(ReadOnlySpan<Datagram> datagrams)
+    {
         var loop = _environment.EventLoop;
         var start = _lane!.BeginWrite();
         loop.BeginBlockingCall(_lane);
         try
         {
-            _store.Run(_file, datagrams);
+            _store.Run(_file!, datagrams, _isContested, Context.NowUs);
         }
         finally
         {
@@ -160,19 +174,32 @@ public sealed partial class SessionActor
     /// <summary>Hands what is staged to the file system's own threads.</summary>
     private void StoreStaged()
     {
-        (_stored, _staging) = (_staging!, _stored);
+        (_stored, _staging) = (_staging!, null);
         TakeAll(_stored.Datagrams, _stored.IsContested);
         if (!_store.HasWork)
-        {
-            _stored.Clear();
             _session.OnStored(Context.NowUs);
-            return;
-        }
+        if (_store.HasWork)
+            StoreElsewhere(_stored);
+        else
+            GiveBack(ref _stored);
+    }
 
+    private void StoreElsewhere(Staging packets)
+    {
         _isStoring = true;
         _writer ??= Context.Spawn<WriterActor.StoreBurst>("writer", _lane!.Writers, () => new WriterActor(_lane, Route.Ref),
             new() { MailboxCapacity = 4, Strategy = SupervisorStrategy.Escalate });
-        _writer.Tell(new(_store, _file!, _stored));
+        _writer.Tell(new(_store, _file!, packets, Context.NowUs));
+    }
+
+    /// <summary>Acks that time released wait, as all others do, for what another process would need to know.</summary>
+    private void SaveState()
+    {
+        _isContested = false;
+        if (_lane!.IsInline)
+            StoreHere([]);
+        else
+            StoreElsewhere(_stored = _environment.FileSystems.Stagings.Rent());
     }
 
     /// <summary>Another thread has carried out the batch.</summary>
@@ -186,16 +213,18 @@ public sealed partial class SessionActor
             Reach(SessionMilestone.Advanced);
         else if (_isContested && Route.MetForeign)
             Reach(SessionMilestone.MetForeign);
-        _stored?.Clear();
+        GiveBack(ref _stored);
         if (_endAfterStore is EndReason reason)
             _session.End(reason);
         AfterChange();
         OnStaged();
-        if (_lane!.IsInline && !_isStoring)
-        {
-            _stored?.Dispose();
-            _stored = null;
-        }
+    }
+
+    private void GiveBack(ref Staging? staging)
+    {
+        if (staging is not null)
+            _environment.FileSystems.Stagings.Return(staging);
+        staging = null;
     }
 
     private void TakeAll(ReadOnlySpan<Datagram> datagrams, bool isContested)
@@ -230,39 +259,45 @@ public sealed partial class SessionActor
     /// <summary>The files are as the batch wanted them, or the reason why not is known.</summary>
     private void Settle()
     {
-        if (_store.RecordsDone > 0 && !_kdhLogged)
-            LogKdh();
+        if (_session.Header is not null && !_kdhLogged)
+        {
+            CollectorLog.KdhFrom(_environment.Logger, ClientName);
+            _kdhLogged = true;
+        }
+
         if (_store.Error is string error)
         {
-            _session.OnStoreFailed(_store.WritesDone, _store.RecordsDone, error, Context.NowUs);
             LogWriteError(error);
             return;
         }
 
-        foreach (int index in _store.Differing)
-            OnDifferent(index);
-        _session.OnStored(Context.NowUs);
+        if (_store.SaveError is string unsaved && !_saveErrorLogged)
+        {
+            CollectorLog.StateNotSaved(_environment.Logger, ClientName, unsaved);
+            _saveErrorLogged = true;
+        }
+
+        if (_store.FirstDifference is StoreIntent difference)
+            OnDifferent(difference);
         StartWriteback();
+        TakeCheckpoint();
         if (_loggedWriteError is null)
             return;
         CollectorLog.WritesAgain(_environment.Logger, ClientName);
         _loggedWriteError = null;
     }
 
-    private void OnDifferent(int compareIndex)
+    private void OnDifferent(in StoreIntent difference)
     {
         if (_isContested)
         {
-            _session.OnForeign(compareIndex);
             Route.MetForeign = true;
             return;
         }
 
-        ref readonly var compare = ref _session.Compares[compareIndex];
         if (!_damageLogged)
-            CollectorLog.Damaged(_environment.Logger, ClientName, compare.Seqno, compare.Offset, compare.Length);
+            CollectorLog.Damaged(_environment.Logger, ClientName, difference.Seqno, difference.Offset, difference.Length);
         _damageLogged = true;
-        _session.OnMismatch(compareIndex);
     }
 
     /// <summary>Bytes go to the device while others arrive, so that the fsync before the last ack is short.</summary>
@@ -276,16 +311,20 @@ public sealed partial class SessionActor
         _writebackFrom = covered;
     }
 
-    private void LogKdh()
+    /// <summary>A crash of the machine loses what came after the last checkpoint, so there is one now and then, on threads that may wait.</summary>
+    private void TakeCheckpoint()
     {
-        foreach (ref readonly var record in _session.Records[.._store.RecordsDone])
-        {
-            if (record.Kind != IntentKind.Kdh)
-                continue;
-            CollectorLog.KdhFrom(_environment.Logger, ClientName);
-            _kdhLogged = true;
+        ulong covered = _session.CoveredBytes;
+        if (_isCheckpointing || (covered - _checkpointFrom < CheckpointBytes && Context.NowUs - _checkpointUs < CheckpointUs))
             return;
-        }
+
+        _isCheckpointing = true;
+        _checkpointFrom = covered;
+        _checkpointUs = Context.NowUs;
+        byte[] state = new byte[DumpSession.StateBytes];
+        _session.Save(state);
+        _checkpoints ??= Context.Spawn<CheckpointActor.TakeCheckpoint>("checkpoint", _lane!.Syncers, () => new CheckpointActor(Route.Ref), new() { MailboxCapacity = 4 });
+        _checkpoints.Tell(new(_file!, state, _session.CoveredRanges.ToArray()));
     }
 
     private void Reject(RejectReason reason, in Datagram datagram) =>

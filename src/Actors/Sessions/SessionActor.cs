@@ -35,7 +35,14 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     public sealed record HostResolved(string Host) : Message;
 
     /// <summary>The ended dump is durable under its final name.</summary>
-    public sealed record Committed : Message;
+    public sealed record Committed(DumpFile File) : Message, IOwningMessage
+    {
+        /// <summary>Nobody is left to answer a repeated FINISHED.</summary>
+        public void OnDeadLetter() => File.RemoveLedger();
+    }
+
+    /// <summary>What was stored when the checkpoint was ordered is on the device, or never will be.</summary>
+    internal sealed record CheckpointDone : Message;
 
     /// <summary>The ended dump could not be made durable.</summary>
     public sealed record CommitFailed : Message;
@@ -46,15 +53,23 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <summary>The session was opened by a late duplicate of a herald: it goes without a trace.</summary>
     public sealed record Discard : Message;
 
+    /// <summary>The session was another process's; it arms its timer.</summary>
+    internal sealed record Continue : Message;
+
     private sealed record TimerDue : Message;
 
     /// <summary>Bytes stored between two requests for write-back.</summary>
     private const ulong WritebackBytes = 16 << 20;
 
+    /// <summary>Bytes, and time, between two checkpoints. Source: design.md, "Restart and takeover".</summary>
+    private const ulong CheckpointBytes = 256 << 20;
+    private const long CheckpointUs = 5_000_000;
+
     private readonly SessionEnvironment _environment;
     private readonly ClientAddress _client;
     private readonly bool _ownsEndpoint;
     private readonly Action<SessionRoute, SessionMilestone> _onMilestone;
+    private readonly uint _heraldSeqno;
     private readonly DumpSession _session;
     private readonly BurstStore _store;
     private readonly DateTimeOffset _startedAt;
@@ -68,6 +83,13 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private string? _host;
     private long _hostDueUs = long.MaxValue;
     private DumpFile? _file;
+    private DumpFile? _committed;
+    private ActorRef<CheckpointActor.TakeCheckpoint>? _checkpoints;
+    private bool _isCheckpointing;
+    private ulong _checkpointFrom;
+    private long _checkpointUs;
+    private bool _saveErrorLogged;
+    private bool _heraldSaved;
     private FileSystemLane? _lane;
     private ActorRef<WriterActor.StoreBurst>? _writer;
     private Staging? _staging;
@@ -93,15 +115,30 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <param name="onMilestone">Told of each milestone once.</param>
     public SessionActor(SessionEnvironment environment, ClientAddress client, IUdpEndpoint? endpoint, uint heraldSeqno,
         Action<SessionRoute, SessionMilestone> onMilestone)
+        : this(environment, client, endpoint, heraldSeqno, new(environment.Options, heraldSeqno, environment.Loop.NowUs), environment.Time.GetUtcNow(), onMilestone)
+    {
+    }
+
+    /// <summary>Continues a session of another process.</summary>
+    /// <param name="environment">What the loop's sessions share.</param>
+    /// <param name="client">Both ends.</param>
+    /// <param name="endpoint">The shared socket, or null when <see cref="UseOwnEndpoint"/> follows.</param>
+    /// <param name="heraldSeqno">Seqno of the herald.</param>
+    /// <param name="session">What the other process was at.</param>
+    /// <param name="startedAt">When the herald came.</param>
+    /// <param name="onMilestone">Told of each milestone once.</param>
+    internal SessionActor(SessionEnvironment environment, ClientAddress client, IUdpEndpoint? endpoint, uint heraldSeqno, DumpSession session, DateTimeOffset startedAt,
+        Action<SessionRoute, SessionMilestone> onMilestone)
     {
         _environment = environment;
         _client = client;
         _endpoint = endpoint!;
         _ownsEndpoint = endpoint is null;
         _onMilestone = onMilestone;
+        _heraldSeqno = heraldSeqno;
         _startedUs = environment.Loop.NowUs;
-        _startedAt = environment.Time.GetUtcNow();
-        _session = new(environment.Options, heraldSeqno, _startedUs);
+        _startedAt = startedAt;
+        _session = session;
         _store = new(_session);
         Route.Publish(_session);
     }
@@ -114,6 +151,29 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <summary>Gives the session a socket of its own, whose datagrams it receives itself and which it closes.</summary>
     public void UseOwnEndpoint(IUdpEndpoint endpoint) => _endpoint = endpoint;
 
+    private DumpEndpoint Endpoint => new(_client.Local, _endpoint.Port, _ownsEndpoint ? (ushort)0 : _client.RemotePort, _client.AckPort, _heraldSeqno);
+
+    /// <summary>Gives a continued session the files of its dump, or of the dump that it still answers for.</summary>
+    internal void UseFile(DumpFile file, FileSystemLane lane)
+    {
+        _lane = lane;
+        _started = true;
+        _announced = true;
+        _kdhLogged = _session.Header is not null;
+        _checkpointFrom = _session.CoveredBytes;
+        _writebackFrom = _session.CoveredBytes;
+        _wonBurst = true;
+        if (_session.Phase == SessionPhase.Lingering)
+        {
+            _handedOver = true;
+            _committed = file;
+        }
+        else
+        {
+            _file = file;
+        }
+    }
+
     void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams)
     {
         if (!_run.DeliverTo(Route.Ref, datagrams))
@@ -122,8 +182,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
 
     public void Dispose()
     {
-        _staging?.Dispose();
-        _stored?.Dispose();
+        GiveBack(ref _staging);
+        GiveBack(ref _stored);
     }
 
     protected override void PreStart() => _timer = Context.CreateTimer(new TimerDue());
@@ -140,7 +200,13 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 if (Context.NowUs >= _hostDueUs)
                     Name(_client.Remote.ToString());
                 if (!_isStoring)
-                    _session.OnTick(Context.NowUs);
+                    OnTick();
+                break;
+            case CheckpointDone:
+                _isCheckpointing = false;
+                break;
+            case Continue when _file is not null:
+                LookUpHost();
                 break;
             case BatchStored:
                 OnBatchStored();
@@ -154,7 +220,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             case HostResolved resolved:
                 Name(resolved.Host);
                 break;
-            case Committed:
+            case Committed committed:
+                _committed = committed.File;
                 _session.OnCommitted(Context.NowUs);
                 Reach(SessionMilestone.Settled);
                 break;
@@ -185,11 +252,26 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _timer?.Arm(long.MaxValue);
         if (_ownsEndpoint)
             _endpoint?.Dispose();
+        if (_session.Phase == SessionPhase.Closed || _discarded)
+            ForgetHerald();
         if (_discarded)
             DiscardDump();
-        else if (_started && !_handedOver)
+        else if (_started && !_handedOver && failure is not null)
             EndUnfinished(failure);
+        // Whoever starts next continues from what lies there: the dump, or the answers to a repeated FINISHED.
+        _file?.Dispose();
+        if (_session.Phase == SessionPhase.Closed && _committed is not null)
+            _lane!.Upkeep.Tell(new FileSystemActor.RemoveLedger(_committed));
+        else
+            _committed?.Dispose();
         Dispose();
+    }
+
+    private void OnTick()
+    {
+        _session.OnTick(Context.NowUs);
+        if (_file is not null && _session.MustSave)
+            SaveState();
     }
 
     /// <summary>Sends what may be sent and follows the session's phase.</summary>
@@ -223,6 +305,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (acks.IsEmpty)
             return;
 
+        if (_session.Phase == SessionPhase.HalfOpen)
+            SaveHerald();
         _endpoint.SendAcks(_client.Local, _client.Remote, _client.AckPort, acks);
         _environment.Counters.AddBatch(packets: 0, payloadBytes: 0, acks: acks.Length);
         _session.ClearAcks();
@@ -230,6 +314,20 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             return;
         _wonBurst = true;
         Reach(SessionMilestone.FirstBurst);
+    }
+
+    /// <summary>What was answered must be found again by the next process: a kernel sends on to this very port. Not waited for, because a herald must not wait for a device.</summary>
+    private void SaveHerald()
+    {
+        _heraldSaved = true;
+        _environment.Heralds?.Tell(new HeraldActor.Remember(Route, new(_client.Remote, Endpoint, _startedAt, _session.HeraldPath.ToArray())));
+    }
+
+    private void ForgetHerald()
+    {
+        if (_heraldSaved)
+            _environment.Heralds?.Tell(new HeraldActor.Forget(Route));
+        _heraldSaved = false;
     }
 
     private void Reach(SessionMilestone milestone)
@@ -295,20 +393,19 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             _environment.Counters.DumpDiscarded();
     }
 
-    /// <summary>Stopped in mid-dump, by the server or by a failure of its own: what arrived is kept and reported as it is.</summary>
-    private void EndUnfinished(Exception? failure)
+    /// <summary>Stopped in mid-dump by a failure of its own: what arrived is kept and reported as it is.</summary>
+    private void EndUnfinished(Exception failure)
     {
-        var reason = failure is null ? EndReason.ServerStopped : EndReason.InternalError;
         DumpSummary summary;
         try
         {
-            _session.End(reason, failure?.Message);
-            summary = _session.Summary ?? DumpSummary.Unknown(reason, failure?.Message);
+            _session.End(EndReason.InternalError, failure.Message);
+            summary = _session.Summary ?? DumpSummary.Unknown(EndReason.InternalError, failure.Message);
         }
         catch (Exception e)
         {
             // The session's own state is what failed: nothing is known but that the file is there.
-            summary = DumpSummary.Unknown(reason, $"{failure?.Message}; {e.Message}");
+            summary = DumpSummary.Unknown(EndReason.InternalError, $"{failure.Message}; {e.Message}");
         }
 
         if (_file is not null)

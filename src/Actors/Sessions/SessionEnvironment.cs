@@ -32,6 +32,9 @@ public sealed class SessionEnvironment
     public required RejectLog Rejects { get; init; }
     public required ILogger Logger { get; init; }
 
+    /// <summary>Remembers heralds that were answered and that nothing followed yet, or null.</summary>
+    public ActorRef<HeraldActor.Message>? Heralds { get; init; }
+
     /// <summary>Runs the operator's script after each dump, or null.</summary>
     public ActorRef<ScriptActor.Message>? Scripts { get; init; }
 

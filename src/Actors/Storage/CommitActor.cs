@@ -31,7 +31,8 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             if (order.HostLookup.Wait(order.Patience))
                 host = order.HostLookup.Result;
             var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host });
-            session.Tell(new SessionActor.Committed());
+            order.File.CloseData();
+            session.Tell(new SessionActor.Committed(order.File));
             LogOutcome(host, order.File.Identity.Client, order.Summary, dump);
             Follow(dump, order.File.Identity.Client);
         }
@@ -49,10 +50,15 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
 
             session.Tell(new SessionActor.CommitFailed());
             if (e is StorageException { Kept: { } kept })
+            {
+                order.File.RemoveLedger();
                 Follow(kept, order.File.Identity.Client);
+            }
+
+            // Else the next start of the server tries again.
+            order.File.Dispose();
         }
 
-        order.File.Dispose();
         Context.Stop();
     }
 

@@ -17,6 +17,12 @@ public sealed class FileSystemActor : Actor<FileSystemActor.Message>
         public void OnDeadLetter() => File.Discard();
     }
 
+    /// <summary>Removes the ledger of a dump whose client has been answered for long enough.</summary>
+    public sealed record RemoveLedger(DumpFile File) : Message, IOwningMessage
+    {
+        public void OnDeadLetter() => File.RemoveLedger();
+    }
+
     protected override void Receive(Message message)
     {
         switch (message)
@@ -26,6 +32,9 @@ public sealed class FileSystemActor : Actor<FileSystemActor.Message>
                 break;
             case DiscardDump discard:
                 discard.File.Discard();
+                break;
+            case RemoveLedger ended:
+                ended.File.RemoveLedger();
                 break;
         }
     }

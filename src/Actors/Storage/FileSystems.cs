@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Actors.Storage;
@@ -19,6 +20,9 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, ILogger l
     private readonly object _gate = new();
     private readonly Dictionary<ulong, FileSystemLane> _lanes = [];
     private readonly Dictionary<string, ThreadDispatcher> _openers = new() { [""] = new("open", OpenThreads), [OtherPaths] = new("open", OpenThreads) };
+
+    /// <summary>Where packets wait while a file is being opened, or written by another thread.</summary>
+    internal StagingPool Stagings { get; } = new();
 
     /// <summary>Threads that open files in the directory that a herald asks for; empty for none.</summary>
     public IDispatcher OpenersOf(string heraldPath)
@@ -71,5 +75,7 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, ILogger l
             foreach (var openers in _openers.Values)
                 openers.Dispose();
         }
+
+        Stagings.Dispose();
     }
 }

@@ -10,7 +10,7 @@ public sealed class StorageActor(SessionEnvironment environment, ActorRef<Sessio
     public abstract record Message;
 
     /// <summary>Opens the dump's files; answered by Opened or OpenFailed.</summary>
-    public sealed record Open(DumpIdentity Identity, string? HeraldPath) : Message;
+    public sealed record Open(DumpIdentity Identity, DumpEndpoint Endpoint, string? HeraldPath) : Message;
 
     protected override void Receive(Message message)
     {
@@ -18,7 +18,7 @@ public sealed class StorageActor(SessionEnvironment environment, ActorRef<Sessio
         DumpFile? file = null;
         try
         {
-            file = environment.Directory.Create(open.Identity, open.HeraldPath);
+            file = environment.Directory.Create(open.Identity, open.Endpoint, open.HeraldPath);
             session.Tell(new SessionActor.Opened(file, environment.FileSystems.LaneOf(file)));
         }
         catch (Exception e)

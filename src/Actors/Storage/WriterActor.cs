@@ -8,12 +8,12 @@ namespace NetdumpCollector.Actors.Storage;
 internal sealed class WriterActor(FileSystemLane lane, ActorRef<SessionActor.Message> session) : Actor<WriterActor.StoreBurst>
 {
     /// <summary>Stores a batch; answered by <see cref="SessionActor.BatchStored"/>.</summary>
-    public sealed record StoreBurst(BurstStore Store, DumpFile File, Staging Packets);
+    public sealed record StoreBurst(BurstStore Store, DumpFile File, Staging Packets, long NowUs);
 
     protected override void Receive(StoreBurst message)
     {
         var start = lane.BeginWrite();
-        message.Store.Run(message.File, message.Packets.Datagrams);
+        message.Store.Run(message.File, message.Packets.Datagrams, message.Packets.IsContested, message.NowUs);
         lane.EndThreadedWrite(start);
         session.Tell(new SessionActor.BatchStored());
     }

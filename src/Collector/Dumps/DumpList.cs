@@ -24,7 +24,7 @@ internal sealed class DumpList
     public static DumpList Of(DumpCatalog catalog) =>
         new(catalog, [.. catalog.Dumps.Select(dump => RowOf(dump, catalog.Root)), .. catalog.Partials.Select(partial => RowOf(partial, catalog.Root))]);
 
-    public static string StatusOf(PartialDump partial) => partial.IsRunning ? "receiving" : "left over";
+    public static string StatusOf(PartialDump partial) => partial.IsRunning ? "receiving" : "interrupted";
 
     public void WriteJson(TextWriter output) => output.WriteLine(JsonSerializer.Serialize(Rows, JsonText.Indented));
 

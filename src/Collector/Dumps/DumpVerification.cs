@@ -15,7 +15,7 @@ internal sealed class DumpVerification(CommandIo io)
         foreach (var partial in catalog.Partials.Where(partial => !partial.IsRunning))
         {
             io.Output.WriteLine($"{partial.Path}: WRONG");
-            io.Output.WriteLine("  left over: a server died in the middle of this dump");
+            io.Output.WriteLine("  interrupted: the next start of the server continues this dump or ends it as incomplete");
             good = false;
         }
 

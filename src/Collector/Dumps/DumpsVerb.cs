@@ -30,7 +30,7 @@ internal static class DumpsVerb
                 damaged     every byte is there, but a retransmission disagreed with what had been stored
                 headerless  contiguous from the first byte, but the client ended without a valid header
                 receiving   the dump is running
-                left over   a server died in the middle of it
+                interrupted a server ended in the middle of it; its next start goes on
                 """),
         ],
         Examples =

@@ -10,9 +10,9 @@ namespace NetdumpCollector.Collector.Hosting;
 /// <summary>Hosts the server.</summary>
 internal static class ServeCommand
 {
-    private static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(10);
 
-    /// <summary>Serves until <see cref="CommandIo.Stop"/>, ends running dumps as they are, and returns an exit code of <see cref="ExitCode"/>.</summary>
+    /// <summary>Serves until <see cref="CommandIo.Stop"/>, leaves running dumps to the next start, and returns an exit code of <see cref="ExitCode"/>.</summary>
     public static int Run(CollectorSettings settings, CommandIo io)
     {
         bool progress = settings.Progress switch
@@ -28,11 +28,13 @@ internal static class ServeCommand
             using var server = Server.Start(settings, logging);
             var log = logging.CreateLogger("netdump-collector");
             CollectorLog.Waiting(log);
-            _ = Task.Run(server.ReportLeftOvers, CancellationToken.None)
+            _ = Task.Run(server.CatchUp, CancellationToken.None)
                 .ContinueWith(failed => CollectorLog.ActorFailed(log, "left-overs", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
             ServerProgress.Run(server.Counters, progress, log, io.Stop);
 
             CollectorLog.ShuttingDown(log);
+            if (settings.DrainSeconds > 0)
+                server.Drain(TimeSpan.FromSeconds(settings.DrainSeconds));
             if (!server.Stop(s_stopTimeout))
             {
                 CollectorLog.ShutdownTimedOut(log, s_stopTimeout.TotalSeconds);

@@ -28,6 +28,8 @@ internal sealed class Server : IDisposable
     private readonly HostNameResolver _hostNames;
     private readonly ScriptRunner? _scripts;
     private readonly ThreadDispatcher _script = new("script", 1);
+    private readonly ThreadDispatcher _heralds = new("heralds", 1);
+    private HeraldLedger? _heraldLedger;
     private readonly ThreadDispatcher _hash = new("hash", 1, background: true);
     private readonly ActorSystem _system;
     private readonly ITransport _transport;
@@ -91,33 +93,47 @@ internal sealed class Server : IDisposable
         }
     }
 
-    /// <summary>Tells of dumps that an earlier run left unfinished, and computes hashes that it did not get to.</summary>
-    public void ReportLeftOvers()
+    /// <summary>Does what can wait until heralds are answered: hashes that an earlier run did not get to.</summary>
+    public void CatchUp()
     {
         ManifestFile.Prepare();
         _hashes?.Tell(new HashActor.HashLeftOvers(_directory.Root));
-        foreach (var partial in DumpCatalog.Read(_directory.Root).Partials.Where(partial => !partial.IsRunning))
-            CollectorLog.LeftOverPartial(_log, partial.Path);
     }
 
-    /// <summary>Ends running dumps as they are, makes them durable, lets their scripts run; hashes that are not computed wait for the next start.</summary>
-    /// <returns>False when something took longer than <paramref name="timeout"/>.</returns>
-    public bool Stop(TimeSpan timeout)
+    /// <summary>Answers no more heralds and waits until running dumps have ended and are durable: where another node answers the same address.</summary>
+    /// <returns>False when some still run after <paramref name="timeout"/>.</returns>
+    public bool Drain(TimeSpan timeout)
     {
-        _stopping.Cancel();
-        long started = TimeProvider.System.GetTimestamp();
         try
         {
-            // The acks of FINISHED leave before the sockets close.
-            Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(drained => new IngressActor.Drain(drained), timeout))).GetAwaiter().GetResult();
+            Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(reply => new IngressActor.Drain(reply), timeout))).GetAwaiter().GetResult();
+            return true;
         }
         catch (TimeoutException)
         {
             return false;
         }
+    }
+
+    /// <summary>Ends the server. Dumps that are being made durable are waited for, and their scripts; running ones stay as they are, for the next start to continue.</summary>
+    /// <returns>False when something took longer than <paramref name="timeout"/>; the next start takes that up as well.</returns>
+    public bool Stop(TimeSpan timeout)
+    {
+        _stopping.Cancel();
+        long started = TimeProvider.System.GetTimestamp();
+        bool durable = true;
+        try
+        {
+            // The acks of FINISHED leave before the sockets close.
+            Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(done => new IngressActor.AwaitCommits(done), timeout))).GetAwaiter().GetResult();
+        }
+        catch (TimeoutException)
+        {
+            durable = false;
+        }
 
         var left = timeout - TimeProvider.System.GetElapsedTime(started);
-        return _system.StopAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero).GetAwaiter().GetResult();
+        return _system.StopAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero).GetAwaiter().GetResult() && durable;
     }
 
     public void Dispose()
@@ -130,6 +146,8 @@ internal sealed class Server : IDisposable
         _hash.Dispose();
         _hostNames.Dispose();
         _scripts?.Dispose();
+        _heraldLedger?.Dispose();
+        _heralds.Dispose();
         _directory.Dispose();
         _stopping.Dispose();
     }
@@ -166,6 +184,10 @@ internal sealed class Server : IDisposable
             () => new ScriptActor(runner, _log),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         var rejects = new RejectLog(Counters, _log);
+        // A port that the system chooses is another one after each start.
+        _heraldLedger = settings.Port == 0 ? null : HeraldLedger.Open(_directory, settings.Port);
+        var heralds = _heraldLedger is not { } ledger ? null : _system.Spawn<HeraldActor.Message>("heralds", _heralds, () => new HeraldActor(ledger),
+            new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         IUdpEndpoint? socket = null;
         // The youngest actors are stopped first: sessions end before the scripts and hashes that follow them.
         for (int shard = 0; shard < _loops.Length; shard++)
@@ -185,14 +207,25 @@ internal sealed class Server : IDisposable
                 Logger = _log,
                 Hashes = _hashes,
                 Scripts = scripts,
+                Heralds = heralds,
             };
             _loops[shard].Start();
             socket = _ingresses.SpawnAsync(shard, environment, socket is null ? options : options with { HeraldPort = socket.Port }).GetAwaiter().GetResult();
         }
 
+        Resume();
         CollectorLog.Listening(_log, socket!.Address, socket.Port, _transport.Name, settings.Endpoint.ToString().ToLowerInvariant(), _directory.Root);
         int asked = settings.Endpoint == EndpointMode.Shared ? options.SharedBufferBytes : options.HeraldBufferBytes;
         if (socket.ReceiveBufferBytes < asked)
             CollectorLog.SmallReceiveBuffer(_log, socket.ReceiveBufferBytes, asked);
+    }
+
+    /// <summary>Continues what an earlier process left: kernels send on to where they were told to.</summary>
+    private void Resume()
+    {
+        foreach (var herald in _heraldLedger?.LeftOver ?? [])
+            _ingresses.Of(herald.Client).Tell(new IngressActor.ResumeHerald(herald));
+        foreach (var dump in _directory.TakeOver(problem => CollectorLog.LeftAsItIs(_log, problem)).OrderBy(dump => dump.File.Identity.StartedAt))
+            _ingresses.Of(dump.File.Identity.Client).Tell(new IngressActor.ResumeDump(dump));
     }
 }

@@ -25,6 +25,7 @@ internal sealed record CollectorSettings
     public required HashPolicy Hash { get; init; }
     public required string? HostsFile { get; init; }
     public required int TimeoutSeconds { get; init; }
+    public required int DrainSeconds { get; init; }
     public required int ScriptTimeoutSeconds { get; init; }
     public required int ScriptConcurrency { get; init; }
     public required int MaxSessions { get; init; }

@@ -59,6 +59,7 @@ internal sealed class SettingsResolution
         Hash = Value(SettingsTable.Hash),
         HostsFile = Value(SettingsTable.Hosts),
         TimeoutSeconds = Value(SettingsTable.Timeout),
+        DrainSeconds = Value(SettingsTable.Drain),
         ScriptTimeoutSeconds = Value(SettingsTable.ScriptTimeout),
         ScriptConcurrency = Value(SettingsTable.ScriptConcurrency),
         MaxSessions = Value(SettingsTable.MaxSessions),

@@ -64,6 +64,10 @@ internal static class SettingsTable
         "Silence after which a client counts as dead.")
     { Kind = SettingKind.Number, ValueName = "SECONDS" };
 
+    public static readonly Setting<int> Drain = new("drain", "0", SettingValues.Whole(0, 86_400), "seconds from 0 to 86400",
+        "At SIGTERM, answer no more heralds and wait so long for running dumps; only where another node answers the same address. 0: leave them to the next start.")
+    { Kind = SettingKind.Number, ValueName = "SECONDS" };
+
     public static readonly Setting<int> ScriptTimeout = new("script-timeout", "300", SettingValues.Whole(1, 86_400), "seconds from 1 to 86400",
         "Time a script may take before it is killed.")
     { Kind = SettingKind.Number, ValueName = "SECONDS" };
@@ -95,7 +99,7 @@ internal static class SettingsTable
     public static IReadOnlyList<Setting> All { get; } =
     [
         Address, Directory, Script, PidFile, DefaultPath, Debug,
-        Port, ClientPort, Endpoint, EndpointPorts, Hash, Hosts, Timeout, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
+        Port, ClientPort, Endpoint, EndpointPorts, Hash, Hosts, Timeout, Drain, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
         Transport, LogFormat, Progress, Config,
     ];
 

@@ -743,5 +743,79 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             acks.Add(_releasedFirst + i);
     }
 
+    /// <summary>Bytes that <see cref="Save"/> writes: fields, then a bit for each packet a burst can have.</summary>
+    public const int StateBytes = 64 + MaxBurstPackets / 8;
+
+    /// <summary>Writes down what another process needs to go on where this one is.</summary>
+    public void Save(Span<byte> state)
+    {
+        var to = new StateWriter(state);
+        to.Byte((byte)_anchor);
+        to.Flag(_perPacket);
+        to.Flag(_perPacketForGood);
+        to.Flag(_pipelines);
+        to.Flag(_lossSeen);
+        to.Flag(_startOffsetKnown);
+        to.Byte((byte)_irregularities);
+        to.U32(_base);
+        to.U32(_previousBase);
+        to.I32(PayloadBytes);
+        to.I32(_endIsInferred ? 0 : _end);
+        to.U64(_startOffset);
+        to.U32(_ackedResidues);
+        to.I64(Bursts);
+        to.I64(QuietBursts);
+        int packets = _anchor == Anchor.Unknown ? 0 : _highest + 1;
+        to.I32(packets);
+        var stored = to.Reserve(MaxBurstPackets / 8);
+        for (int index = 0; index < packets; index++)
+        {
+            if (_stored.Test(_base + (uint)index))
+                stored[index / 8] |= (byte)(1 << (index % 8));
+        }
+    }
+
+    /// <summary>Goes on where <see cref="Save"/> left off; what the client got no ack for it sends again.</summary>
+    public static BurstAcks Restore(SessionOptions options, ReadOnlySpan<byte> state)
+    {
+        var from = new StateReader(state);
+        var anchor = (Anchor)from.Byte();
+        bool perPacket = from.Flag(), perPacketForGood = from.Flag(), pipelines = from.Flag(), lossSeen = from.Flag(), startOffsetKnown = from.Flag();
+        byte irregularities = from.Byte();
+        uint first = from.U32(), previous = from.U32();
+        var restored = new BurstAcks(options, first, packetByPacket: false)
+        {
+            _anchor = anchor,
+            _perPacket = perPacket,
+            _perPacketForGood = perPacketForGood,
+            _pipelines = pipelines,
+            _lossSeen = lossSeen,
+            _startOffsetKnown = startOffsetKnown,
+            _irregularities = irregularities,
+            _previousBase = previous,
+            _anyArrived = true,
+            PayloadBytes = from.I32(),
+            _end = from.I32(),
+            _startOffset = from.U64(),
+            _ackedResidues = from.U32(),
+            Bursts = from.I64(),
+            QuietBursts = from.I64(),
+        };
+        int packets = Math.Min(from.I32(), MaxBurstPackets);
+        var stored = from.Take(MaxBurstPackets / 8);
+        for (int index = 0; index < packets; index++)
+        {
+            if ((stored[index / 8] & (1 << (index % 8))) == 0)
+                continue;
+            restored._arrived.Set(first + (uint)index);
+            restored._stored.Set(first + (uint)index);
+            restored._arrivedCount++;
+            restored._storedCount++;
+            restored._highest = index;
+        }
+
+        return restored;
+    }
+
     private static uint ResidueBit(int index) => 1u << (index % WellKnown.AckBitmapBits);
 }

@@ -88,6 +88,7 @@ public sealed partial class DumpSession
                 missing.Add(hole);
         }
 
+        var unverified = _unverifiedEnd == 0 ? [] : _coverage.Missing(_unverifiedEnd).Take(DumpSummary.MaxListedRanges).ToArray();
         var status = DumpStatus.Incomplete;
         if (headerIsValid && missingBytes == 0 && KeyIsWhole(_header!))
             status = _damaged.IsEmpty ? DumpStatus.Complete : DumpStatus.Damaged;
@@ -110,6 +111,7 @@ public sealed partial class DumpSession
             MissingRanges = missingRanges,
             Damaged = _damaged.Ranges,
             Overwritten = _overwritten.Ranges,
+            Unverified = unverified,
             Relocated = _relocated,
             PayloadBytes = _bursts.PayloadBytes,
             Counters = Counters,

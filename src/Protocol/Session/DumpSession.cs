@@ -32,9 +32,9 @@ public enum SessionPhase
 public sealed partial class DumpSession
 {
     private readonly SessionOptions _options;
-    private readonly BurstAcks _bursts;
+    private BurstAcks _bursts;
     private readonly Coverage _coverage = new();
-    private readonly FirstBurst? _firstBurst;
+    private FirstBurst? _firstBurst;
     private readonly AckList _acks = new();
     private readonly AckList _repeatsToAck = new();
     private readonly List<StoreIntent> _writes = [];
@@ -192,10 +192,11 @@ public sealed partial class DumpSession
                 break;
             case SessionPhase.Receiving:
                 _bursts.OnTick(nowUs, _acks);
+                _isChanged |= _acks.Count > 0;
                 if (IsWhole && nowUs - _lastPacketUs >= _options.SilentAfterHeaderUs)
                     End(EndReason.SilentAfterHeader);
                 else if (nowUs - _lastPacketUs >= _options.ClientTimeoutUs)
-                    End(_writeError is null ? EndReason.ClientTimedOut : EndReason.WriteError, _writeError);
+                    End(_writeError is not null ? EndReason.WriteError : _unverifiedEnd > 0 ? EndReason.MachineCrashed : EndReason.ClientTimedOut, _writeError);
                 break;
         }
     }
@@ -268,7 +269,9 @@ public sealed partial class DumpSession
             return null;
         }
 
-        if (_coverage.Intersects(start, end) || OverlapsPendingWrite(start, end))
+        if (_isCatchingUp)
+            _isCatchingUp = _coverage.Contains(start, end);
+        if (!_isCatchingUp && (_coverage.Intersects(start, end) || OverlapsPendingWrite(start, end)))
             _overwritten.Add(new(start, end));
         _firstBurst?.OnPacket(header.Seqno, start, payload);
         _writes.Add(new(tag, header.Seqno, start, payload.Length, IntentKind.Burst));
@@ -397,7 +400,12 @@ public sealed partial class DumpSession
     private void SettleWrite(in StoreIntent write, bool done)
     {
         if (done)
+        {
+            _isChanged = true;
             _coverage.Add(write.Offset, write.Offset + (ulong)write.Length);
+            if (!_coverage.IsContiguous)
+                NoteUnsaved(new(write.Offset, write.Offset + (ulong)write.Length));
+        }
 
         switch (write.Kind)
         {
@@ -416,6 +424,14 @@ public sealed partial class DumpSession
         }
     }
 
+    private void NoteUnsaved(ByteRange range)
+    {
+        if (_unsaved.Count > 0 && _unsaved[^1].End == range.Start)
+            _unsaved[^1] = new(_unsaved[^1].Start, range.End);
+        else
+            _unsaved.Add(range);
+    }
+
     private void SettleRecord(in StoreIntent record)
     {
         Debug.Assert(record.Kind is IntentKind.Kdh or IntentKind.Key, "records are headers and keys");
@@ -423,6 +439,7 @@ public sealed partial class DumpSession
             _header = _arrivingHeader ?? _header;
         else
             _keyCoverage.Add(record.Offset, record.Offset + (ulong)record.Length);
+        _isChanged = true;
         _acks.Add(record.Seqno);
     }
 }

@@ -56,6 +56,59 @@ internal sealed class FirstBurst
         return offset == _offset + (ulong)((long)distance * (distance > 0 ? _length : length));
     }
 
+    /// <summary>Bytes that <see cref="Save"/> writes.</summary>
+    public const int StateBytes = 48;
+
+    /// <summary>Where the bytes lie in the dump, when they came in one piece at an offset other than 0.</summary>
+    public ByteRange? Kept => _bytes is null || _kept.Count != 1 ? null : _kept.Ranges[0];
+
+    /// <summary>Writes down what another process needs besides the bytes, which are in the dump.</summary>
+    public void Save(Span<byte> state)
+    {
+        var to = new StateWriter(state);
+        var kept = Kept;
+        // What lies in several pieces is no burst to relocate as it is; it ends with the process.
+        to.Flag(_over || (_bytes is not null && kept is null));
+        to.U64(kept?.Start ?? 0);
+        to.U64(kept?.End ?? 0);
+        to.U64(_start);
+        to.U32(_seqno);
+        to.U64(_offset);
+        to.I32(_length);
+    }
+
+    /// <summary>Where the bytes of the saved burst lie in the dump, or null.</summary>
+    public static ByteRange? KeptIn(ReadOnlySpan<byte> state)
+    {
+        var from = new StateReader(state);
+        _ = from.Flag();
+        ulong start = from.U64(), end = from.U64();
+        return end > start && end - start <= WellKnown.BurstBytes ? new(start, end) : null;
+    }
+
+    /// <summary>Goes on where <see cref="Save"/> left off, with the bytes that the dump has there.</summary>
+    public static FirstBurst Restore(ReadOnlySpan<byte> state, ReadOnlySpan<byte> bytes)
+    {
+        var from = new StateReader(state);
+        var restored = new FirstBurst { _over = from.Flag() };
+        ulong start = from.U64(), end = from.U64();
+        if (end <= start || (ulong)bytes.Length != end - start)
+            return restored;
+
+        restored._bytes = new byte[WellKnown.BurstBytes];
+        restored._start = from.U64();
+        restored._end = restored._start + WellKnown.BurstBytes;
+        restored._seqno = from.U32();
+        restored._offset = from.U64();
+        restored._length = from.I32();
+        if (start < restored._start || end > restored._end)
+            return new() { _over = true };
+
+        bytes.CopyTo(restored._bytes.AsSpan((int)(start - restored._start)));
+        restored._kept.Add(start, end);
+        return restored;
+    }
+
     /// <summary>The burst's bytes, when they came in one piece at an offset other than 0.</summary>
     public ReadOnlySpan<byte> Bytes => _bytes is null || _kept.Count != 1
         ? []

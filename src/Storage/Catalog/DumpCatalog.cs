@@ -56,6 +56,35 @@ public sealed class DumpCatalog
         return new(root, dumps, partials, problems);
     }
 
+    /// <summary>Paths of all ledgers beneath <paramref name="root"/>; directories that cannot be read are told of.</summary>
+    /// <exception cref="StorageException">The directory itself cannot be read.</exception>
+    internal static List<string> LedgersBeneath(string root, Action<string> onProblem)
+    {
+        var ledgers = new List<string>();
+        var pending = new Stack<string>([root]);
+        while (pending.TryPop(out string? directory))
+        {
+            try
+            {
+                foreach (var (path, isDirectory) in Entries(directory))
+                {
+                    if (isDirectory)
+                        pending.Push(path);
+                    else if (path.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal) && Path.GetFileName(path).StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal))
+                        ledgers.Add(path);
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                if (directory == root)
+                    throw new StorageException($"dump directory {root} cannot be read: {e.Message}", e);
+                onProblem($"{directory}: {e.Message}");
+            }
+        }
+
+        return ledgers;
+    }
+
     /// <summary>The dumps that <paramref name="key"/> may mean: a whole id, else <c>HOST.N</c>, else the start of an id. More than one is for the user to decide.</summary>
     public IReadOnlyList<CatalogedDump> Find(string key)
     {
@@ -95,7 +124,7 @@ public sealed class DumpCatalog
                 return;
             else if (!name.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal))
                 partials.Add(ReadPartial(path));
-            else if (!File.Exists(path[..^DumpFile.LedgerSuffix.Length]) && File.Exists(path))
+            else if (!File.Exists(path[..^DumpFile.LedgerSuffix.Length]) && File.Exists(path) && !IsLocked(path) && !IsDescribed(path))
                 problems.Add(new(path, "ledger without a data file: its dump was being finished, look for a vmcore without a manifest"));
         }
         catch (StorageException e)
@@ -105,6 +134,11 @@ public sealed class DumpCatalog
                 problems.Add(new(path, e.Message));
         }
     }
+
+    /// <summary>The ledger's dump ended well; it only kept the answer to a repeated FINISHED.</summary>
+    private static bool IsDescribed(string ledgerPath) =>
+        LedgerFile.Read(ledgerPath).Records.OfType<LedgerRecord.Committing>().LastOrDefault() is { } committing
+        && File.Exists(Path.Join(Path.GetDirectoryName(ledgerPath), committing.Manifest));
 
     private static PartialDump ReadPartial(string path)
     {

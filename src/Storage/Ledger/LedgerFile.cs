@@ -5,7 +5,10 @@ namespace NetdumpCollector.Storage;
 /// <summary>What could be read of a ledger.</summary>
 /// <param name="Records">The records before the first torn or corrupt one, in the order they were written.</param>
 /// <param name="EndsClean">Nothing follows them.</param>
-public sealed record LedgerContents(IReadOnlyList<LedgerRecord> Records, bool EndsClean)
+/// <param name="State">The session's newest state, or null.</param>
+/// <param name="StateNumber">Its number.</param>
+/// <param name="LengthBytes">Where the next record goes.</param>
+public sealed record LedgerContents(IReadOnlyList<LedgerRecord> Records, bool EndsClean, byte[]? State, uint StateNumber, long LengthBytes)
 {
     /// <summary>Whose dump it is, or null when not even that record is whole.</summary>
     public LedgerRecord.Opened? Opened => Records.Count > 0 ? Records[0] as LedgerRecord.Opened : null;
@@ -41,16 +44,17 @@ public static class LedgerFile
     public static LedgerContents Read(ReadOnlySpan<byte> file)
     {
         if (!LedgerFormat.HasFileHeader(file))
-            return new([], EndsClean: false);
+            return new([], EndsClean: false, State: null, StateNumber: 0, LengthBytes: 0);
 
+        byte[]? state = LedgerFormat.NewestState(file, out uint number);
         var records = new List<LedgerRecord>();
-        file = file[LedgerFormat.FileHeaderBytes..];
-        while (LedgerFormat.TryReadRecord(file, out var record, out int usedBytes))
+        int at = LedgerFormat.FileHeaderBytes;
+        while (LedgerFormat.TryReadRecord(file[at..], out var record, out int usedBytes))
         {
             records.Add(record!);
-            file = file[usedBytes..];
+            at += usedBytes;
         }
 
-        return new(records, EndsClean: file.IsEmpty);
+        return new(records, EndsClean: at == file.Length, state, number, at);
     }
 }

@@ -2,24 +2,36 @@ using System.Buffers.Binary;
 using System.Numerics;
 using System.Text;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
 
 namespace NetdumpCollector.Storage;
 
-/// <summary>The bytes of a ledger: a file header, then records that are only ever appended.</summary>
+/// <summary>The bytes of a ledger: a file header, two places for the session's state, then records that are only ever appended.</summary>
 /// <remarks>
-/// File header: <c>"netdump-ledg"</c>, u32 version. Record: u32 payload bytes, u16 type, u32 CRC32C over type and payload, payload. Little-endian.
+/// File header: <c>"netdump-ledg"</c>, u32 version. State: u32 CRC32C over the rest, u32 number, the state; written in turns, the higher number with a right CRC counts.
+/// Record: u32 payload bytes, u16 type, u32 CRC32C over type and payload, payload. Little-endian.
 /// A record that a crash tore, and everything after it, is not there (<see cref="LedgerFile"/>).
 /// </remarks>
 internal static class LedgerFormat
 {
-    public const int FileHeaderBytes = 16;
+    public const int MagicBytes = 16;
+    public const int StateHeaderBytes = 8;
+
+    /// <summary>One place for a state with its header.</summary>
+    public const int StatePlaceBytes = StateHeaderBytes + DumpSession.StateBytes;
+
+    /// <summary>What comes before the first record.</summary>
+    public const int FileHeaderBytes = MagicBytes + 2 * StatePlaceBytes;
+
     public const int RecordHeaderBytes = 10;
     public const int KeyPrefixBytes = 8;
+    public const int EndpointBytes = 14;
+    public const int RangeBytes = 16;
 
     /// <summary>Longest payload; larger than any UDP datagram, small enough that a corrupt length costs no memory.</summary>
     public const int MaxPayloadBytes = 1 << 20;
 
-    private const uint FormatVersion = 1;
+    private const uint FormatVersion = 2;
 
     private static ReadOnlySpan<byte> Magic => "netdump-ledg"u8;
 
@@ -31,6 +43,34 @@ internal static class LedgerFormat
 
     public static bool HasFileHeader(ReadOnlySpan<byte> file) =>
         file.Length >= FileHeaderBytes && file.StartsWith(Magic) && BinaryPrimitives.ReadUInt32LittleEndian(file[12..]) == FormatVersion;
+
+    /// <summary>Where in the file the state with this number lies.</summary>
+    public static int StateOffset(uint number) => MagicBytes + (int)(number % 2) * StatePlaceBytes;
+
+    /// <summary>Writes the header of the state that follows it in <paramref name="place"/>.</summary>
+    public static void SealState(Span<byte> place, uint number)
+    {
+        BinaryPrimitives.WriteUInt32LittleEndian(place[4..], number);
+        BinaryPrimitives.WriteUInt32LittleEndian(place, ~Crc32C(uint.MaxValue, place[4..StatePlaceBytes]));
+    }
+
+    /// <summary>The newest whole state, or null when there is none yet.</summary>
+    public static byte[]? NewestState(ReadOnlySpan<byte> file, out uint number)
+    {
+        byte[]? newest = null;
+        number = 0;
+        for (uint i = 0; i < 2; i++)
+        {
+            var place = file.Slice(StateOffset(i), StatePlaceBytes);
+            uint its = BinaryPrimitives.ReadUInt32LittleEndian(place[4..]);
+            if (its == 0 || its < number || ~Crc32C(uint.MaxValue, place[4..]) != BinaryPrimitives.ReadUInt32LittleEndian(place))
+                continue;
+            newest = place[StateHeaderBytes..].ToArray();
+            number = its;
+        }
+
+        return newest is not null && DumpSession.IsState(newest) ? newest : null;
+    }
 
     /// <summary>Writes the header of a record whose payload is <paramref name="prefix"/> followed by <paramref name="rest"/>.</summary>
     public static void WriteRecordHeader(Span<byte> header, LedgerRecordType type, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> rest)
@@ -50,6 +90,43 @@ internal static class LedgerFormat
         opened.BootId.TryWriteBytes(payload.AsSpan(12), bigEndian: true, out _);
         id.CopyTo(payload.AsSpan(28));
         return payload;
+    }
+
+    public static byte[] EndpointPayload(in DumpEndpoint endpoint)
+    {
+        byte[] payload = new byte[EndpointBytes];
+        BinaryPrimitives.WriteUInt32LittleEndian(payload, endpoint.Local.Value);
+        BinaryPrimitives.WriteUInt16LittleEndian(payload.AsSpan(4), endpoint.LocalPort);
+        BinaryPrimitives.WriteUInt16LittleEndian(payload.AsSpan(6), endpoint.RemotePort);
+        BinaryPrimitives.WriteUInt16LittleEndian(payload.AsSpan(8), endpoint.AckPort);
+        BinaryPrimitives.WriteUInt32LittleEndian(payload.AsSpan(10), endpoint.HeraldSeqno);
+        return payload;
+    }
+
+    public static DumpEndpoint ReadEndpoint(ReadOnlySpan<byte> payload) => new(
+        new(BinaryPrimitives.ReadUInt32LittleEndian(payload)),
+        BinaryPrimitives.ReadUInt16LittleEndian(payload[4..]),
+        BinaryPrimitives.ReadUInt16LittleEndian(payload[6..]),
+        BinaryPrimitives.ReadUInt16LittleEndian(payload[8..]),
+        BinaryPrimitives.ReadUInt32LittleEndian(payload[10..]));
+
+    public static byte[] CommittingPayload(string core, string manifest) => Encoding.UTF8.GetBytes($"{core}\0{manifest}");
+
+    private static LedgerRecord.Committing? ReadCommitting(ReadOnlySpan<byte> payload) =>
+        Encoding.UTF8.GetString(payload).Split('\0') is [{ Length: > 0 } core, { Length: > 0 } manifest] && !core.Contains('/') && !manifest.Contains('/') ? new(core, manifest) : null;
+
+    private static ByteRange[] ReadRanges(ReadOnlySpan<byte> payload)
+    {
+        var ranges = new ByteRange[payload.Length / RangeBytes];
+        for (int i = 0; i < ranges.Length; i++)
+            ranges[i] = new(BinaryPrimitives.ReadUInt64LittleEndian(payload[(i * RangeBytes)..]), BinaryPrimitives.ReadUInt64LittleEndian(payload[(i * RangeBytes + 8)..]));
+        return ranges;
+    }
+
+    public static void WriteRange(Span<byte> bytes, ByteRange range)
+    {
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, range.Start);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], range.End);
     }
 
     /// <summary>Reads the record at the start of <paramref name="file"/>; false when it is torn, corrupt or not there.</summary>
@@ -86,14 +163,22 @@ internal static class LedgerFormat
                 return new LedgerRecord.Kdh(payload.ToArray());
             case LedgerRecordType.Key when payload.Length >= KeyPrefixBytes:
                 return new LedgerRecord.Key(BinaryPrimitives.ReadUInt64LittleEndian(payload), payload[KeyPrefixBytes..].ToArray());
-            case LedgerRecordType.Opened or LedgerRecordType.Kdh or LedgerRecordType.Key:
+            case LedgerRecordType.Endpoint when payload.Length == EndpointBytes:
+                return new LedgerRecord.Endpoint(ReadEndpoint(payload));
+            case LedgerRecordType.Stored or LedgerRecordType.Damaged or LedgerRecordType.Overwritten when payload.Length % RangeBytes == 0:
+                return new LedgerRecord.Ranges((LedgerRecordType)type, ReadRanges(payload));
+            case LedgerRecordType.Committing:
+                return ReadCommitting(payload);
+            case LedgerRecordType.Checkpoint when payload.Length >= DumpSession.StateBytes && (payload.Length - DumpSession.StateBytes) % RangeBytes == 0:
+                return new LedgerRecord.Checkpoint(payload[..DumpSession.StateBytes].ToArray(), ReadRanges(payload[DumpSession.StateBytes..]));
+            case >= LedgerRecordType.Opened and <= LedgerRecordType.Checkpoint:
                 return null;
             default:
                 return new LedgerRecord.Unknown(type);
         }
     }
 
-    private static uint Crc32C(uint crc, ReadOnlySpan<byte> bytes)
+    public static uint Crc32C(uint crc, ReadOnlySpan<byte> bytes)
     {
         for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
             crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));

@@ -1,3 +1,5 @@
+using NetdumpCollector.Protocol;
+
 namespace NetdumpCollector.Storage;
 
 /// <summary>What a record of a ledger is about; numbers are part of the file format.</summary>
@@ -6,6 +8,12 @@ public enum LedgerRecordType : ushort
     Opened = 1,
     Kdh = 2,
     Key = 3,
+    Endpoint = 4,
+    Stored = 5,
+    Damaged = 6,
+    Overwritten = 7,
+    Committing = 8,
+    Checkpoint = 9,
 }
 
 /// <summary>One thing that a dump's ledger remembers.</summary>
@@ -25,6 +33,18 @@ public abstract record LedgerRecord
 
     /// <summary>A piece of the EKCD key blob came.</summary>
     public sealed record Key(ulong Offset, ReadOnlyMemory<byte> Bytes) : LedgerRecord;
+
+    /// <summary>Where the client sends to and where it is answered; the second record.</summary>
+    public sealed record Endpoint(DumpEndpoint Value) : LedgerRecord;
+
+    /// <summary>Ranges that were stored apart from the run of bytes from 0 on (<see cref="LedgerRecordType.Stored"/>), or that something happened to.</summary>
+    public sealed record Ranges(LedgerRecordType What, IReadOnlyList<ByteRange> Values) : LedgerRecord;
+
+    /// <summary>The dump ended: its data file is about to get this name.</summary>
+    public sealed record Committing(string Core, string Manifest) : LedgerRecord;
+
+    /// <summary>What was on the device, not only in the page cache, when this was written: the session's state and all its ranges.</summary>
+    public sealed record Checkpoint(ReadOnlyMemory<byte> State, IReadOnlyList<ByteRange> Stored) : LedgerRecord;
 
     /// <summary>A whole record of a type that this version does not know.</summary>
     public sealed record Unknown(ushort Type) : LedgerRecord;

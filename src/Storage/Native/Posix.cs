@@ -155,6 +155,17 @@ internal static unsafe partial class Posix
         return 0;
     }
 
+    /// <summary>As <see cref="Sync"/>, without what only tells when the file was changed.</summary>
+    public static int SyncData(SafeFileHandle file)
+    {
+        if (!OperatingSystem.IsLinux())
+            return Sync(file);
+        while (fdatasync(file) != 0)
+            if (Errno.Last != Errno.EINTR)
+                return Errno.Last;
+        return 0;
+    }
+
     /// <summary><see cref="Sync"/> for directories, which some file systems cannot and need not do.</summary>
     public static int SyncDirectory(SafeFileHandle directory) => Sync(directory) is var errno && errno == Errno.EINVAL ? 0 : errno;
 
@@ -196,6 +207,20 @@ internal static unsafe partial class Posix
                 read = Read(file, at, (nuint)buffer.Length, offset);
             while (read < 0 && Errno.Last == Errno.EINTR);
             return (int)read;
+        }
+    }
+
+    /// <summary>Writes <paramref name="bytes"/>, perhaps not all of them; -1 with <see cref="Errno.Last"/> set when it cannot.</summary>
+    public static int WriteAt(SafeFileHandle file, ReadOnlySpan<byte> bytes, long offset)
+    {
+        fixed (byte* at = bytes)
+        {
+            var vector = new IoVector { Base = at, Length = (nuint)bytes.Length };
+            nint written;
+            do
+                written = WriteVectored(file, &vector, 1, offset);
+            while (written < 0 && Errno.Last == Errno.EINTR);
+            return (int)written;
         }
     }
 
@@ -253,6 +278,9 @@ internal static unsafe partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fsync(SafeFileHandle file);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fdatasync(SafeFileHandle file);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int ftruncate(SafeFileHandle file, long length);

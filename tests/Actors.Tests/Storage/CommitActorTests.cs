@@ -51,7 +51,7 @@ public sealed class CommitActorTests
         var told = new TaskCompletionSource<SessionActor.Message>(TaskCreationOptions.RunContinuationsAsynchronously);
         var session = environment.System.Spawn<SessionActor.Message>("session", threads, () => new Listener(told));
         // Without a data file there is nothing to try again.
-        var file = directory.Create(new("id", Ipv4.Loopback, DateTimeOffset.UnixEpoch), heraldPath: null);
+        var file = directory.Create(new("id", Ipv4.Loopback, DateTimeOffset.UnixEpoch), default, heraldPath: null);
         File.Delete(file.PartialPath);
         var circumstances = new DumpCircumstances { Host = "h", Endpoint = "shared", LocalAddress = Ipv4.Loopback, LocalPort = 1, EndedAt = DateTimeOffset.UnixEpoch, Duration = TimeSpan.Zero };
 

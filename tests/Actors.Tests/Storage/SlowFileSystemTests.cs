@@ -68,7 +68,7 @@ public sealed class SlowFileSystemTests
     }
 
     [Theory, EveryEndpoint]
-    public async Task A_server_that_stops_waits_for_a_write_that_hangs_and_keeps_what_it_wrote(string transport, EndpointMode mode)
+    public async Task A_drain_waits_for_a_write_that_hangs_and_for_the_rest_of_its_dump(string transport, EndpointMode mode)
     {
         using var gate = new StallingLoop.Gate();
         await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, Decorate = loop => new StallingLoop(loop, gate) });
@@ -77,16 +77,18 @@ public sealed class SlowFileSystemTests
         client.Herald();
         client.SendBurst(dump);
         gate.HoldNext();
-        foreach (byte[] packet in client.TakeBurst(dump))
+        byte[][] burst = [.. client.TakeBurst(dump)];
+        foreach (byte[] packet in burst)
             client.Send(packet);
         Assert.True(gate.Holds.Wait(Eventually.Deadline));
 
         var drained = collector.DrainAsync();
         gate.Open();
+        client.SendUntilAcked(burst);
+        client.SendRest(dump);
+        client.Finish();
         Assert.True(await drained);
-
-        var manifest = await collector.DumpOf(client);
-        Assert.Equal(DumpStatus.Incomplete, manifest.Status);
+        await collector.AssertComplete(client, dump);
     }
 
     [Theory]

@@ -35,9 +35,9 @@ public sealed class DumpsVerbTests : IDisposable
     {
         string id = Commit("web1", "page fault", missingBytes: 0);
         Commit("web2", "", missingBytes: 100);
-        using var running = _directory.Create(Identity(3), null);
+        using var running = _directory.Create(Identity(3), default, null);
         File.WriteAllBytes(running.PartialPath, new byte[5000]);
-        _directory.Create(Identity(4), null).Dispose();
+        _directory.Create(Identity(4), default, null).Dispose();
 
         var run = await RunAsync("list");
 
@@ -48,7 +48,7 @@ public sealed class DumpsVerbTests : IDisposable
         Assert.Equal([id, "web1", "10.0.0.1", "2026-11-21 01:39:41Z", "8.0 KiB", "complete", "page fault", "vmcore.web1.0"], Cells(lines[1]));
         Assert.Equal(["web2", "incomplete", "-", "vmcore.web2.0"], [Cells(lines[2])[1], .. Cells(lines[2])[5..]]);
         Assert.Equal(["10.0.0.3", "4.9 KiB", "receiving"], [Cells(lines[3])[2], .. Cells(lines[3])[4..6]]);
-        Assert.Equal(["10.0.0.4", "0 B", "left over"], [Cells(lines[4])[2], .. Cells(lines[4])[4..6]]);
+        Assert.Equal(["10.0.0.4", "0 B", "interrupted"], [Cells(lines[4])[2], .. Cells(lines[4])[4..6]]);
     }
 
     [Fact]
@@ -172,12 +172,12 @@ public sealed class DumpsVerbTests : IDisposable
         Commit("web1", "p", missingBytes: 0);
         Assert.Equal(0, (await RunAsync("verify", "--all")).ExitCode);
 
-        using (_directory.Create(Identity(7), null))
+        using (_directory.Create(Identity(7), default, null))
             Assert.Equal(0, (await RunAsync("verify", "--all")).ExitCode);
 
         var leftOver = await RunAsync("verify", "--all");
         Assert.Equal(1, leftOver.ExitCode);
-        Assert.Contains("left over", leftOver.Output, StringComparison.Ordinal);
+        Assert.Contains("interrupted", leftOver.Output, StringComparison.Ordinal);
 
         Commit("web2", "p", missingBytes: 100);
         var run = await RunAsync("verify", "--all");
@@ -209,7 +209,7 @@ public sealed class DumpsVerbTests : IDisposable
         const ulong Length = 8192;
         byte[] content = new byte[Length];
         new Random(1).NextBytes(content);
-        using var file = _directory.Create(Identity((uint)(host[^1] - '0')), null);
+        using var file = _directory.Create(Identity((uint)(host[^1] - '0')), default, null);
         File.WriteAllBytes(file.PartialPath, content);
         var committed = _directory.Commit(
             file,

@@ -20,6 +20,7 @@ internal static class SampleValues
         ["hash"] = (["deferred", "off"], ["", "on", "1"]),
         ["hosts"] = (["/etc/hosts.netdump", "h", ""], ["a\0b"]),
         ["timeout"] = (["1", "600", "86400"], ["", "0", "86401", "-5", "ten"]),
+        ["drain"] = (["0", "30", "86400"], ["", "-1", "86401"]),
         ["script-timeout"] = (["1", "300", "86400"], ["", "0", "86401"]),
         ["script-concurrency"] = (["1", "4", "1024"], ["", "0", "1025"]),
         ["loops"] = (["auto", "1", "64"], ["", "0", "65", "Auto", "many"]),

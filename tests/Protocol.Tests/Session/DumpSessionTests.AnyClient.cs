@@ -57,7 +57,7 @@ public sealed partial class DumpSessionTests
             (8, Gen.Elements(1L, 14_999, 15_000, 100_000, 1_000_000, 3_000_000, 15_000_000).Select(us => (AnyStep)new AnyStep.Wait(us))),
             (1, Gen.Elements(30_000_000L, 600_000_000).Select(us => (AnyStep)new AnyStep.Wait(us))),
             (2, Gen.Elements(true, true, false).Select(succeeds => (AnyStep)new AnyStep.Commit(succeeds))),
-            (1, Gen.Elements(EndReason.Superseded, EndReason.ServerStopped).Select(reason => (AnyStep)new AnyStep.End(reason))));
+            (1, Gen.Elements(EndReason.Superseded, EndReason.MachineCrashed).Select(reason => (AnyStep)new AnyStep.End(reason))));
     }
 
     private static Gen<ClientMessage> Messages(uint heraldSeqno)

@@ -343,10 +343,10 @@ public sealed partial class DumpSessionTests
     {
         var server = new SessionDriver();
         server.Receive(ClientMessage.Herald());
-        server.Session.End(EndReason.ServerStopped);
+        server.Session.End(EndReason.MachineCrashed);
         Assert.Equal(SessionPhase.Closed, server.Session.Phase);
         Assert.Null(server.Session.Summary);
-        server.Session.End(EndReason.ServerStopped);
+        server.Session.End(EndReason.MachineCrashed);
         Assert.Equal(SessionPhase.Closed, server.Session.Phase);
     }
 

@@ -159,7 +159,7 @@ public sealed partial class DumpSessionTests
         server.Receive(dump.Bursts[0]);
         server.AssertAcks(2, 3, 4);
         Assert.Equal(6, server.Session.Counters.Retransmissions);
-        server.Session.End(EndReason.ServerStopped);
+        server.Session.End(EndReason.MachineCrashed);
         Assert.Empty(server.Summary.Damaged);
     }
 
@@ -189,7 +189,7 @@ public sealed partial class DumpSessionTests
         var packet = dump.Bursts[0][1];
         server.Receive([.. dump.Bursts[0], packet with { Payload = new byte[1448] }]);
         Assert.Equal(dump.Content[..4096], server.Bytes(0, 4096));
-        server.Session.End(EndReason.ServerStopped);
+        server.Session.End(EndReason.MachineCrashed);
         Assert.Equal([new(packet.Offset, packet.Offset + 1448)], server.Summary.Damaged);
     }
 
@@ -205,7 +205,7 @@ public sealed partial class DumpSessionTests
         // What the first one had sent is no longer there to be compared with.
         server.Receive(ClientMessage.Vmcore(1, 0, Filled(1000, 1)));
         server.AssertAcks(1u);
-        server.Session.End(EndReason.ServerStopped);
+        server.Session.End(EndReason.MachineCrashed);
         Assert.Equal([new(500, 1500)], server.Summary.Overwritten);
         Assert.Empty(server.Summary.Damaged);
     }
@@ -218,7 +218,7 @@ public sealed partial class DumpSessionTests
         server.AssertAcks(1, 2);
         Assert.Equal(Filled(1000, 2), server.Bytes(0, 1000));
         server.Receive(ClientMessage.Vmcore(1, 0, Filled(1000, 1)));
-        server.Session.End(EndReason.ServerStopped);
+        server.Session.End(EndReason.MachineCrashed);
         Assert.Equal([new(0, 1000)], server.Summary.Overwritten);
         Assert.Empty(server.Summary.Damaged);
     }
@@ -373,7 +373,7 @@ public sealed partial class DumpSessionTests
         server.Receive(ClientMessage.Key(3, 1448, key[1448..2896]), ClientMessage.Key(2, 0, key[..1448]), ClientMessage.Key(4, 2896, key[2896..]));
         server.Receive(ClientMessage.Key(4, 2896, key[2896..]));
         server.AssertAcks(1, 2, 3, 4, 4);
-        server.Session.End(EndReason.ServerStopped);
+        server.Session.End(EndReason.MachineCrashed);
         Assert.Equal(key, server.Summary.Key!.Value.ToArray());
     }
 

@@ -53,7 +53,7 @@ public sealed class DumpCatalogTests : IDisposable
     [Fact]
     public void Tells_running_dumps_from_left_over_ones()
     {
-        using var running = _directory.Create(Dumps.NewIdentity(), "sub");
+        using var running = _directory.Create(Dumps.NewIdentity(), default, "sub");
         Assert.True(running.AppendKdh(new byte[512], out _));
         var leftOver = Dumps.Receive(_directory, Dumps.Pattern(123));
         leftOver.Dispose();
@@ -108,7 +108,7 @@ public sealed class DumpCatalogTests : IDisposable
 
     private void Commit(string id, int second, string host, string? path = null)
     {
-        using var file = _directory.Create(new(id, Dumps.Client, Dumps.StartedAt.AddSeconds(second)), path);
+        using var file = _directory.Create(new(id, Dumps.Client, Dumps.StartedAt.AddSeconds(second)), default, path);
         Dumps.Write(file, 0, [1, 2, 3]);
         _directory.Commit(file, Dumps.Complete(3), Dumps.Circumstances(host));
     }

@@ -47,7 +47,7 @@ public sealed class LedgerFileTests
     public void Flipped_bits_never_yield_a_record_that_was_not_written()
     {
         var damage = from records in s_records.Where(r => r.Length > 0)
-                     from flips in Gen.NonEmptyListOf(Gen.Choose(0, (Encode(records).Length * 8) - 1))
+                     from flips in Gen.NonEmptyListOf(Gen.Choose(LedgerFormat.FileHeaderBytes * 8, (Encode(records).Length * 8) - 1))
                      select (records, flips);
         Prop.ForAll(damage.ToArbitrary(), sample =>
         {

@@ -1,0 +1,168 @@
+using System.Runtime.InteropServices;
+
+namespace NetdumpCollector.Protocol.Session;
+
+public sealed partial class DumpSession
+{
+    /// <summary>Bytes that <see cref="Save"/> writes.</summary>
+    public const int StateBytes = 128 + BurstAcks.StateBytes + FirstBurst.StateBytes;
+
+    private const byte StateVersion = 1;
+
+    /// <summary>Stored since the last save and not in the run of bytes from 0 on, which is saved as one number.</summary>
+    private readonly List<ByteRange> _unsaved = [];
+
+    /// <summary>Another process had this session before; packets that it stored and did not ack are taken for new ones until one is.</summary>
+    private bool _isCatchingUp;
+
+    private ulong _unverifiedEnd;
+    private bool _isChanged;
+
+    /// <summary>Acks wait for what must be saved before they leave.</summary>
+    public bool MustSave => _isChanged && _acks.Count > 0;
+
+    /// <summary>Ranges that were stored since <see cref="OnSaved"/> and lie apart from what <see cref="Save"/> says.</summary>
+    public ReadOnlySpan<ByteRange> UnsavedRanges => CollectionsMarshal.AsSpan(_unsaved);
+
+    /// <summary>Damage that was found since <see cref="OnSaved"/>.</summary>
+    public ReadOnlySpan<ByteRange> UnsavedDamage => _damaged.Unsaved;
+
+    /// <summary>Overwritten ranges since <see cref="OnSaved"/>.</summary>
+    public ReadOnlySpan<ByteRange> UnsavedOverwrites => _overwritten.Unsaved;
+
+    /// <summary>Bytes from 0 on without a hole.</summary>
+    public ulong ContiguousBytes => _coverage.Count > 0 && _coverage.Ranges[0].Start == 0 ? _coverage.Ranges[0].End : 0;
+
+    /// <summary>Everything that is stored, as sorted ranges.</summary>
+    public ReadOnlySpan<ByteRange> CoveredRanges => _coverage.Ranges;
+
+    /// <summary>Writes down what another process needs to continue the dump: before acks leave, so that it continues with everything that was acked.</summary>
+    /// <remarks>Header, key and the ranges apart are records of their own (<see cref="Records"/>, <see cref="UnsavedRanges"/>, <see cref="UnsavedDamage"/>).</remarks>
+    public void Save(Span<byte> state)
+    {
+        var to = new StateWriter(state);
+        to.Byte(StateVersion);
+        to.Flag(_relocated);
+        to.Flag(_firstBurst is not null);
+        to.U64(ContiguousBytes);
+        to.U64(_unverifiedEnd);
+        to.I64(_counters.Packets);
+        to.I64(_counters.PayloadBytes);
+        to.I64(_counters.Retransmissions);
+        to.I64(_counters.Acks + _acks.Count);
+        to.I64(_counters.Rejected);
+        _bursts.Save(state[128..]);
+        if (_firstBurst is not null)
+            _firstBurst.Save(state[(128 + BurstAcks.StateBytes)..]);
+    }
+
+    /// <summary>What <see cref="Save"/> wrote, and the unsaved ranges, are where another process finds them.</summary>
+    public void OnSaved()
+    {
+        _isChanged = false;
+        _unsaved.Clear();
+        _damaged.OnSaved();
+        _overwritten.OnSaved();
+    }
+
+    /// <summary>The state can be read by this version.</summary>
+    public static bool IsState(ReadOnlySpan<byte> state) => state.Length == StateBytes && state[0] == StateVersion;
+
+    /// <summary>Where in the dump the copy of the first burst is found that <see cref="Restore"/> needs, or null when it needs none.</summary>
+    public static ByteRange? FirstBurstOf(ReadOnlySpan<byte> state) =>
+        state[2] == 0 ? null : FirstBurst.KeptIn(state[(128 + BurstAcks.StateBytes)..]);
+
+    /// <summary>Bytes from 0 on that are stored without a hole, as a saved state says.</summary>
+    public static ulong ContiguousBytesOf(ReadOnlySpan<byte> state)
+    {
+        var from = new StateReader(state[3..]);
+        return from.U64();
+    }
+
+    /// <summary>Continues a dump that another process received until now.</summary>
+    /// <param name="options">Times and limits.</param>
+    /// <param name="saved">What that process left.</param>
+    /// <param name="nowUs">Monotonic time in microseconds.</param>
+    public static DumpSession Restore(SessionOptions options, SavedSession saved, long nowUs)
+    {
+        var session = new DumpSession(options, saved.HeraldSeqno, nowUs);
+        session.Phase = SessionPhase.Receiving;
+        if (saved.State is { } state)
+        {
+            var from = new StateReader(state.AsSpan(1));
+            session._relocated = from.Flag();
+            bool hasFirstBurst = from.Flag();
+            ulong contiguous = from.U64();
+            session._unverifiedEnd = from.U64();
+            session._counters = new() { Packets = from.I64(), PayloadBytes = from.I64(), Retransmissions = from.I64(), Acks = from.I64(), Rejected = from.I64() };
+            session._bursts = BurstAcks.Restore(options, state.AsSpan(128));
+            session._firstBurst = hasFirstBurst ? FirstBurst.Restore(state.AsSpan(128 + BurstAcks.StateBytes), saved.FirstBurst) : null;
+            session._coverage.Add(0, contiguous);
+        }
+
+        foreach (var range in saved.Ranges)
+            session._coverage.Add(range.Start, range.End);
+        foreach (var range in saved.Damaged)
+            session._damaged.Add(range);
+        foreach (var range in saved.Overwritten)
+            session._overwritten.Add(range);
+        session.OnSaved();
+        session._unverifiedEnd = Math.Max(session._unverifiedEnd, saved.UnverifiedEnd);
+        session._header = saved.Header;
+        foreach (var (offset, bytes) in saved.KeyPieces)
+        {
+            int end = (int)Math.Min(offset + (ulong)bytes.Length, (ulong)options.MaxKeyBytes);
+            if (offset > (ulong)options.MaxKeyBytes || (int)offset + bytes.Length != end)
+                continue;
+            if (session._key is null || session._key.Length < end)
+                Array.Resize(ref session._key, end);
+            bytes.Span.CopyTo(session._key.AsSpan((int)offset));
+            session._keyCoverage.Add(offset, (ulong)end);
+        }
+
+        session._isCatchingUp = true;
+        return session;
+    }
+
+    /// <summary>A herald that another process answered and that nothing followed yet.</summary>
+    /// <param name="options">Times and limits.</param>
+    /// <param name="heraldSeqno">Its seqno.</param>
+    /// <param name="path">The path it asked for.</param>
+    /// <param name="nowUs">Monotonic time in microseconds.</param>
+    public static DumpSession RestoreHalfOpen(SessionOptions options, uint heraldSeqno, ReadOnlySpan<byte> path, long nowUs) =>
+        new(options, heraldSeqno, nowUs) { _path = path.ToArray(), _pathLength = path.Length };
+
+    /// <summary>A session whose dump was made durable by a process that did not live to see its FINISHED answered for long enough.</summary>
+    /// <param name="options">Times and limits.</param>
+    /// <param name="mayAck">The dump is whole: a repeated FINISHED is acked.</param>
+    /// <param name="nowUs">Monotonic time in microseconds.</param>
+    public static DumpSession RestoreLingering(SessionOptions options, bool mayAck, long nowUs)
+    {
+        var session = new DumpSession(options, heraldSeqno: 1, nowUs) { _durable = mayAck };
+        session.Linger(nowUs);
+        return session;
+    }
+}
+
+/// <summary>What a process left of a session that it could not finish.</summary>
+public sealed record SavedSession
+{
+    /// <summary>Seqno of the herald that opened the session.</summary>
+    public required uint HeraldSeqno { get; init; }
+
+    /// <summary>What <see cref="DumpSession.Save"/> wrote last; null when nothing of the dump was acked yet.</summary>
+    public byte[]? State { get; init; }
+
+    /// <summary>The dump's bytes at <see cref="DumpSession.FirstBurstOf"/>.</summary>
+    public byte[] FirstBurst { get; init; } = [];
+
+    public IReadOnlyList<ByteRange> Ranges { get; init; } = [];
+    public IReadOnlyList<ByteRange> Damaged { get; init; } = [];
+    public IReadOnlyList<ByteRange> Overwritten { get; init; } = [];
+
+    /// <summary>The machine has crashed since: what is in the file below this and not in the saved ranges is not known to be right until it comes again. 0 otherwise.</summary>
+    public ulong UnverifiedEnd { get; init; }
+
+    public KernelDumpHeader? Header { get; init; }
+    public IReadOnlyList<(ulong Offset, ReadOnlyMemory<byte> Bytes)> KeyPieces { get; init; } = [];
+}

@@ -1,0 +1,200 @@
+using Microsoft.Win32.SafeHandles;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Storage.Native;
+
+namespace NetdumpCollector.Storage;
+
+public sealed partial class DumpDirectory
+{
+    /// <summary>Takes over the dumps that an earlier process left: killed, stopped, or lost with its machine.</summary>
+    /// <param name="onProblem">Told of each that cannot be continued, and why; its files stay as they are.</param>
+    /// <exception cref="StorageException">The directory itself cannot be read.</exception>
+    public IReadOnlyList<InterruptedDump> TakeOver(Action<string> onProblem)
+    {
+        var interrupted = new List<InterruptedDump>();
+        foreach (string path in DumpCatalog.LedgersBeneath(Root, onProblem))
+        {
+            try
+            {
+                if (TakeOver(path) is { } dump)
+                    interrupted.Add(dump);
+            }
+            catch (StorageException e)
+            {
+                onProblem(e.Message);
+            }
+        }
+
+        return interrupted;
+    }
+
+    /// <summary>Null when another process has the dump, or nothing is left to do for it.</summary>
+    private InterruptedDump? TakeOver(string ledgerPath)
+    {
+        string directory = Path.GetDirectoryName(ledgerPath)!;
+        string relative = Path.GetRelativePath(Root, directory);
+        bool isRoot = relative == ".";
+        var folder = isRoot
+            ? new DumpFolder(_handle, Root, "", OwnsHandle: false)
+            : new(_contained.Open(relative, out _, out string? refusal) ?? throw new StorageException($"{ledgerPath}: its directory cannot be opened: {refusal}"), Root, relative, OwnsHandle: true);
+        DumpFile? file = null;
+        try
+        {
+            var dump = TakeOver(folder, Path.GetFileName(ledgerPath), ref file);
+            if (dump is null)
+                Close(file, folder);
+            return dump;
+        }
+        catch
+        {
+            Close(file, folder);
+            throw;
+        }
+    }
+
+    private static void Close(DumpFile? file, DumpFolder folder)
+    {
+        file?.Dispose();
+        folder.Dispose();
+    }
+
+    private static InterruptedDump? TakeOver(DumpFolder folder, string ledgerName, ref DumpFile? opened)
+    {
+        string path = folder.PathOf(ledgerName);
+        var ledger = Posix.OpenAt(folder.Handle, ledgerName, Posix.O_RDWR | Posix.O_NOFOLLOW | Posix.O_NONBLOCK)
+            ?? throw new StorageException($"ledger {path}: {Errno.Words(Errno.Last)}");
+        if (Posix.Lock(ledger, Posix.LockExclusive | Posix.LockNonBlocking) == Errno.EAGAIN)
+        {
+            ledger.Dispose();
+            return null;
+        }
+
+        LedgerContents contents;
+        LedgerRecord.Opened? identity;
+        DumpEndpoint? endpoint;
+        try
+        {
+            contents = LedgerFile.Read(path);
+            identity = contents.Opened;
+            endpoint = contents.Records.OfType<LedgerRecord.Endpoint>().FirstOrDefault()?.Value;
+            if (identity is null || endpoint is null || DumpFile.NameOf(identity.Identity) + DumpFile.LedgerSuffix != ledgerName)
+                throw new StorageException($"ledger {path}: does not say whose dump it is; look at the data file beside it and remove both");
+        }
+        catch
+        {
+            ledger.Dispose();
+            throw;
+        }
+
+        string name = DumpFile.NameOf(identity.Identity);
+        var committing = contents.Records.OfType<LedgerRecord.Committing>().LastOrDefault();
+        var committed = committing is null ? null : ManifestOf(folder, committing, identity.Identity.Id);
+        // A crash in mid-commit: the data has its final name and nothing describes it yet. It begins anew.
+        if (committed is null && committing is not null && Posix.KindOf(folder.Handle, name) == NameKind.Missing)
+            _ = Posix.RenameWithoutReplacing(folder.Handle, committing.Core, name);
+        var data = committed is null ? Posix.OpenAt(folder.Handle, name, Posix.O_RDWR | Posix.O_NOFOLLOW) : Posix.OpenAt(folder.Handle, ledgerName, Posix.O_RDONLY | Posix.O_NOFOLLOW);
+        if (data is null)
+        {
+            int errno = Errno.Last;
+            ledger.Dispose();
+            throw new StorageException(errno == Errno.ENOENT
+                ? $"ledger {path}: its data file is gone; remove the ledger when nobody misses the dump"
+                : $"{folder.PathOf(name)}: {Errno.Words(errno)}");
+        }
+
+        bool crashed = identity.BootId != BootId.Current || identity.BootId == Guid.Empty;
+        var file = opened = new DumpFile(identity.Identity, endpoint.Value, folder, data, ledger, refusedPath: null);
+        if (committed is not null && crashed)
+        {
+            file.RemoveLedger();
+            return null;
+        }
+
+        if (committed is not null)
+            return new(file, Saved: null, IsWhole: committed.Status != DumpStatus.Incomplete, MachineCrashed: false);
+
+        var saved = Restored(file, contents, endpoint.Value, crashed);
+        if (crashed)
+            file = opened = WithNewLedger(file, data, contents, saved);
+        else
+            file.ContinueLedger(contents);
+        return new(file, saved, IsWhole: false, crashed);
+    }
+
+    /// <summary>What an earlier boot wrote and no checkpoint vouches for must not be believed by a later process of this boot.</summary>
+    private static DumpFile WithNewLedger(DumpFile old, SafeFileHandle data, LedgerContents contents, SavedSession saved)
+    {
+        var folder = old.Folder;
+        string temporary = $".{old.LedgerName}.tmp";
+        _ = Posix.Unlink(folder.Handle, temporary);
+        var ledger = CreateFile(folder.Handle, temporary, out string? error) ?? throw new StorageException(error!);
+        _ = Posix.Lock(ledger, Posix.LockExclusive | Posix.LockNonBlocking);
+        var file = new DumpFile(old.Identity, old.Endpoint, folder, data, ledger, refusedPath: null);
+        try
+        {
+            file.RestartLedger(contents.Records, saved);
+            if (Posix.Rename(folder.Handle, temporary, old.LedgerName) is not 0 and var errno)
+                throw new StorageException($"{folder.PathOf(temporary)}: cannot be renamed: {Errno.Words(errno)}");
+        }
+        catch
+        {
+            ledger.Dispose();
+            _ = Posix.Unlink(folder.Handle, temporary);
+            throw;
+        }
+
+        old.CloseLedger();
+        _ = Posix.SyncDirectory(folder.Handle);
+        return file;
+    }
+
+    /// <summary>The manifest that a commit wrote, when it got so far.</summary>
+    private static Manifest? ManifestOf(DumpFolder folder, LedgerRecord.Committing committing, string id)
+    {
+        try
+        {
+            return ManifestFile.Read(folder.PathOf(committing.Manifest)) is var manifest && manifest.Id == id ? manifest : null;
+        }
+        catch (StorageException)
+        {
+            return null;
+        }
+    }
+
+    private static SavedSession Restored(DumpFile file, LedgerContents contents, DumpEndpoint endpoint, bool crashed)
+    {
+        // Within one boot the page cache has everything that was written. After a crash of the machine only what a checkpoint waited for is sure to be there.
+        int vouched = contents.Records.Count;
+        byte[]? state = contents.State;
+        IReadOnlyList<ByteRange> stored;
+        if (crashed)
+        {
+            vouched = contents.Records.ToList().FindLastIndex(record => record is LedgerRecord.Checkpoint) + 1;
+            var checkpoint = vouched == 0 ? null : (LedgerRecord.Checkpoint)contents.Records[vouched - 1];
+            state = checkpoint?.State.ToArray() is { } bytes && DumpSession.IsState(bytes) ? bytes : null;
+            stored = state is null ? [] : checkpoint!.Stored;
+        }
+        else
+        {
+            stored = RangesOf(contents, LedgerRecordType.Stored);
+        }
+
+        var header = contents.Records.OfType<LedgerRecord.Kdh>().Select(record => KernelDumpHeader.Read(record.Header.Span)).OfType<KernelDumpHeader>().ToList();
+        return new()
+        {
+            HeraldSeqno = endpoint.HeraldSeqno,
+            State = state,
+            FirstBurst = state is not null && DumpSession.FirstBurstOf(state) is ByteRange kept ? file.ReadBytes(kept) : [],
+            Ranges = stored,
+            Damaged = RangesOf(contents, LedgerRecordType.Damaged),
+            Overwritten = RangesOf(contents, LedgerRecordType.Overwritten),
+            UnverifiedEnd = crashed ? (ulong)file.ReadLength() : 0,
+            Header = header.Find(found => found.IsValid) ?? header.LastOrDefault(),
+            KeyPieces = [.. contents.Records.OfType<LedgerRecord.Key>().Select(key => (key.Offset, key.Bytes))],
+        };
+    }
+
+    private static List<ByteRange> RangesOf(LedgerContents contents, LedgerRecordType what) =>
+        [.. contents.Records.OfType<LedgerRecord.Ranges>().Where(record => record.What == what).SelectMany(record => record.Values)];
+}

@@ -1,0 +1,114 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using Microsoft.Win32.SafeHandles;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.Native;
+
+namespace NetdumpCollector.Storage;
+
+/// <summary>A herald that was answered.</summary>
+/// <param name="Client">The host.</param>
+/// <param name="Endpoint">Where it was told to send to.</param>
+/// <param name="At">When it came.</param>
+/// <param name="Path">The path it asked for.</param>
+public sealed record HeraldRecord(Ipv4 Client, DumpEndpoint Endpoint, DateTimeOffset At, byte[] Path);
+
+/// <summary>The heralds that were answered and that nothing followed yet, in one file of fixed places: a kernel that got its answer sends on to the very port, also when the server was restarted in between.</summary>
+/// <remarks>
+/// <c>.heralds.PORT</c> in the dump directory: 64 bytes with <c>"netdump-hrld"</c>, u32 version and the boot id, then places: u32 CRC32C over the rest, u16 length of the path, client, endpoint, time, path.
+/// One user at a time; not durable, because a kernel does not outlive a reboot of the server.
+/// </remarks>
+public sealed class HeraldLedger : IDisposable
+{
+    /// <summary>Heralds that are remembered; more are answered all the same.</summary>
+    public const int MaxHeralds = 4096;
+
+    private const int HeaderBytes = 64;
+    private const int PlaceBytes = 1088;
+    private const int FixedBytes = 4 + 2 + 4 + LedgerFormat.EndpointBytes + 8;
+    private const uint FormatVersion = 1;
+
+    private readonly SafeFileHandle _file;
+    private readonly Stack<int> _free = new();
+
+    private HeraldLedger(SafeFileHandle file, IReadOnlyList<HeraldRecord> leftOver)
+    {
+        _file = file;
+        LeftOver = leftOver;
+        for (int i = MaxHeralds - 1; i >= 0; i--)
+            _free.Push(i);
+    }
+
+    private static ReadOnlySpan<byte> Magic => "netdump-hrld"u8;
+
+    /// <summary>What an earlier process of the same boot left.</summary>
+    public IReadOnlyList<HeraldRecord> LeftOver { get; }
+
+    /// <summary>Takes over what an earlier process left, and begins anew; null where another process has the file or it cannot be made.</summary>
+    public static HeraldLedger? Open(DumpDirectory directory, ushort port)
+    {
+        var file = directory.OpenHidden(string.Create(CultureInfo.InvariantCulture, $".heralds.{port}"));
+        if (file is null)
+            return null;
+
+        int errno = Posix.Lock(file, Posix.LockExclusive | Posix.LockNonBlocking);
+        Span<byte> header = stackalloc byte[HeaderBytes];
+        header.Clear();
+        Magic.CopyTo(header);
+        BinaryPrimitives.WriteUInt32LittleEndian(header[12..], FormatVersion);
+        BootId.Current.TryWriteBytes(header[16..], bigEndian: true, out _);
+        byte[] found = new byte[HeaderBytes + MaxHeralds * PlaceBytes];
+        int length = errno == Errno.EAGAIN ? 0 : Posix.ReadAt(file, found, 0);
+        var leftOver = length >= HeaderBytes && found.AsSpan(0, HeaderBytes).SequenceEqual(header) ? Read(found.AsSpan(HeaderBytes..length)) : [];
+        if (errno == Errno.EAGAIN || Posix.Truncate(file, 0) != 0 || Posix.WriteAt(file, header, 0) != HeaderBytes)
+        {
+            file.Dispose();
+            return null;
+        }
+
+        return new(file, leftOver);
+    }
+
+    /// <summary>A place for a herald; false when all are taken.</summary>
+    public bool TryTake(out int place) => _free.TryPop(out place);
+
+    /// <summary>Writes a herald into its place. Where that fails the herald is only not remembered.</summary>
+    public void Write(int place, HeraldRecord herald)
+    {
+        int pathBytes = Math.Min(herald.Path.Length, PlaceBytes - FixedBytes);
+        Span<byte> bytes = stackalloc byte[FixedBytes + pathBytes];
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes[4..], (ushort)pathBytes);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[6..], herald.Client.Value);
+        LedgerFormat.EndpointPayload(herald.Endpoint).CopyTo(bytes[10..]);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes[(10 + LedgerFormat.EndpointBytes)..], herald.At.UtcTicks);
+        herald.Path.AsSpan(0, pathBytes).CopyTo(bytes[FixedBytes..]);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes, ~LedgerFormat.Crc32C(uint.MaxValue, bytes[4..]));
+        _ = Posix.WriteAt(_file, bytes, HeaderBytes + (long)place * PlaceBytes);
+    }
+
+    /// <summary>Frees a place.</summary>
+    public void Clear(int place)
+    {
+        _ = Posix.WriteAt(_file, stackalloc byte[FixedBytes], HeaderBytes + (long)place * PlaceBytes);
+        _free.Push(place);
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    private static List<HeraldRecord> Read(ReadOnlySpan<byte> places)
+    {
+        var heralds = new List<HeraldRecord>();
+        for (; places.Length >= FixedBytes; places = places[Math.Min(PlaceBytes, places.Length)..])
+        {
+            int pathBytes = BinaryPrimitives.ReadUInt16LittleEndian(places[4..]);
+            uint client = BinaryPrimitives.ReadUInt32LittleEndian(places[6..]);
+            long ticks = BinaryPrimitives.ReadInt64LittleEndian(places[(10 + LedgerFormat.EndpointBytes)..]);
+            if (client == 0 || FixedBytes + pathBytes > Math.Min(PlaceBytes, places.Length) || ticks < 0 || ticks > DateTime.MaxValue.Ticks
+                || ~LedgerFormat.Crc32C(uint.MaxValue, places[4..(FixedBytes + pathBytes)]) != BinaryPrimitives.ReadUInt32LittleEndian(places))
+                continue;
+            heralds.Add(new(new(client), LedgerFormat.ReadEndpoint(places[10..]), new(ticks, TimeSpan.Zero), places.Slice(FixedBytes, pathBytes).ToArray()));
+        }
+
+        return heralds;
+    }
+}

@@ -1,0 +1,10 @@
+using NetdumpCollector.Protocol.Session;
+
+namespace NetdumpCollector.Storage;
+
+/// <summary>A dump that an earlier process left, ready to be continued: its files are open and locked.</summary>
+/// <param name="File">Its files. The data file is closed where <paramref name="Saved"/> is null.</param>
+/// <param name="Saved">What its session was at; null where the dump is durable and only FINISHED may still have to be answered.</param>
+/// <param name="IsWhole">Durable, and FINISHED may be acked.</param>
+/// <param name="MachineCrashed">The machine was started anew since: the client has given up long ago.</param>
+public sealed record InterruptedDump(DumpFile File, SavedSession? Saved, bool IsWhole, bool MachineCrashed);
