@@ -385,6 +385,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             try
             {
                 actor.UseOwnEndpoint(environment.EventLoop.Open(new() { Address = endpoint.Local, Port = endpoint.LocalPort, ReceiveBufferBytes = options.SessionBufferBytes }, actor));
+                _ports.Skip(endpoint.LocalPort);
             }
             catch (EndpointException e)
             {

@@ -10,9 +10,16 @@ namespace NetdumpCollector.Actors.Ingress;
 internal sealed class SessionPorts((ushort From, ushort To) range, int shard, int shards)
 {
     /// <summary>Taken ports that are skipped before the range counts as full.</summary>
-    private const int MaxAttempts = 64;
+    private const int MaxAttempts = 1024;
 
     private int _next = range.From + (range.To - range.From + 1) * shard / shards;
+
+    /// <summary>A session of an earlier process has this port: the search goes on behind it, because its neighbours are likely to be taken as well.</summary>
+    public void Skip(ushort taken)
+    {
+        if (taken >= _next && taken < range.To)
+            _next = taken + 1;
+    }
 
     /// <exception cref="EndpointException">No port can be had.</exception>
     public IUdpEndpoint Open(IEventLoop loop, Ipv4 local, int bufferBytes, IDatagramReceiver receiver)
