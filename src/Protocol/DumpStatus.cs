@@ -12,6 +12,9 @@ public enum DumpStatus
     /// <summary>Every byte is stored, but a retransmission disagreed with what had been stored.</summary>
     Damaged,
 
+    /// <summary>Every byte came and was acked, but by the operator's policy (<c>--keep</c>) only the first ones are stored.</summary>
+    Truncated,
+
     /// <summary>The client finished without a valid kernel dump header; what it sent is contiguous from byte 0.</summary>
     Headerless,
 }

@@ -39,6 +39,15 @@ public sealed record DumpSummary
     /// <summary>Missing bytes of which the file has something, from before the machine crashed, that nothing vouches for; at most <see cref="MaxListedRanges"/>.</summary>
     public IReadOnlyList<ByteRange> Unverified { get; init; } = [];
 
+    /// <summary>All unverified bytes, also those of ranges not listed.</summary>
+    public ulong UnverifiedBytes { get; init; }
+
+    /// <summary>Number of unverified ranges, also those not listed.</summary>
+    public int UnverifiedRanges { get; init; }
+
+    /// <summary>The policy by which only the first bytes of the dump are stored, or null.</summary>
+    public string? TruncatedBy { get; init; }
+
     /// <summary>The first burst came at a stale offset and was moved to offset 0 (protocol.md, kernel bug 3).</summary>
     public required bool Relocated { get; init; }
 

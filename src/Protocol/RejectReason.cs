@@ -41,6 +41,15 @@ public enum RejectReason
     /// <summary>A herald that displaced the oldest one without data.</summary>
     TooManyHalfOpen,
 
+    /// <summary>The operator does not want the source to be served.</summary>
+    NotAllowed,
+
+    /// <summary>A herald of an address that had more dumps lately than one address may.</summary>
+    TooManyFromSource,
+
+    /// <summary>A herald from a /24 network that had more dumps lately than one network may.</summary>
+    TooManyFromNetwork,
+
     /// <summary>The session's storage has not caught up; the client sends it again.</summary>
     Backpressure,
 

@@ -92,6 +92,20 @@ internal sealed class AtomicFile : IDisposable
         Check(name, "link cannot be renamed from its temporary name", errno);
     }
 
+    /// <summary>Removes what a process that was killed left of its attempts to write a file of this name.</summary>
+    public static void RemoveDrafts(DumpFolder folder, string name)
+    {
+        try
+        {
+            foreach (string path in Directory.EnumerateFiles(folder.PathOf(""), $".{name}.*.tmp", new EnumerationOptions { AttributesToSkip = 0, MatchType = MatchType.Simple }))
+                _ = Posix.Unlink(folder.Handle, Path.GetFileName(path));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // They cost a little space and mean nothing.
+        }
+    }
+
     private static string TemporaryNameFor(string name) => $".{name}.{Random.Shared.Next():x8}.tmp";
 
     private static void WriteAll(SafeFileHandle file, string name, ReadOnlySpan<byte> content)

@@ -24,7 +24,7 @@ public sealed partial class DumpDirectory
         try
         {
             // An incomplete dump is never cut: its length is only known from what came.
-            file.Settle(summary.Status is DumpStatus.Complete or DumpStatus.Damaged ? checked((long)summary.LengthBytes) : null);
+            file.Settle(summary.Status is DumpStatus.Complete or DumpStatus.Damaged or DumpStatus.Truncated ? checked((long)summary.LengthBytes) : null);
         }
         catch (StorageException e)
         {
@@ -43,7 +43,10 @@ public sealed partial class DumpDirectory
         catch (StorageException e)
         {
             failure ??= e;
-            throw new StorageException(failure.Message, failure) { Kept = TryDescribeFailure(file, names, Failed(summary, failure), circumstances, written) };
+            var kept = TryDescribeFailure(file, names, Failed(summary, failure), circumstances, written);
+            if (kept is null && !written.Contains(names.Manifest))
+                TakeBack(file, names);
+            throw new StorageException(failure.Message, failure) { Kept = kept };
         }
 
         if (failure is not null)
@@ -139,6 +142,15 @@ public sealed partial class DumpDirectory
         {
             return null;
         }
+    }
+
+    /// <summary>Makes it a partial file again, because nothing could be written that describes it: there may be space at the next attempt.</summary>
+    private static void TakeBack(DumpFile file, CoreNames names)
+    {
+        if (Posix.RenameWithoutReplacing(file.Folder.Handle, names.Core, file.Name) != 0)
+            return;
+        _ = Posix.Unlink(file.Folder.Handle, names.Info);
+        _ = Posix.Unlink(file.Folder.Handle, names.Key);
     }
 
     private static AtomicFile DraftInfo(DumpFile file, CoreNames names, DumpSummary summary)

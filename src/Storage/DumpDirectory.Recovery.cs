@@ -44,6 +44,8 @@ public sealed partial class DumpDirectory
             var dump = TakeOver(folder, Path.GetFileName(ledgerPath), ref file);
             if (dump is null)
                 Close(file, folder);
+            else if (LeavesHoles && dump.Saved is not null)
+                dump.File.LeaveHoles(dump.File.ReadLength());
             return dump;
         }
         catch
@@ -78,6 +80,13 @@ public sealed partial class DumpDirectory
             contents = LedgerFile.Read(path);
             identity = contents.Opened;
             endpoint = contents.Records.OfType<LedgerRecord.Endpoint>().FirstOrDefault()?.Value;
+            if ((identity is null || endpoint is null) && IsEmpty(folder, ledgerName[..^DumpFile.LedgerSuffix.Length]))
+            {
+                // Killed while it made the files: nothing was acked yet.
+                RemoveBeginning(folder, ledgerName, ledger);
+                return null;
+            }
+
             if (identity is null || endpoint is null || DumpFile.NameOf(identity.Identity) + DumpFile.LedgerSuffix != ledgerName)
                 throw new StorageException($"ledger {path}: does not say whose dump it is; look at the data file beside it and remove both");
         }
@@ -91,12 +100,23 @@ public sealed partial class DumpDirectory
         var committing = contents.Records.OfType<LedgerRecord.Committing>().LastOrDefault();
         var committed = committing is null ? null : ManifestOf(folder, committing, identity.Identity.Id);
         // A crash in mid-commit: the data has its final name and nothing describes it yet. It begins anew.
-        if (committed is null && committing is not null && Posix.KindOf(folder.Handle, name) == NameKind.Missing)
-            _ = Posix.RenameWithoutReplacing(folder.Handle, committing.Core, name);
+        if (committed is null && committing is not null)
+        {
+            if (Posix.KindOf(folder.Handle, name) == NameKind.Missing && Posix.KindOf(folder.Handle, committing.Manifest) == NameKind.Missing)
+                _ = Posix.RenameWithoutReplacing(folder.Handle, committing.Core, name);
+            RemoveHalfDescription(folder, committing);
+        }
+
         var data = committed is null ? Posix.OpenAt(folder.Handle, name, Posix.O_RDWR | Posix.O_NOFOLLOW) : Posix.OpenAt(folder.Handle, ledgerName, Posix.O_RDONLY | Posix.O_NOFOLLOW);
         if (data is null)
         {
             int errno = Errno.Last;
+            if (errno == Errno.ENOENT && committing is null && contents.State is null)
+            {
+                RemoveBeginning(folder, ledgerName, ledger);
+                return null;
+            }
+
             ledger.Dispose();
             throw new StorageException(errno == Errno.ENOENT
                 ? $"ledger {path}: its data file is gone; remove the ledger when nobody misses the dump"
@@ -105,14 +125,17 @@ public sealed partial class DumpDirectory
 
         bool crashed = identity.BootId != BootId.Current || identity.BootId == Guid.Empty;
         var file = opened = new DumpFile(identity.Identity, endpoint.Value, folder, data, ledger, refusedPath: null);
+        if (committed is not null)
+            AtomicFile.RemoveDrafts(folder, committing!.Manifest);
         if (committed is not null && crashed)
         {
             file.RemoveLedger();
             return null;
         }
 
+        // The process may have been killed before it made the manifest's name durable, and FINISHED is acked for nothing less.
         if (committed is not null)
-            return new(file, Saved: null, IsWhole: committed.Status != DumpStatus.Incomplete, MachineCrashed: false);
+            return new(file, Saved: null, IsWhole: committed.Status != DumpStatus.Incomplete && Posix.SyncDirectory(folder.Handle) == 0, MachineCrashed: false);
 
         var saved = Restored(file, contents, endpoint.Value, crashed);
         if (crashed)
@@ -120,6 +143,33 @@ public sealed partial class DumpDirectory
         else
             file.ContinueLedger(contents);
         return new(file, saved, IsWhole: false, crashed);
+    }
+
+    private static bool IsEmpty(DumpFolder folder, string name)
+    {
+        using var data = Posix.OpenAt(folder.Handle, name, Posix.O_RDONLY | Posix.O_NOFOLLOW | Posix.O_NONBLOCK);
+        return data is null ? Errno.Last == Errno.ENOENT : Posix.ReadAt(data, stackalloc byte[1], 0) == 0;
+    }
+
+    /// <summary>Removes the files of a dump that did not come to its first ack.</summary>
+    private static void RemoveBeginning(DumpFolder folder, string ledgerName, SafeFileHandle ledger)
+    {
+        _ = Posix.Unlink(folder.Handle, ledgerName[..^DumpFile.LedgerSuffix.Length]);
+        _ = Posix.Unlink(folder.Handle, ledgerName);
+        ledger.Dispose();
+    }
+
+    /// <summary>Removes what an interrupted commit wrote about the dump; its index is free again.</summary>
+    private static void RemoveHalfDescription(DumpFolder folder, LedgerRecord.Committing committing)
+    {
+        // Where the index is another dump's by now, so are its other files.
+        if (CoreNames.OfManifest(committing) is not { } names || names.CoresOfIndex().Append(names.Manifest).Any(name => Posix.KindOf(folder.Handle, name) != NameKind.Missing))
+            return;
+
+        _ = Posix.Unlink(folder.Handle, names.Info);
+        _ = Posix.Unlink(folder.Handle, names.Key);
+        foreach (string name in (string[])[names.Info, names.Key, names.Manifest])
+            AtomicFile.RemoveDrafts(folder, name);
     }
 
     /// <summary>What an earlier boot wrote and no checkpoint vouches for must not be believed by a later process of this boot.</summary>
@@ -180,16 +230,19 @@ public sealed partial class DumpDirectory
             stored = RangesOf(contents, LedgerRecordType.Stored);
         }
 
+        var kept = state is null ? null : DumpSession.FirstBurstOf(state);
         var header = contents.Records.OfType<LedgerRecord.Kdh>().Select(record => KernelDumpHeader.Read(record.Header.Span)).OfType<KernelDumpHeader>().ToList();
         return new()
         {
             HeraldSeqno = endpoint.HeraldSeqno,
             State = state,
-            FirstBurst = state is not null && DumpSession.FirstBurstOf(state) is ByteRange kept ? file.ReadBytes(kept) : [],
+            FirstBurst = kept is ByteRange range ? file.ReadBytes(range) : [],
+            MovedFirstBurst = kept is ByteRange { Length: var length } ? file.ReadBytes(new(0, length)) : [],
             Ranges = stored,
             Damaged = RangesOf(contents, LedgerRecordType.Damaged),
             Overwritten = RangesOf(contents, LedgerRecordType.Overwritten),
             UnverifiedEnd = crashed ? (ulong)file.ReadLength() : 0,
+            MachineCrashed = crashed,
             Header = header.Find(found => found.IsValid) ?? header.LastOrDefault(),
             KeyPieces = [.. contents.Records.OfType<LedgerRecord.Key>().Select(key => (key.Offset, key.Bytes))],
         };

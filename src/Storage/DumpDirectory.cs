@@ -28,6 +28,9 @@ public sealed partial class DumpDirectory : IDisposable
     /// <summary>Absolute path.</summary>
     public string Root { get; }
 
+    /// <summary>Pages of zeros are left out of the files of dumps that are opened from now on.</summary>
+    public bool LeavesHoles { get; set; }
+
     /// <summary>Bytes that this user can still write on the directory's file system.</summary>
     /// <exception cref="StorageException">The file system does not say.</exception>
     public long FreeBytes
@@ -121,27 +124,30 @@ public sealed partial class DumpDirectory : IDisposable
         return file;
     }
 
-    private static DumpFile? TryCreate(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, string? refused, out string? error)
+    private DumpFile? TryCreate(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, string? refused, out string? error)
     {
         string name = DumpFile.NameOf(identity);
         string ledgerName = name + DumpFile.LedgerSuffix;
-        if (CreateFile(folder.Handle, name, out error) is not SafeFileHandle file)
+        // The ledger first: the next start finds what a killed process began by its ledger.
+        if (CreateFile(folder.Handle, ledgerName, out error) is not SafeFileHandle ledger)
             return null;
 
-        if (CreateFile(folder.Handle, ledgerName, out error) is SafeFileHandle ledger)
+        // A file system without locks only makes a running dump look left over.
+        _ = Posix.Lock(ledger, Posix.LockExclusive | Posix.LockNonBlocking);
+        if (CreateFile(folder.Handle, name, out error) is SafeFileHandle file)
         {
-            // A file system without locks only makes a running dump look left over.
-            _ = Posix.Lock(ledger, Posix.LockExclusive | Posix.LockNonBlocking);
             var dump = new DumpFile(identity, endpoint, folder, file, ledger, refused);
+            if (LeavesHoles)
+                dump.LeaveHoles(fileBytes: 0);
             if (dump.AppendOpened(out error))
                 return dump;
 
-            ledger.Dispose();
-            _ = Posix.Unlink(folder.Handle, ledgerName);
+            file.Dispose();
+            _ = Posix.Unlink(folder.Handle, name);
         }
 
-        file.Dispose();
-        _ = Posix.Unlink(folder.Handle, name);
+        ledger.Dispose();
+        _ = Posix.Unlink(folder.Handle, ledgerName);
         return null;
     }
 

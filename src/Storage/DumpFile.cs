@@ -20,8 +20,11 @@ public sealed unsafe class DumpFile : IDisposable
     /// <summary>Checkpoints are appended by another thread than the session's records.</summary>
     private readonly Lock _appending = new();
 
+    private SparseWrites _sparse;
+    private bool _leavesHoles;
     private long _ledgerLength;
     private uint _stateNumber;
+    private bool _namesAreDurable;
 
     internal DumpFile(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, SafeFileHandle file, SafeFileHandle ledger, string? refusedPath)
     {
@@ -68,8 +71,35 @@ public sealed unsafe class DumpFile : IDisposable
     /// <param name="slices">What to write where. The memory must stay as it is until this returns.</param>
     /// <param name="error">Why not all was written, in words, or null.</param>
     /// <returns>How many leading slices are wholly in the file; later ones may be in part.</returns>
-    [SkipLocalsInit]
     public int Write(ReadOnlySpan<WriteSlice> slices, out string? error)
+    {
+        int whole = WriteBytes(slices, out error);
+        return _leavesHoles && !TryLengthen(ref error) ? 0 : whole;
+    }
+
+    /// <summary>From now on pages of zeros above what the file holds are not written.</summary>
+    /// <param name="fileBytes">The file's length.</param>
+    internal void LeaveHoles(long fileBytes)
+    {
+        _leavesHoles = true;
+        _sparse = new((ulong)fileBytes);
+    }
+
+    /// <summary>Gives the file the length of the holes at its end.</summary>
+    private bool TryLengthen(ref string? error)
+    {
+        if (_sparse.LengthBytes is not ulong length)
+            return true;
+
+        _sparse.OnLengthTried();
+        int errno = Posix.Truncate(_file, (long)length);
+        if (errno != 0)
+            error = Failure(errno, length);
+        return errno == 0;
+    }
+
+    [SkipLocalsInit]
+    private int WriteBytes(ReadOnlySpan<WriteSlice> slices, out string? error)
     {
         error = null;
         var vectors = stackalloc Posix.IoVector[Math.Min(slices.Length, Posix.IovMax)];
@@ -79,15 +109,31 @@ public sealed unsafe class DumpFile : IDisposable
         {
             // A run of neighbours, from the first byte that is not written yet.
             var first = slices[whole];
+            if (first.Length == 0)
+            {
+                whole++;
+                continue;
+            }
+
             ulong start = first.Offset + (uint)skipBytes;
+            ulong most = ulong.MaxValue;
+            bool isHole = false;
+            if (_leavesHoles)
+                most = (ulong)_sparse.NextExtent(slices, whole, skipBytes, out isHole);
             ulong end = first.Offset + (uint)first.Length;
             vectors[0] = new() { Base = first.Data + skipBytes, Length = (nuint)(first.Length - skipBytes) };
             int count = 1;
-            for (; whole + count < slices.Length && count < Posix.IovMax && slices[whole + count].Offset == end; count++)
+            for (; whole + count < slices.Length && count < Posix.IovMax && slices[whole + count].Offset == end && end - start < most; count++)
             {
                 var next = slices[whole + count];
                 vectors[count] = new() { Base = next.Data, Length = (nuint)next.Length };
                 end += (uint)next.Length;
+            }
+
+            if (end - start > most)
+            {
+                vectors[count - 1].Length -= (nuint)(end - start - most);
+                end = start + most;
             }
 
             // pwritev takes a signed offset; nothing can be stored beyond 2^63 - 1, and an end below the start has wrapped.
@@ -97,15 +143,17 @@ public sealed unsafe class DumpFile : IDisposable
                 return whole;
             }
 
-            nint written = Posix.WriteVectored(_file, vectors, count, (long)start);
+            nint written = isHole ? (nint)(end - start) : Posix.WriteVectored(_file, vectors, count, (long)start);
             if (written < 0 && Errno.Last == Errno.EINTR)
                 continue;
-            if (written < 0 || (written == 0 && end > start))
+            if (written <= 0)
             {
                 error = Failure(written < 0 ? Errno.Last : Errno.EIO, start);
                 return whole;
             }
 
+            if (!isHole)
+                _sparse.OnWritten(start + (ulong)written);
             long done = skipBytes + written;
             for (; count > 0 && done >= slices[whole].Length; count--)
                 done -= slices[whole++].Length;
@@ -163,8 +211,15 @@ public sealed unsafe class DumpFile : IDisposable
         state.CopyTo(place[LedgerFormat.StateHeaderBytes..]);
         uint number = _stateNumber + 1;
         LedgerFormat.SealState(place, number);
-        int written = Posix.WriteAt(_ledger, place, LedgerFormat.StateOffset(number));
-        error = written == place.Length ? null : $"ledger of {PartialPath}: {Errno.Words(written < 0 ? Errno.Last : Errno.EIO)}";
+        error = null;
+        for (int done = 0; done < place.Length && error is null;)
+        {
+            int written = Posix.WriteAt(_ledger, place[done..], LedgerFormat.StateOffset(number) + done);
+            if (written <= 0)
+                error = $"ledger of {PartialPath}: {Errno.Words(written < 0 ? Errno.Last : Errno.EIO)}";
+            done += written;
+        }
+
         if (error is null)
             _stateNumber = number;
         return error is null;
@@ -199,9 +254,14 @@ public sealed unsafe class DumpFile : IDisposable
         {
             if (Posix.SyncData(_file) is not 0 and var errno)
             {
-                SyncError = $"{PartialPath}: not durable, fsync failed: {Errno.Words(errno)}";
+                NoteSyncFailure(errno);
                 return false;
             }
+
+            // What no name leads to after a crash is vouched for in vain.
+            if (!_namesAreDurable && Posix.SyncDirectory(Folder.Handle) != 0)
+                return false;
+            _namesAreDurable = true;
 
             // A dump in more pieces than that keeps its last checkpoint.
             if (ranges.Length > (LedgerFormat.MaxPayloadBytes - state.Length) / LedgerFormat.RangeBytes)
@@ -219,7 +279,7 @@ public sealed unsafe class DumpFile : IDisposable
     }
 
     /// <summary>Reads bytes of the dump; fewer than asked for at its end or where it cannot be read.</summary>
-    internal byte[] ReadBytes(ByteRange range)
+    public byte[] ReadBytes(ByteRange range)
     {
         byte[] bytes = new byte[range.Length];
         int read = Posix.ReadAt(_file, bytes, (long)range.Start);
@@ -283,6 +343,8 @@ public sealed unsafe class DumpFile : IDisposable
     internal void ContinueLedger(LedgerContents contents)
     {
         _ledgerLength = contents.LengthBytes;
+        if (contents.Records.Any(record => record is LedgerRecord.SyncFailed))
+            SyncError = $"{PartialPath}: not durable, fsync failed before the collector was restarted";
         _stateNumber = contents.StateNumber;
     }
 
@@ -350,9 +412,15 @@ public sealed unsafe class DumpFile : IDisposable
 
         if (Posix.Sync(_file) is not 0 and var syncError)
         {
-            SyncError = $"{PartialPath}: not durable, fsync failed: {Errno.Words(syncError)}";
-            throw new StorageException(SyncError);
+            NoteSyncFailure(syncError);
+            throw new StorageException(SyncError!);
         }
+    }
+
+    private void NoteSyncFailure(int errno)
+    {
+        SyncError = $"{PartialPath}: not durable, fsync failed: {Errno.Words(errno)}";
+        _ = Append(LedgerRecordType.SyncFailed, [], [], out _);
     }
 
     private bool Append(LedgerRecordType type, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> rest, out string? error)

@@ -26,6 +26,7 @@ public static class InfoFile
         if (summary.Header is { } header)
             AppendHeader(text, header, zone);
         AppendRanges(text, "Missing", summary.Missing, summary.MissingRanges, manifestName);
+        AppendRanges(text, "Unverified", summary.Unverified, summary.UnverifiedRanges, manifestName);
         AppendRanges(text, "Damaged", summary.Damaged, summary.Damaged.Count, manifestName);
         if (summary.Relocated)
             Line(text, $"  Relocated: the first burst came at a stale offset and is stored at offset 0");
@@ -40,6 +41,8 @@ public static class InfoFile
         (_, EndReason.WriteError) => $"Dump unsuccessful: write error: {Harmless(summary.Error ?? "unknown")}",
         (DumpStatus.Damaged, _) => string.Create(CultureInfo.InvariantCulture,
             $"Dump damaged: {LengthOf(summary.Damaged)} bytes in {summary.Damaged.Count} ranges changed between transmissions"),
+        (DumpStatus.Truncated, _) => string.Create(CultureInfo.InvariantCulture,
+            $"Dump truncated by policy ({summary.TruncatedBy}): the first {summary.LengthBytes} bytes are stored, {summary.MissingBytes} are not"),
         (DumpStatus.Headerless, _) => "Dump without a valid kernel dump header",
         (_, EndReason.ClientTimedOut) => "Dump incomplete: client timed out",
         (_, EndReason.Superseded) => "Dump incomplete: superseded by a new dump of the same host",

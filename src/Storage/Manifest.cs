@@ -66,6 +66,11 @@ public sealed record Manifest
     /// <summary>Where a later packet legitimately rewrote stored bytes.</summary>
     public required IReadOnlyList<ByteRange> Overwritten { get; init; }
 
+    /// <summary>Missing ranges of which the file has something, from before the server's machine crashed, that may be right and that nothing vouches for; <see cref="UnverifiedRanges"/> counts also those not listed.</summary>
+    public IReadOnlyList<ByteRange> Unverified { get; init; } = [];
+    public ulong UnverifiedBytes { get; init; }
+    public int UnverifiedRanges { get; init; }
+
     /// <summary>The first burst came at a stale offset and is stored at offset 0.</summary>
     public required bool Relocated { get; init; }
 
@@ -75,6 +80,12 @@ public sealed record Manifest
 
     /// <summary>The script that ran after the dump, null when none has.</summary>
     public ManifestScript? Script { get; init; }
+
+    /// <summary>The policy by which only the first bytes of the dump are stored (<c>--keep</c>), or null.</summary>
+    public string? TruncatedBy { get; init; }
+
+    /// <summary>Retention keeps the dump; manifests of versions without pins lack the field, which means that it is not pinned.</summary>
+    public bool Pinned { get; init; }
 
     /// <summary>Names of the files, in the manifest's own directory.</summary>
     public required ManifestFiles Files { get; init; }
@@ -108,7 +119,11 @@ public sealed record Manifest
         MissingRanges = summary.MissingRanges,
         Damaged = summary.Damaged,
         Overwritten = summary.Overwritten,
+        Unverified = summary.Unverified,
+        UnverifiedBytes = summary.UnverifiedBytes,
+        UnverifiedRanges = summary.UnverifiedRanges,
         Relocated = summary.Relocated,
+        TruncatedBy = summary.TruncatedBy,
         HashState = circumstances.Hash == HashState.Pending && !DumpHash.IsWorthwhile((ulong)lengthBytes, summary.CoveredBytes) ? HashState.Skipped : circumstances.Hash,
         Files = new(names.Core, names.Info, summary.Key is { IsEmpty: false } ? names.Key : null),
     };

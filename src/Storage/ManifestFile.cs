@@ -53,15 +53,13 @@ public static class ManifestFile
     /// <exception cref="StorageException">It could not be written; the old one is still there.</exception>
     public static void Write(string path, Manifest manifest)
     {
-        string directory = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
-        using var handle = Posix.Open(directory, Posix.O_RDONLY | Posix.O_DIRECTORY)
-            ?? throw new StorageException($"directory {directory}: {Errno.Words(Errno.Last)}");
+        using var handle = OpenDirectoryOf(path, out string directory);
         AtomicFile.Write(handle, Path.GetFileName(path), ManifestWriter.ToUtf8(manifest), Posix.FileMode, replace: true);
         if (Posix.SyncDirectory(handle) is not 0 and var errno)
             throw new StorageException($"directory {directory}: not durable, fsync failed: {Errno.Words(errno)}");
     }
 
-    /// <summary>Replaces a manifest by what <paramref name="change"/> makes of it; updates of one path follow each other.</summary>
+    /// <summary>Replaces a manifest by what <paramref name="change"/> makes of it; updates of one path follow each other, also those of several processes.</summary>
     /// <returns>The new manifest.</returns>
     /// <exception cref="StorageException">It could not be read or written.</exception>
     public static Manifest Update(string path, Func<Manifest, Manifest> change)
@@ -69,10 +67,30 @@ public static class ManifestFile
         path = Path.GetFullPath(path);
         lock (s_updates[(uint)path.GetHashCode(StringComparison.Ordinal) % (uint)s_updates.Length])
         {
+            using var directory = LockDirectoryOf(path);
             var manifest = change(Read(path));
             Write(path, manifest);
             return manifest;
         }
+    }
+
+    /// <summary>Opens the manifest's directory for the one process that changes or deletes a manifest in it, until it is disposed; others wait.</summary>
+    /// <remarks>A command of the operator and the server may be at the same manifest: neither must undo what the other did. A file system without locks does not keep them apart.</remarks>
+    /// <exception cref="StorageException">It cannot be opened.</exception>
+    internal static SafeFileHandle LockDirectoryOf(string path)
+    {
+        var handle = OpenDirectoryOf(path, out _);
+        while (Posix.Lock(handle, Posix.LockExclusive) == Errno.EINTR)
+        {
+        }
+
+        return handle;
+    }
+
+    private static SafeFileHandle OpenDirectoryOf(string path, out string directory)
+    {
+        directory = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
+        return Posix.Open(directory, Posix.O_RDONLY | Posix.O_DIRECTORY) ?? throw new StorageException($"directory {directory}: {Errno.Words(Errno.Last)}");
     }
 
     /// <summary>Writes the manifest of a dump that just ended; its name it gets from the caller.</summary>

@@ -47,10 +47,15 @@ internal static class ManifestWriter
         json.WriteNumber("missingRanges"u8, manifest.MissingRanges);
         Write(json, "damaged"u8, manifest.Damaged);
         Write(json, "overwritten"u8, manifest.Overwritten);
+        Write(json, "unverified"u8, manifest.Unverified);
+        json.WriteNumber("unverifiedBytes"u8, manifest.UnverifiedBytes);
+        json.WriteNumber("unverifiedRanges"u8, manifest.UnverifiedRanges);
         json.WriteBoolean("relocated"u8, manifest.Relocated);
         json.WriteString("sha256"u8, manifest.Sha256);
         json.WriteString("hashState"u8, Word(manifest.HashState.ToString()));
         Write(json, manifest.Script);
+        json.WriteString("truncatedBy"u8, manifest.TruncatedBy);
+        json.WriteBoolean("pinned"u8, manifest.Pinned);
         json.WriteStartObject("files"u8);
         json.WriteString("vmcore"u8, manifest.Files.Vmcore);
         json.WriteString("info"u8, manifest.Files.Info);

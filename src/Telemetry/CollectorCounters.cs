@@ -13,6 +13,9 @@ public sealed class CollectorCounters
     private long _receiving;
     private long _complete;
     private long _notComplete;
+    private long _deleted;
+    private long _deletedBytes;
+    private long _shortOfRoom;
 
     /// <summary>Messages that were used.</summary>
     public long Packets => Interlocked.Read(ref _packets);
@@ -35,6 +38,15 @@ public sealed class CollectorCounters
     /// <summary>Dumps that ended in any other way.</summary>
     public long NotComplete => Interlocked.Read(ref _notComplete);
 
+    /// <summary>Dumps that retention deleted.</summary>
+    public long Deleted => Interlocked.Read(ref _deleted);
+
+    /// <summary>Bytes that those had.</summary>
+    public long DeletedBytes => Interlocked.Read(ref _deletedBytes);
+
+    /// <summary>Times that a dump could not begin as it should for lack of room (--min-free); a waiting client tries about once a second.</summary>
+    public long ShortOfRoom => Interlocked.Read(ref _shortOfRoom);
+
     /// <summary>Datagrams refused for <paramref name="reason"/>.</summary>
     public long Rejected(RejectReason reason) => Interlocked.Read(ref _rejected[(int)reason]);
 
@@ -49,6 +61,14 @@ public sealed class CollectorCounters
 
     /// <summary>Counts a refused datagram and returns how many there are now of its kind.</summary>
     public long AddRejected(RejectReason reason) => Interlocked.Increment(ref _rejected[(int)reason]);
+
+    public void DumpDeleted(long bytes)
+    {
+        Interlocked.Increment(ref _deleted);
+        Interlocked.Add(ref _deletedBytes, bytes);
+    }
+
+    public void RanShortOfRoom() => Interlocked.Increment(ref _shortOfRoom);
 
     public void DumpStarted() => Interlocked.Increment(ref _receiving);
 

@@ -65,6 +65,15 @@ public static partial class CollectorLog
     [LoggerMessage(1030, LogLevel.Error, "Hash of {File} failed: {Error}")]
     public static partial void HashFailed(ILogger logger, string file, string error);
 
+    [LoggerMessage(1031, LogLevel.Information, "Deleted {File} ({Id}, {Bytes} bytes): {Reason}")]
+    public static partial void Deleted(ILogger logger, string file, string id, long bytes, string reason);
+
+    [LoggerMessage(1032, LogLevel.Error, "Retention: {Error}")]
+    public static partial void DeletionFailed(ILogger logger, string error);
+
+    [LoggerMessage(1033, LogLevel.Warning, "Only the first bytes of the dump of client {Client} are kept: {Shortage}")]
+    public static partial void HeadersOnly(ILogger logger, Ipv4 client, string shortage);
+
     [LoggerMessage(1040, LogLevel.Error, "Actor {Actor} failed")]
     public static partial void ActorFailed(ILogger logger, string actor, Exception failure);
 
@@ -86,11 +95,17 @@ public static partial class CollectorLog
     [LoggerMessage(1058, LogLevel.Error, "Left as it is: {Problem}")]
     public static partial void LeftAsItIs(ILogger logger, string problem);
 
-    [LoggerMessage(1059, LogLevel.Warning, "The state of the dump of client {Client} cannot be saved ({Error}); a restart of the collector now would lose what follows")]
+    [LoggerMessage(1059, LogLevel.Warning, "The state of the dump of client {Client} cannot be saved ({Error}); what a restart of the collector would lose is not acked, and the client sends it again")]
     public static partial void StateNotSaved(ILogger logger, string client, string error);
 
     [LoggerMessage(1056, LogLevel.Warning, "The limit of open files (ulimit -n, LimitNOFILE) is enough for {Affordable} dumps at one time, not for {Wanted}")]
     public static partial void FewDescriptors(ILogger logger, int wanted, int affordable);
+
+    [LoggerMessage(1060, LogLevel.Warning, "{Finding}")]
+    public static partial void AccessOfOthers(ILogger logger, string finding);
+
+    [LoggerMessage(1061, LogLevel.Error, "Event loop {Loop} has not answered for {Seconds} s; the service manager's watchdog restarts the collector when it stays so")]
+    public static partial void LoopDoesNotAnswer(ILogger logger, int loop, double seconds);
 
     [LoggerMessage(1053, LogLevel.Information, "Shutting down...")]
     public static partial void ShuttingDown(ILogger logger);
@@ -100,4 +115,7 @@ public static partial class CollectorLog
 
     [LoggerMessage(1055, LogLevel.Information, "Receiving {Dumps} dumps: {MegaBytes} MB in all, {MegaBytesPerSecond} MB/s")]
     public static partial void Progress(ILogger logger, long dumps, long megaBytes, long megaBytesPerSecond);
+
+    [LoggerMessage(1062, LogLevel.Warning, "libzstd.so.1 is not there: the panic messages of dumps that the kernel compressed with zstd cannot be read, such dumps are stored whole")]
+    public static partial void NoZstd(ILogger logger);
 }

@@ -29,6 +29,7 @@ internal sealed record CollectorSetup
     public int MaxSessions { get; init; } = 4096;
     public int MaxHalfOpen { get; init; } = 4096;
     public int MaxOwnEndpoints { get; init; } = int.MaxValue;
+    public AdmissionOptions Admission { get; init; } = new();
 
     /// <summary>The dump directory; a temporary one when null.</summary>
     public string? Directory { get; init; }
@@ -249,6 +250,7 @@ internal sealed class RunningCollector : IAsyncDisposable
             MaxSessions = setup.MaxSessions,
             MaxHalfOpen = setup.MaxHalfOpen,
             MaxOwnEndpoints = setup.MaxOwnEndpoints,
+            Admission = setup.Admission,
         };
         // Sockets are opened in the order of what they call themselves.
         var shards = Enumerable.Range(0, _loops.Length);

@@ -19,10 +19,11 @@ internal sealed class TinyFileSystem : IDisposable
     });
 
     /// <param name="options">tmpfs's own, such as <c>size=1m</c>.</param>
+    /// <param name="mountPoint">An empty directory, removed in the end; a temporary one when null.</param>
     /// <exception cref="InvalidOperationException">It cannot be mounted here.</exception>
-    public TinyFileSystem(string options)
+    public TinyFileSystem(string options, string? mountPoint = null)
     {
-        Path = Directory.CreateTempSubdirectory("netdump-tmpfs-").FullName;
+        Path = mountPoint ?? Directory.CreateTempSubdirectory("netdump-tmpfs-").FullName;
         if (Run("mount", "-t", "tmpfs", "-o", options, "none", Path))
             return;
         Directory.Delete(Path);
@@ -55,7 +56,7 @@ internal sealed class TinyFileSystem : IDisposable
     }
 }
 
-/// <summary><see cref="EveryEndpointAttribute"/> theories that need a file system of their own; skipped, with the reason, where none can be mounted.</summary>
+/// <summary>Theories that need a file system of their own; skipped, with the reason, where none can be mounted.</summary>
 internal sealed class TinyFileSystemTheoryAttribute : TheoryAttribute
 {
     public TinyFileSystemTheoryAttribute()

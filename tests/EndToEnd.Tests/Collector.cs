@@ -20,11 +20,11 @@ internal sealed partial class Collector : IAsyncDisposable
     private readonly ConcurrentQueue<string> _lines = new();
     private readonly Process _process;
 
-    private Collector(string directory, string address, IEnumerable<string> arguments)
+    private Collector(string directory, string address, string program, IEnumerable<string> arguments)
     {
         Directory = directory;
         Address = address;
-        _process = new Process { StartInfo = CommandResult.StartInfoOf(Executable, arguments) };
+        _process = new Process { StartInfo = CommandResult.StartInfoOf(program, arguments) };
         _process.OutputDataReceived += (_, line) => Add(line.Data);
         _process.ErrorDataReceived += (_, line) => Add(line.Data);
         _process.Start();
@@ -55,9 +55,23 @@ internal sealed partial class Collector : IAsyncDisposable
     public static Task<Collector> StartAsync(string directory, params string[] arguments) => StartAtAsync(NewServerAddress(), port: 0, directory, arguments);
 
     /// <summary>Starts a server where clients expect it.</summary>
-    public static async Task<Collector> StartAtAsync(string address, int port, string directory, params string[] arguments)
+    public static Task<Collector> StartAtAsync(string address, int port, string directory, params string[] arguments) =>
+        ListeningAsync(new Collector(directory, address, Executable, Serve(address, port, directory, arguments)));
+
+    /// <summary>Starts a server that sees the machine's boot id as <paramref name="bootId"/>, as after a reboot. Takes the rights to mount.</summary>
+    public static Task<Collector> StartInBootAsync(Guid bootId, string address, string directory, params string[] arguments)
     {
-        var collector = new Collector(directory, address, ["serve", "-a", address, "-d", directory, "--port", $"{port}", .. arguments]);
+        const string Script =
+            "f=$(mktemp) && echo \"$1\" >\"$f\" && mount --bind \"$f\" /proc/sys/kernel/random/boot_id && rm \"$f\" && shift && exec \"$@\"";
+        return ListeningAsync(new Collector(directory, address, "unshare",
+            ["--mount", "sh", "-c", Script, "sh", $"{bootId}", Executable, .. Serve(address, 0, directory, arguments)]));
+    }
+
+    private static string[] Serve(string address, int port, string directory, string[] arguments) =>
+        ["serve", "-a", address, "-d", directory, "--port", $"{port}", .. arguments];
+
+    private static async Task<Collector> ListeningAsync(Collector collector)
+    {
         try
         {
             await collector.PrintsAsync("Waiting for clients.");

@@ -11,7 +11,7 @@ internal sealed class SlowFileSystem : IAsyncDisposable
     // CAP_SYS_ADMIN (linux/capability.h), which a mount takes.
     private const int CapabilityToMount = 21;
 
-    private static readonly Lazy<Task<string>> s_program = new(CompileAsync);
+    private static readonly Lazy<Task<string>> s_program = new(() => CompileAsync("slowfs"));
 
     private readonly Process _daemon;
 
@@ -24,7 +24,7 @@ internal sealed class SlowFileSystem : IAsyncDisposable
     /// <summary>This machine lets FUSE file systems be mounted.</summary>
     public static bool CanMount { get; } = HasCapabilityToMount() && CanOpenFuse();
 
-    /// <summary>What slowfs is compiled with is here.</summary>
+    /// <summary>What FUSE file systems are compiled with is here.</summary>
     public static bool HasLibrary { get; } = Ndblast.HasCompiler && HasFuseLibrary();
 
     /// <summary>The directory whose files it passes on; it answers even while the file system hangs.</summary>
@@ -67,10 +67,12 @@ internal sealed class SlowFileSystem : IAsyncDisposable
         _daemon.Dispose();
     }
 
-    private static async Task<string> CompileAsync()
+    /// <summary>Compiles one of bench/tools that are FUSE file systems.</summary>
+    /// <returns>The program's path.</returns>
+    internal static async Task<string> CompileAsync(string name)
     {
         string flags = (await CommandResult.RunAsync("pkg-config", ["--cflags", "--libs", "fuse3"])).Expect(0).Output;
-        return await Ndblast.CompileAsync("slowfs", flags.Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+        return await Ndblast.CompileAsync(name, flags.Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
     }
 
     private static bool HasCapabilityToMount()
@@ -108,15 +110,15 @@ internal sealed class SlowFileSystem : IAsyncDisposable
     }
 }
 
-/// <summary>A theory that needs a <see cref="SlowFileSystem"/>; skipped where none can be mounted or, except in CI, compiled.</summary>
+/// <summary>A theory that needs a <see cref="SlowFileSystem"/> or a <see cref="CrashFileSystem"/>; skipped where none can be mounted or, except in CI, compiled.</summary>
 [UnsupportedOSPlatform("windows")]
-internal sealed class SlowFileSystemTheoryAttribute : TheoryAttribute
+internal sealed class FuseTheoryAttribute : TheoryAttribute
 {
-    public SlowFileSystemTheoryAttribute()
+    public FuseTheoryAttribute()
     {
         if (!SlowFileSystem.CanMount)
             Skip = "needs to mount a FUSE file system, which takes root and /dev/fuse";
         else if (!SlowFileSystem.HasLibrary && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("CI")))
-            Skip = "gcc, pkg-config and libfuse3-dev are needed to compile bench/tools/slowfs.c";
+            Skip = "gcc, pkg-config and libfuse3-dev are needed to compile the file systems of bench/tools";
     }
 }

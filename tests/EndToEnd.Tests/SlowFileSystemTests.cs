@@ -21,7 +21,7 @@ public sealed class SlowFileSystemTests : IDisposable
 
     public void Dispose() => _temp.Dispose();
 
-    [SlowFileSystemTheory]
+    [FuseTheory]
     [InlineData("ephemeral")]
     [InlineData("shared")]
     public async Task A_file_system_that_hangs_holds_up_no_dump_on_another_and_loses_none_of_its_own(string endpoint)
@@ -58,7 +58,7 @@ public sealed class SlowFileSystemTests : IDisposable
         await collector.StopAsync();
     }
 
-    [SlowFileSystemTheory]
+    [FuseTheory]
     [InlineData("ephemeral")]
     [InlineData("shared")]
     public async Task A_dump_on_a_slow_file_system_completes_and_the_log_says_that_it_is_slow(string endpoint)

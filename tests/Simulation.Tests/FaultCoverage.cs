@@ -1,3 +1,5 @@
+using NetdumpCollector.Protocol.Session;
+
 namespace NetdumpCollector.Simulation.Tests;
 
 /// <summary>Counts how often each fault really happened, so that a simulation that stopped biting is noticed.</summary>
@@ -56,6 +58,53 @@ internal sealed class FaultCoverage
     public const string EndMisjudged = "end of a burst guessed too early, hole reported";
     public const string AcksLost = "acks of a whole burst lost";
     public const string Paused = "kernel paused between bursts";
+
+    public const string Killed = "server killed";
+    public const string MachineCrashed = "machine crashed";
+    public const string LongAway = "server away for more than 7 s";
+    public const string CrashLostBytes = "crash of the machine took back bytes";
+    public const string KilledInCommit = "killed in mid-commit";
+    public const string KilledInCheckpoint = "killed in mid-checkpoint";
+    public const string KilledBeforeSave = "killed between storing and saving";
+    public const string KilledAfterHeader = "killed between header and FINISHED";
+    public const string StateTorn = "killed while the state was written";
+    public const string Restored = "session restored";
+    public const string RestoredWithoutState = "session restored before its first save";
+    public const string HeraldRestored = "half-open session restored";
+    public const string HeraldForgotten = "herald answered and forgotten";
+    public const string Checkpointed = "checkpoint taken";
+    public const string SyncFailed = "fsync failed";
+    public const string SyncLostBytes = "failed fsync lost bytes";
+    public const string WriteFailed = "write failed with EIO";
+    public const string SaveFailed = "state could not be saved";
+    public const string CommitFailed = "commit failed and was tried again";
+    public const string Storm = "several clients at once";
+    public const string CompleteAfterKills = "complete and identical after three kills or more";
+    public const string CompleteAfterCrash = "complete after a crash of the machine";
+    public const string UnverifiedReported = "unverified bytes reported";
+    public const string RelocatedAfterKill = "first burst relocated after a kill (bug 3)";
+
+    public static string KilledIn(SessionPhase phase) => $"killed while {phase}";
+
+    /// <summary>All faults that runs with restarts must have met, each at zero.</summary>
+    public static FaultCoverage ZeroOfRestarts()
+    {
+        var coverage = new FaultCoverage();
+        foreach (string fault in s_requiredOfRestarts)
+            coverage._counts[fault] = 0;
+        return coverage;
+    }
+
+    /// <summary>Counts nothing that must be met.</summary>
+    public static FaultCoverage Empty() => new();
+
+    private static readonly string[] s_requiredOfRestarts =
+    [
+        Killed, MachineCrashed, LongAway, CrashLostBytes, KilledInCommit, KilledInCheckpoint, KilledBeforeSave, KilledAfterHeader, StateTorn, Restored, RestoredWithoutState,
+        HeraldRestored, HeraldForgotten, Checkpointed, SyncFailed, SyncLostBytes, WriteFailed, NoSpace, SaveFailed, CommitFailed, Storm, CompleteAfterKills, CompleteAfterCrash,
+        UnverifiedReported, RelocatedAfterKill, KilledIn(SessionPhase.HalfOpen), KilledIn(SessionPhase.Receiving), KilledIn(SessionPhase.Lingering),
+        FirstBurstElsewhere, StaleBurstFirst, NoFinished, Era12, Era12WithKey, Era13WithKey, HeraldInPieces, CompleteAt(576), CompleteAt(1460), CompleteAt(1500), CompleteAt(9000),
+    ];
 
     private static readonly string[] s_required =
     [

@@ -29,8 +29,11 @@ internal interface IServerWorld
     Scenario Scenario { get; }
     Random Random { get; }
 
-    /// <summary>Sends an ack to the client.</summary>
-    void SendAck(ushort port, uint seqno, ModelDisk disk);
+    /// <summary>When the server's process dies and comes back.</summary>
+    ServerLife Life { get; }
+
+    /// <summary>Sends an ack to the client; <paramref name="disk"/> is its dump's file, when there is one.</summary>
+    void SendAck(ushort port, uint seqno, ModelDisk? disk);
 
     /// <summary>Notes a fault that happened inside the server.</summary>
     FaultCoverage Faults { get; }

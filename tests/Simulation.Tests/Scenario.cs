@@ -39,7 +39,7 @@ internal enum StaleState
 }
 
 /// <summary>Everything that is chosen for one run; a pure function of the seed.</summary>
-internal sealed record Scenario
+internal sealed partial record Scenario
 {
     public const int ThemeCount = 17;
 
@@ -101,6 +101,39 @@ internal sealed record Scenario
     public long NoSpaceUs { get; init; }
     public long CommitUs { get; init; } = 3_000;
 
+    /// <summary>Which of the clients of a storm, from 0.</summary>
+    public int StormIndex { get; init; }
+
+    /// <summary>The client panics this much after <see cref="StartUs"/>.</summary>
+    public long StartsLaterUs { get; init; }
+
+    /// <summary>How often the server's process dies.</summary>
+    public int Kills { get; init; }
+
+    /// <summary>It dies within this many steps of its start, mostly much earlier.</summary>
+    public int KillWithinSteps { get; init; } = 100;
+
+    /// <summary>Or at an instant within this time of its start.</summary>
+    public long KillWithinUs { get; init; } = 1_000_000;
+
+    /// <summary>How often it is the machine that crashes.</summary>
+    public double MachineCrash { get; init; }
+
+    /// <summary>How long a machine takes to come back, at least.</summary>
+    public long RebootUs { get; init; }
+
+    /// <summary>Time between checkpoints; 0 for none.</summary>
+    public long CheckpointUs { get; init; }
+
+    /// <summary>How often an fsync of the data fails.</summary>
+    public double SyncErrors { get; init; }
+
+    /// <summary>How often a write of data fails.</summary>
+    public double DataErrors { get; init; }
+
+    /// <summary>How often a write to the ledger, or of what describes the dump, fails.</summary>
+    public double LedgerErrors { get; init; }
+
     public int PayloadBytes => Client == ClientKind.NetdumpClient ? 1000
         : Era == KernelEra.FreeBsd12 ? Math.Min(KernelClientOptions.PayloadOfMtu(Mtu), KernelClientOptions.FreeBsd12MaxPayloadBytes)
         : KernelClientOptions.PayloadOfMtu(Mtu);
@@ -113,7 +146,10 @@ internal sealed record Scenario
         || (Drop is { Kind: DropKind.UpperHalf, Times: > 1 } && 32 * PayloadBytes % WellKnown.PageBytes == 0);
 
     /// <summary>Nothing happens that would excuse a client that fails or a dump that is not complete.</summary>
-    public bool MustComplete => !MayMisjudgeEnd && DiesAfterUs == long.MaxValue;
+    public bool MustComplete => !MayMisjudgeEnd && DiesAfterUs == long.MaxValue && MachineCrash == 0 && SyncErrors == 0 && DataErrors == 0 && LedgerErrors == 0 && !IsHonestyOnly;
+
+    /// <summary>Troubles come together that may use up the client's patience.</summary>
+    public bool IsHonestyOnly { get; init; }
 
     /// <summary>No packet and no ack is lost or very late: nothing has to be sent twice.</summary>
     public bool IsLossless { get; init; }

@@ -13,10 +13,11 @@ internal sealed record RunResult(ClientState ClientState, ClientState ClientEnde
 /// One dump from panic to the end, in virtual time: a kernel client, a network, a server and its disk. Deterministic: the scenario, itself a function
 /// of its seed, decides everything.
 /// </summary>
-internal sealed class Simulation : IServerWorld, IPacketSink
+internal sealed class Simulation : IServerWorld, IPacketSink, IServerProcess
 {
     private const int MaxSteps = 3_000_000;
-    private const long MaxVirtualUs = 3_600_000_000;
+    private const long MaxVirtualUs = 36_000_000_000;
+    private const long RoundUs = 1_000_000;
 
     private readonly KernelClient _client;
     private readonly IServerModel _server;
@@ -29,7 +30,11 @@ internal sealed class Simulation : IServerWorld, IPacketSink
     private readonly List<Burst> _bursts = [];
     private readonly List<Packet> _packets = [];
     private readonly Packet _finished = new();
+    private readonly CollectorModel? _collector;
+    private readonly int _contentSeed;
+    private long _awayUs;
     private long _nowUs;
+    private long _startUs;
     private long _dieUs;
     private long _lateHeraldUs = long.MaxValue;
     private byte[]? _herald;
@@ -54,20 +59,27 @@ internal sealed class Simulation : IServerWorld, IPacketSink
         public bool FirstLost;
         public int NewestDelivered;
         public int AcksSent;
+        public ulong Offset;
+        public int Length;
     }
 
-    private Simulation(Scenario scenario, Func<IServerWorld, IServerModel> server, bool expectsSafety, List<string>? trace)
+    private Simulation(Scenario scenario, ServerLife life, Func<IServerWorld, IServerModel> server, bool expectsSafety, List<string>? trace)
     {
         Scenario = scenario;
-        Random = new(scenario.Seed ^ 0x5eed);
+        Life = life;
+        _contentSeed = scenario.Seed + scenario.StormIndex * 1_000_003;
+        Random = new(_contentSeed ^ 0x5eed);
         _trace = trace;
         _expectsSafety = expectsSafety;
         _key = scenario.HasKey ? new byte[4096] : [];
         Random.NextBytes(_key);
         _kdh = KernelDumpHeader.Create("amd64", (ulong)scenario.DumpBytes, DateTimeOffset.UnixEpoch, (uint)_key.Length, 512, DumpCompression.None, "host", "FreeBSD", "panic");
-        _client = new(ClientOptions(), SyntheticContent.Of((uint)scenario.Seed), this);
+        _client = new(ClientOptions(), SyntheticContent.Of((uint)_contentSeed), this);
         _server = server(this);
-        _dieUs = scenario.DiesAfterUs == long.MaxValue ? long.MaxValue : Scenario.StartUs + scenario.DiesAfterUs;
+        _collector = _server as CollectorModel;
+        life.Add(this);
+        _startUs = Scenario.StartUs + scenario.StartsLaterUs;
+        _dieUs = scenario.DiesAfterUs == long.MaxValue ? long.MaxValue : _startUs + scenario.DiesAfterUs;
         for (int i = 0; i < scenario.NicStalls; i++)
             _nicStalls.Add(Scenario.StartUs + Random.NextInt64(1, 300_000));
         _nicStalls.Sort();
@@ -77,26 +89,46 @@ internal sealed class Simulation : IServerWorld, IPacketSink
 
     public Random Random { get; }
 
-    public FaultCoverage Faults { get; } = FaultCoverage.Zero();
+    public FaultCoverage Faults { get; } = FaultCoverage.Empty();
+
+    public ServerLife Life { get; }
+
+    /// <summary>A kernel bears 11 s of silence for each burst; a kill costs, besides its time, up to one round that was under way.</summary>
+    long IServerProcess.AllowanceUs => _client.HasEnded || !Scenario.MustComplete ? ServerLife.MaxAwayUs : ServerLife.MaxAwayUs - _awayUs;
 
     /// <summary>Runs our server against <paramref name="scenario"/> and checks every promise.</summary>
     /// <exception cref="BrokenPromiseException">A promise was broken.</exception>
-    public static RunResult RunCollector(Scenario scenario, FaultCoverage faults, List<string>? trace = null)
+    public static RunResult RunCollector(Scenario scenario, FaultCoverage faults, List<string>? trace = null) => RunStorm([scenario], faults, trace)[0];
+
+    /// <summary>Runs our server against several clients at once and checks every promise; its life and its disk are those of the first scenario.</summary>
+    /// <exception cref="BrokenPromiseException">A promise was broken.</exception>
+    public static RunResult[] RunStorm(Scenario[] scenarios, FaultCoverage faults, List<string>? trace = null)
     {
-        var simulation = new Simulation(scenario, world => new CollectorModel(world), expectsSafety: true, trace);
-        var result = simulation.Run();
-        faults.Add(simulation.Faults);
-        return result;
+        var life = new ServerLife(scenarios[0]);
+        var clients = Array.ConvertAll(scenarios, scenario => new Simulation(scenario, life, world => new CollectorModel(world), expectsSafety: true, trace));
+        Run(clients, life);
+        var results = Array.ConvertAll(clients, client => client.Judge());
+        foreach (var client in clients)
+            faults.Add(client.Faults);
+        faults.Add(life.Faults);
+        if (clients.Length > 1)
+            faults.Count(FaultCoverage.Storm);
+        return results;
     }
 
     /// <summary>Runs a server that acks packet by packet; it promises nothing that could be checked but the run's end.</summary>
-    public static RunResult RunNetdumpd(Scenario scenario) =>
-        new Simulation(scenario, world => new NetdumpdModel(world), expectsSafety: false, trace: null).Run();
+    public static RunResult RunNetdumpd(Scenario scenario)
+    {
+        var life = new ServerLife(scenario);
+        var client = new Simulation(scenario, life, world => new NetdumpdModel(world), expectsSafety: false, trace: null);
+        Run([client], life);
+        return client.Judge();
+    }
 
     public Exception Broken(string what) => new BrokenPromiseException(
-        $"seed {Scenario.Seed} (replay: NETDUMP_SIM_SEED={Scenario.Seed}) at {(_nowUs - Scenario.StartUs) / 1e6:F6} s: {what}\n{Scenario}");
+        $"seed {Scenario.Seed} (replay: NETDUMP_SIM_SEED={Scenario.Seed}) client {Scenario.StormIndex} at {(_nowUs - Scenario.StartUs) / 1e6:F6} s, {Life.Kills} kills, {Life.Crashes} crashes: {what}\n{Scenario}");
 
-    public void Trace(string line) => _trace?.Add($"{(_nowUs - Scenario.StartUs) / 1e6,12:F6} {line}");
+    public void Trace(string line) => _trace?.Add($"{(_nowUs - Scenario.StartUs) / 1e6,12:F6} {Scenario.StormIndex} {line}");
 
     /// <summary>The client's NIC puts a packet on the wire.</summary>
     void IPacketSink.Send(ReadOnlySpan<byte> datagram)
@@ -107,6 +139,8 @@ internal sealed class Simulation : IServerWorld, IPacketSink
         packet.Type = header.Type;
         packet.Burst ??= BurstOf(header.Seqno, header.Type);
         packet.Sent++;
+        packet.Offset = header.Offset;
+        packet.Length = (int)header.Length;
 
         var burst = packet.Burst;
         int index = (int)(header.Seqno - burst.Base);
@@ -133,7 +167,7 @@ internal sealed class Simulation : IServerWorld, IPacketSink
         }
     }
 
-    public void SendAck(ushort port, uint seqno, ModelDisk disk)
+    public void SendAck(ushort port, uint seqno, ModelDisk? disk)
     {
         var packet = PacketOf(seqno, _client.State == ClientState.Finished ? MessageType.Finished : MessageType.Herald);
         if (packet.Burst is null)
@@ -157,25 +191,53 @@ internal sealed class Simulation : IServerWorld, IPacketSink
             _network.Add(new() { ArrivesUs = _nowUs + DelayUs(), AckSeqno = seqno, Port = port });
     }
 
-    private RunResult Run()
+    private static void Run(Simulation[] clients, ServerLife life)
     {
-        _nowUs = Scenario.StartUs;
-        _client.Start(_nowUs);
-        NoteBurst();
+        long nowUs = Scenario.StartUs;
+        life.Arm(nowUs);
         for (int steps = 0; ; steps++)
         {
-            long nextUs = Math.Min(Math.Min(_network.NextUs, _server.WakeUs), Math.Min(_client.NextWakeUs, NextScriptUs));
+            var next = clients[0];
+            foreach (var client in clients)
+                next = client.NextUs < next.NextUs ? client : next;
+            long nextUs = Math.Min(next.NextUs, life.IsUp && next.NextUs == long.MaxValue ? long.MaxValue : life.NextUs);
             if (nextUs == long.MaxValue)
                 break;
             if (steps > MaxSteps || nextUs > MaxVirtualUs)
-                throw Broken("the run does not end");
+                throw next.Broken("the run does not end");
 
             // A server whose disk stalled has timers that ran out meanwhile.
-            _nowUs = Math.Max(_nowUs, nextUs);
-            Step();
+            nowUs = Math.Max(nowUs, nextUs);
+            next._nowUs = nowUs;
+            try
+            {
+                if (life.NextUs <= nowUs)
+                    life.Step(nowUs);
+                else
+                    next.Step();
+            }
+            catch (ServerKilledException)
+            {
+                life.Kill(nowUs);
+            }
         }
+    }
 
-        return Judge();
+    private long NextUs => Math.Min(Math.Min(_network.NextUs, _server.WakeUs), Math.Min(_client.NextWakeUs, NextScriptUs));
+
+    void IServerProcess.OnKilled(bool machine, long awayUs, long nowUs)
+    {
+        _nowUs = nowUs;
+        Trace($"{(machine ? "the machine crashes" : "the server is killed")}, for {awayUs} us");
+        _awayUs += awayUs + RoundUs;
+        _collector!.OnKilled(machine);
+    }
+
+    void IServerProcess.OnStarted(long nowUs)
+    {
+        _nowUs = nowUs;
+        Trace("the server starts");
+        _collector!.OnStarted(nowUs);
     }
 
     private void Step()
@@ -196,11 +258,17 @@ internal sealed class Simulation : IServerWorld, IPacketSink
         }
     }
 
-    private long NextScriptUs => Math.Min(Math.Min(_dieUs, _lateHeraldUs), _nicStalls.Count > 0 ? _nicStalls[0] : long.MaxValue);
+    private long NextScriptUs => Math.Min(Math.Min(Math.Min(_startUs, _dieUs), _lateHeraldUs), _nicStalls.Count > 0 ? _nicStalls[0] : long.MaxValue);
 
     private void RunScript()
     {
-        if (_dieUs <= _nowUs)
+        if (_startUs <= _nowUs)
+        {
+            _startUs = long.MaxValue;
+            _client.Start(_nowUs);
+            NoteBurst();
+        }
+        else if (_dieUs <= _nowUs)
         {
             _dieUs = long.MaxValue;
             if (!_client.HasEnded)
@@ -261,7 +329,7 @@ internal sealed class Simulation : IServerWorld, IPacketSink
     }
 
     /// <summary>An ack is a promise: the packet is stored, and so is every packet the kernel takes it for.</summary>
-    private void CheckAck(uint seqno, Packet packet, ModelDisk disk)
+    private void CheckAck(uint seqno, Packet packet, ModelDisk? disk)
     {
         var burst = packet.Burst!;
         if (packet.Type == MessageType.Finished)
@@ -273,20 +341,21 @@ internal sealed class Simulation : IServerWorld, IPacketSink
 
         if (packet.Type == MessageType.Herald)
             return;
-        if (!disk.HasPacket(seqno))
+        if (disk is null || !disk.HasPacket(seqno))
             throw Broken($"ack of {packet.Type} {seqno}, which is not stored");
         if (packet.Type != MessageType.Vmcore || burst.Base != _client.BurstBase)
             return;
 
         uint index = seqno - burst.Base;
-        if (index >= WellKnown.AckWindow && Scenario.Client == ClientKind.Kernel)
+        // Where a crash of the machine took the session back, it may take a later burst for the running one until the client repeats it.
+        if (index >= WellKnown.AckWindow && Scenario.Client == ClientKind.Kernel && Life.Crashes == 0)
             throw Broken($"ack of {seqno}, {index} above the burst's first");
         for (uint partner = index % WellKnown.AckBitmapBits; partner < burst.Packets; partner += WellKnown.AckBitmapBits)
         {
             if (disk.HasPacket(burst.Base + partner))
                 continue;
             _unsafeAcks++;
-            if (!Scenario.MayMisjudgeEnd)
+            if (!Scenario.MayMisjudgeEnd && Life.Crashes == 0)
                 throw Broken($"ack of {seqno} also marks {burst.Base + partner} (index {index} and {partner} of {burst.Packets}), which is not stored");
         }
     }
@@ -298,7 +367,7 @@ internal sealed class Simulation : IServerWorld, IPacketSink
         if (outcome is not null)
         {
             byte[] memory = new byte[Scenario.DumpBytes];
-            SyntheticContent.Fill((uint)Scenario.Seed, 0, memory);
+            SyntheticContent.Fill((uint)_contentSeed, 0, memory);
             isIdentical = outcome.Disk.Holds(0, memory);
         }
 
@@ -307,7 +376,8 @@ internal sealed class Simulation : IServerWorld, IPacketSink
         var result = new RunResult(_client.State, _client.EndedIn, outcome?.IsComplete ?? false, isIdentical, outcome?.Summary, _client.Counters, _nowUs);
         if (_expectsSafety)
             CheckEnd(result, outcome);
-        outcome?.Disk.Recycle();
+        foreach (var disk in _collector?.Disks ?? (outcome is null ? [] : [outcome.Disk]))
+            disk.Recycle();
         return result;
     }
 
@@ -322,21 +392,47 @@ internal sealed class Simulation : IServerWorld, IPacketSink
             throw Broken($"the dump is called complete with {summary.LengthBytes} bytes");
         if (result.ServerSaysComplete && !(summary!.Key ?? default).Span.SequenceEqual(_key))
             throw Broken("the dump is called complete with a wrong key");
-        if (summary is { Status: DumpStatus.Damaged } or { Damaged.Count: > 0 })
+        if (result.ClientState == ClientState.Done && Scenario is { Client: ClientKind.Kernel, SendsFinished: true } && !result.ServerSaysComplete && _unsafeAcks == 0)
+            throw Broken($"FINISHED was acked and the dump is {summary?.Status.ToString() ?? "gone"}");
+        bool mayBeDamaged = Life.Crashes > 0 || Scenario.SyncErrors > 0;
+        if (!mayBeDamaged && summary is { Status: DumpStatus.Damaged } or { Damaged.Count: > 0 })
             throw Broken($"the dump is called damaged at {summary.Damaged[0]}, and no kernel sends two contents for one seqno");
-        if (_client.Counters.FarAcks > 0 && Scenario.Client == ClientKind.Kernel)
+        if (_client.Counters.FarAcks > 0 && Scenario.Client == ClientKind.Kernel && Life.Crashes == 0)
             throw Broken($"{_client.Counters.FarAcks} acks were so far ahead that the kernel prints a line for each");
-        if (summary is { Header.IsValid: true } && !outcome!.Disk.HasTornWrites && !summary.Missing.SequenceEqual(outcome.Disk.Holes((ulong)Scenario.DumpBytes)))
+        if (!mayBeDamaged)
+            CheckNothingAckedIsMissing(outcome);
+        if (summary is { Header.IsValid: true } && !outcome!.Disk.HasTornWrites && Life.Kills == 0 && Scenario.SyncErrors == 0 && !summary.Missing.SequenceEqual(outcome.Disk.Holes((ulong)Scenario.DumpBytes)))
             throw Broken($"missing ranges are reported as {string.Join(", ", summary.Missing)} and are {string.Join(", ", outcome.Disk.Holes((ulong)Scenario.DumpBytes))}");
 
         if (_unsafeAcks > 0 && result.Summary is { Status: DumpStatus.Incomplete, MissingBytes: > 0 })
             Faults.Count(FaultCoverage.EndMisjudged);
+        if (_collector!.ForgotHerald && result.ClientEndedIn != ClientState.Idle)
+            return;
         if (Scenario.MustComplete)
             CheckGoodEnd(result);
         else if (_mustFinish && result.ClientState != ClientState.Done && !(result.ClientEndedIn == ClientState.Finished && summary is { Status: DumpStatus.Incomplete }))
             throw Broken($"the network healed in time and the client still failed in {result.ClientEndedIn} after {_client.Counters.WorstBurstRounds} rounds");
         if (_unsafeAcks == 0 && result is { ClientState: ClientState.Done, ServerSaysComplete: false, Summary.Status: not DumpStatus.Headerless })
             throw Broken($"the client was let go with a dump that is {summary?.Status}");
+    }
+
+    /// <summary>What was acked is in the file and the server knows it, however often its process died since.</summary>
+    private void CheckNothingAckedIsMissing(DumpOutcome? outcome)
+    {
+        foreach (var packet in _packets)
+        {
+            // Stale bytes are overwritten, or moved.
+            if (packet.AcksSent == 0 || packet.Type != MessageType.Vmcore || Scenario.Stale != StaleState.None)
+                continue;
+            if (outcome is null)
+                throw Broken($"bytes at {packet.Offset} were acked and there is no dump");
+            byte[] content = new byte[packet.Length];
+            SyntheticContent.Fill((uint)_contentSeed, packet.Offset, content);
+            if (!outcome.Disk.Holds(packet.Offset, content))
+                throw Broken($"bytes at {packet.Offset} were acked and are not in the file");
+            if (outcome.Summary!.Missing.Any(hole => hole.Start < packet.Offset + (ulong)packet.Length && packet.Offset < hole.End))
+                throw Broken($"bytes at {packet.Offset} were acked and are reported as missing");
+        }
     }
 
     private void CheckGoodEnd(RunResult result)
@@ -346,7 +442,7 @@ internal sealed class Simulation : IServerWorld, IPacketSink
         var expected = Scenario.Client == ClientKind.Kernel ? DumpStatus.Complete : DumpStatus.Headerless;
         if (result.Summary?.Status != expected || !result.IsIdentical)
             throw Broken($"the dump is {result.Summary?.Status} instead of {expected}, {(result.IsIdentical ? "identical" : "not identical")}; missing {string.Join(", ", result.Summary?.Missing ?? [])}");
-        if (Scenario.IsLossless)
+        if (Scenario.IsLossless && Life.Kills == 0)
             CheckNothingWasSentTwice();
     }
 
@@ -394,6 +490,8 @@ internal sealed class Simulation : IServerWorld, IPacketSink
             Faults.Count(FaultCoverage.GaveUp);
         if (outcome?.Summary is { MissingBytes: > 0, Status: DumpStatus.Incomplete })
             Faults.Count(FaultCoverage.Incomplete);
+        if (outcome?.Summary is { Unverified.Count: > 0 })
+            Faults.Count(FaultCoverage.UnverifiedReported);
         if (_client.State != ClientState.Done || outcome is null)
             return;
 
@@ -405,6 +503,12 @@ internal sealed class Simulation : IServerWorld, IPacketSink
             return;
 
         Faults.Count(FaultCoverage.CompleteAt(Scenario.Mtu));
+        if (Life.Kills > 2)
+            Faults.Count(FaultCoverage.CompleteAfterKills);
+        if (Life.Crashes > 0)
+            Faults.Count(FaultCoverage.CompleteAfterCrash);
+        if (Life.Kills > 0 && outcome.Summary is { Relocated: true })
+            Faults.Count(FaultCoverage.RelocatedAfterKill);
         if (Scenario.Era == KernelEra.FreeBsd12)
             Faults.Count(Scenario.HasKey ? FaultCoverage.Era12WithKey : FaultCoverage.Era12);
         else if (Scenario.HasKey)
@@ -489,6 +593,7 @@ internal sealed class Simulation : IServerWorld, IPacketSink
         if (_client.State is ClientState.Idle || _client.HasEnded || (_bursts.Count > 0 && _bursts[^1].Base == _client.BurstBase && _bursts[^1].State == _client.State))
             return;
 
+        _awayUs = Life.IsUp ? 0 : Life.StartsUs - _nowUs + RoundUs;
         _bursts.Add(new(_client.State, _client.BurstBase, _client.BurstPackets, _client.BurstBytes, _vmcoreBursts));
         if (_client.State == ClientState.Vmcore)
             _vmcoreBursts++;

@@ -69,7 +69,7 @@ public sealed class DumpDirectoryTests : IDisposable
 
         var e = Assert.Throws<StorageException>(() => directory.Create(identity, default, null));
 
-        Assert.Contains($"partial.10.0.2.7.{identity.Id} cannot be created: File exists (EEXIST)", e.Message, StringComparison.Ordinal);
+        Assert.Contains($"partial.10.0.2.7.{identity.Id}.ledger cannot be created: File exists (EEXIST)", e.Message, StringComparison.Ordinal);
         Assert.Equal(2, _temp.Names.Length);
     }
 

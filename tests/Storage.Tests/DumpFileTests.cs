@@ -18,9 +18,12 @@ public sealed class DumpFileTests : IDisposable
         _temp.Dispose();
     }
 
-    [Fact]
-    public void Slices_land_where_they_belong_whatever_their_order_and_neighbours()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Slices_land_where_they_belong_whatever_their_order_and_neighbours(bool leavesHoles)
     {
+        _directory.LeavesHoles = leavesHoles;
         var slice = from gap in Gen.Frequency((4, Gen.Constant(0)), (1, Gen.Choose(-5000, 5000)))
                     from length in Gen.Choose(0, 3000)
                     select (Gap: gap, Length: length);
@@ -46,6 +49,53 @@ public sealed class DumpFileTests : IDisposable
             Assert.Null(error);
             Assert.Equal(expected[..end], File.ReadAllBytes(file.PartialPath));
         }).QuickCheckThrowOnFailure();
+    }
+
+    [Fact]
+    public void Pages_of_zeros_take_no_room_where_holes_are_left()
+    {
+        _directory.LeavesHoles = true;
+        byte[] content = [.. Dumps.Pattern(65536), .. new byte[1 << 20], .. Dumps.Pattern(65536), .. new byte[1 << 20]];
+        using var native = new NativeBytes(content);
+        using var file = _directory.Create(Dumps.NewIdentity(), default, null);
+        for (int at = 0; at < content.Length; at += 65536)
+        {
+            int from = at;
+            WriteSlice[] packets = [.. Enumerable.Range(0, 46).Select(i => native.Slice((ulong)(from + i * 1448), from + i * 1448, Math.Min(1448, 65536 - i * 1448)))];
+            Assert.Equal(packets.Length, file.Write(packets, out string? error));
+            Assert.Null(error);
+            Assert.Equal(at + 65536, new FileInfo(file.PartialPath).Length);
+            Assert.True(file.Matches((ulong)at, content.AsSpan(at, 65536)));
+        }
+
+        Assert.Equal(content, File.ReadAllBytes(file.PartialPath));
+        Assert.InRange(AllocatedBytes(file.PartialPath), 0, 1 << 20);
+    }
+
+    [Fact]
+    public void Zeros_that_no_file_can_hold_are_refused_and_cost_nothing_later()
+    {
+        _directory.LeavesHoles = true;
+        using var native = new NativeBytes(new byte[8192]);
+        using var file = _directory.Create(Dumps.NewIdentity(), default, null);
+        foreach (ulong offset in (ulong[])[1ul << 62, long.MaxValue - 4095ul, ulong.MaxValue - 4095])
+        {
+            Assert.Equal(0, file.Write([native.Slice(offset, 0, 8192)], out string? refused));
+            Assert.NotNull(refused);
+        }
+
+        Assert.Equal(1, file.Write([native.Slice(0, 0, 8192)], out string? error));
+        Assert.Null(error);
+        Assert.Equal(new byte[8192], File.ReadAllBytes(file.PartialPath));
+    }
+
+    /// <summary>What the file takes of its file system, as stat(1) says.</summary>
+    private static long AllocatedBytes(string path)
+    {
+        using var stat = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("stat", ["-c", "%b", path]) { RedirectStandardOutput = true })!;
+        long blocks = long.Parse(stat.StandardOutput.ReadToEnd(), System.Globalization.CultureInfo.InvariantCulture);
+        stat.WaitForExit();
+        return blocks * 512;
     }
 
     [Fact]

@@ -20,10 +20,11 @@ public sealed class ManifestFileTests : IDisposable
         ManifestFile.Write(_temp.File("m.json"), read);
 
         Assert.Equal(first, _temp.Text("m.json"));
-        Assert.Equal(manifest with { Missing = [], Damaged = [], Overwritten = [] }, read with { Missing = [], Damaged = [], Overwritten = [] });
+        Assert.Equal(manifest with { Missing = [], Damaged = [], Overwritten = [], Unverified = [] }, read with { Missing = [], Damaged = [], Overwritten = [], Unverified = [] });
         Assert.Equal(manifest.Missing, read.Missing);
         Assert.Equal(manifest.Damaged, read.Damaged);
         Assert.Equal(manifest.Overwritten, read.Overwritten);
+        Assert.Equal(manifest.Unverified, read.Unverified);
         Assert.Equal(["m.json"], _temp.Names);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(_temp.File("m.json")));
     }
@@ -37,7 +38,7 @@ public sealed class ManifestFileTests : IDisposable
         Assert.Equal(
             ["schema", "id", "client", "host", "index", "startedAt", "endedAt", "durationSeconds", "status", "reason", "error", "bytes", "coveredBytes", "endpoint",
                 "packets", "retransmissions", "bursts", "quietBursts", "acks", "rejected", "payloadBytes", "packetPayloadBytes", "kdh", "missing", "missingBytes",
-                "missingRanges", "damaged", "overwritten", "relocated", "sha256", "hashState", "script", "files"],
+                "missingRanges", "damaged", "overwritten", "unverified", "unverifiedBytes", "unverifiedRanges", "relocated", "sha256", "hashState", "script", "truncatedBy", "pinned", "files"],
             json.Select(property => property.Key));
         Assert.Equal("1", json["schema"]!.ToJsonString());
         Assert.Equal("\"2026-11-21T01:39:40.125Z\"", json["startedAt"]!.ToJsonString());

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
@@ -29,7 +30,10 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     public sealed record ResumeDump(InterruptedDump Dump) : Message;
 
     /// <summary>Continues a session that an earlier process had answered a herald for.</summary>
-    public sealed record ResumeHerald(HeraldRecord Herald) : Message;
+    public sealed record ResumeHerald(RememberedHerald Remembered) : Message;
+
+    /// <summary>The reply comes when everything that was to be continued before it is.</summary>
+    public sealed record AwaitResumed(Reply<bool> Done) : Message;
 
     /// <summary>A session came a step further.</summary>
     private sealed record Reached(FlowKey Key, SessionRoute Session, SessionMilestone Milestone) : Message;
@@ -150,7 +154,10 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
                 OnResume(resume.Dump);
                 break;
             case ResumeHerald resume:
-                OnResumeHerald(resume.Herald);
+                OnResumeHerald(resume.Remembered);
+                break;
+            case AwaitResumed wait:
+                wait.Done.Send(true);
                 break;
         }
     }
@@ -201,7 +208,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         ref readonly var datagram = ref single[0];
         if (!MessageHeader.TryRead(datagram.Span, out var header))
         {
-            Reject(datagram.Length < MessageHeader.SizeBytes ? RejectReason.Runt : RejectReason.WrongLength, datagram);
+            RejectStray(datagram.Length < MessageHeader.SizeBytes ? RejectReason.Runt : RejectReason.WrongLength, datagram);
             return;
         }
 
@@ -214,7 +221,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         var entry = Find(datagram);
         if (entry is null || entry.Key.RemotePort == 0)
         {
-            Reject(header.Type is < MessageType.Herald or > MessageType.EkcdKey ? RejectReason.UnknownType : RejectReason.NoSession, datagram);
+            RejectStray(header.Type is < MessageType.Herald or > MessageType.EkcdKey ? RejectReason.UnknownType : RejectReason.NoSession, datagram);
             return;
         }
 
@@ -273,8 +280,14 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             return;
         }
 
-        if (_drained is not null)
+        if (_drained is not null || group.IsResuming)
             return;
+        if (group.Admission.RefusalOf(datagram.Remote, Context.NowUs) is { } refusal)
+        {
+            Reject(refusal, datagram);
+            return;
+        }
+
         if (group.RunningDumps >= options.MaxSessions)
         {
             Reject(RejectReason.TooManySessions, datagram);
@@ -298,6 +311,10 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         {
             key = ServeFromHeraldPort(datagram, "the descriptors for it are used up");
             entry = null;
+        }
+        else if (key.RemotePort == 0 && entry is null && !group.Admission.HasRoomForEndpoint)
+        {
+            key = ServeFromHeraldPort(datagram, "too many heralds have not been followed by data");
         }
         else if (key.RemotePort == 0)
         {
@@ -323,10 +340,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     private void Register(FlowKey key, SessionActor session, ref ClientEntry? entry)
     {
         if (session.Route.Phase == SessionPhase.HalfOpen)
-        {
-            _halfOpen++;
-            _halfOpenByAge.Enqueue(session.Route);
-        }
+            BeginHalfOpen(key, session.Route);
 
         if (key.RemotePort == 0)
             group.AddOwnEndpoint();
@@ -365,21 +379,26 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         actor.Route.Ref.Tell(new SessionActor.Continue());
     }
 
-    private void OnResumeHerald(HeraldRecord herald)
+    private void OnResumeHerald(RememberedHerald remembered)
     {
+        var herald = remembered.Herald;
         if (environment.Time.GetUtcNow() - herald.At > TimeSpan.FromMicroseconds(environment.Options.HalfOpenTimeoutUs))
+        {
+            environment.Heralds?.Tell(new HeraldActor.Drop(remembered.Place));
             return;
+        }
+
         var session = DumpSession.RestoreHalfOpen(environment.Options, herald.Endpoint.HeraldSeqno, herald.Path, Context.NowUs);
-        ResumeSession(herald.Client, herald.Endpoint, session, herald.At).Route.Ref.Tell(new SessionActor.Continue());
+        var actor = ResumeSession(herald.Client, herald.Endpoint, session, herald.At);
+        actor.UseHerald(remembered.Place);
+        actor.Route.Ref.Tell(new SessionActor.Continue());
     }
 
-    private SessionActor ResumeSession(Ipv4 client, in DumpEndpoint endpoint, DumpSession session, DateTimeOffset at)
+    private SessionActor ResumeSession(Ipv4 client, DumpEndpoint endpoint, DumpSession session, DateTimeOffset at)
     {
         var key = endpoint.RemotePort == 0 ? FlowKey.OfHost(client) : new(endpoint.Local, client, endpoint.RemotePort);
         _answersFromHeraldPort |= endpoint.RemotePort != 0;
-        var address = new ClientAddress(endpoint.Local, client, endpoint.RemotePort, endpoint.AckPort);
-        var actor = new SessionActor(environment, address, endpoint.RemotePort == 0 ? null : _socket, endpoint.HeraldSeqno, session, at,
-            (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
+        var actor = NewActor(endpoint.RemotePort == 0 ? null : _socket);
         if (endpoint.RemotePort == 0)
         {
             try
@@ -391,7 +410,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             {
                 // Nothing of the dump will come any more; it ends by its time-out, as what it is.
                 CollectorLog.NotResumed(environment.Logger, client, e.Message);
-                actor.UseOwnEndpoint(_ports.Open(environment.EventLoop, endpoint.Local, options.SessionBufferBytes, actor));
+                actor.Dispose();
+                actor = NewActor(_socket);
+                key = new(endpoint.Local, client, endpoint.AckPort);
             }
         }
         else if (endpoint.LocalPort != _socket!.Port)
@@ -402,6 +423,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         var entry = _clients.GetValueOrDefault(key);
         Register(key, actor, ref entry);
         return actor;
+
+        SessionActor NewActor(IUdpEndpoint? served) => new(environment, new(endpoint.Local, client, key.RemotePort, endpoint.AckPort), served, session, at,
+            (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
     }
 
     /// <summary>No port or no descriptor left: a dying host is served from the herald port rather than not at all.</summary>
@@ -448,8 +472,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         {
             case SessionMilestone.Data:
                 _unsettled++;
-                _halfOpen--;
+                EndHalfOpen(reached.Key);
                 group.AddRunningDump();
+                group.Admission.OnDump(reached.Key.Remote, Context.NowUs);
                 break;
             case SessionMilestone.Advanced when _clients.GetValueOrDefault(reached.Key) is { Newest: { } newest } entry && entry.Older == reached.Session:
                 newest.Ref.Deliver(new SessionActor.Discard());
@@ -477,6 +502,21 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         loser.Ref.Deliver(new SessionActor.EndDump(EndReason.Superseded));
     }
 
+    private void BeginHalfOpen(FlowKey key, SessionRoute session)
+    {
+        _halfOpen++;
+        _halfOpenByAge.Enqueue(session);
+        if (key.RemotePort == 0)
+            group.Admission.AddHalfOpenEndpoint();
+    }
+
+    private void EndHalfOpen(FlowKey key)
+    {
+        _halfOpen--;
+        if (key.RemotePort == 0)
+            group.Admission.RemoveHalfOpenEndpoint();
+    }
+
     private void OnSettled()
     {
         _unsettled--;
@@ -495,7 +535,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     {
         stopped.Session.HasStopped = true;
         if (!stopped.Session.HasData)
-            _halfOpen--;
+            EndHalfOpen(stopped.Key);
         if (stopped.Key.RemotePort == 0)
             group.RemoveOwnEndpoint();
         while (_halfOpenByAge.TryPeek(out var oldest) && (oldest.HasData || oldest.HasStopped))
@@ -512,6 +552,10 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         if (entry.IsEmpty)
             _clients.Remove(stopped.Key);
     }
+
+    /// <summary>Came to the herald port and is no session's: of a source that is not served nothing else matters.</summary>
+    private void RejectStray(RejectReason reason, in Datagram datagram) =>
+        Reject(group.Admission.Allows(datagram.Remote) ? reason : RejectReason.NotAllowed, datagram);
 
     private void Reject(RejectReason reason, in Datagram datagram) =>
         environment.Rejects.Add(reason, datagram.Remote, Context.NowUs);

@@ -13,9 +13,11 @@ public sealed class IngressGroup(int count)
 
     private readonly ActorRef<IngressActor.Message>?[] _members = new ActorRef<IngressActor.Message>?[count];
     private readonly IngressActor?[] _owners = new IngressActor?[count];
+    private volatile bool _isResuming;
     private int _runningDumps;
     private int _ownEndpoints;
     private int _forwarded;
+    private Admission? _admission;
 
     /// <summary>Event loops, each with its ingress.</summary>
     public int Count { get; } = count;
@@ -26,17 +28,28 @@ public sealed class IngressGroup(int count)
     /// <summary>The ingress of the loop that a client belongs to; all must have been spawned.</summary>
     public ActorRef<IngressActor.Message> Of(Ipv4 client) => _members[Count == 1 ? 0 : SourceShards.ShardOf(client, Count)]!;
 
+    /// <summary>Dumps of an earlier process are yet to get their ports back: no herald is answered, lest it be given one of them. Kernels repeat heralds each second.</summary>
+    public bool IsResuming
+    {
+        get => _isResuming;
+        set => _isResuming = value;
+    }
+
     /// <summary>Dumps that have data and have not ended.</summary>
     public int RunningDumps => Volatile.Read(ref _runningDumps);
 
     /// <summary>Sessions with a socket of their own.</summary>
     public int OwnEndpoints => Volatile.Read(ref _ownEndpoints);
 
+    /// <summary>Whose heralds are answered; there once an ingress is.</summary>
+    internal Admission Admission => _admission!;
+
     /// <summary>Starts the ingress of one loop; in ascending order, the later ones on the port that the first one got.</summary>
     /// <returns>Its herald socket.</returns>
     /// <exception cref="EndpointException">The address or port cannot be had.</exception>
     public Task<IUdpEndpoint> SpawnAsync(int shard, SessionEnvironment environment, IngressOptions options)
     {
+        _admission ??= new(options.Admission);
         var bound = new TaskCompletionSource<IUdpEndpoint>(TaskCreationOptions.RunContinuationsAsynchronously);
         var ingress = environment.System.Spawn<IngressActor.Message>($"ingress-{shard}", environment.Loop,
             () => new IngressActor(environment, options, this, shard, bound),

@@ -32,6 +32,9 @@ public sealed record IngressOptions
     /// <summary>Sessions with a socket of their own; more are served from the herald port, which costs no descriptor.</summary>
     public int MaxOwnEndpoints { get; init; } = int.MaxValue;
 
+    /// <summary>Whose heralds are answered; for all loops together.</summary>
+    public AdmissionOptions Admission { get; init; } = new();
+
     /// <summary>Receive buffer of the herald socket in shared mode, in bytes: it holds the bursts of all clients.</summary>
     public int SharedBufferBytes { get; init; } = 64 << 20;
 

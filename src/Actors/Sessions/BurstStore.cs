@@ -1,6 +1,8 @@
 using System.Runtime.CompilerServices;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Minidump;
 using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Transport;
 
@@ -8,13 +10,17 @@ namespace NetdumpCollector.Actors.Sessions;
 
 /// <summary>What one batch of packets changes in a dump's files: written, noted, compared and judged here, by whichever thread may wait for the device.</summary>
 /// <remarks>While <see cref="Run"/> runs the session is that thread's; everything around it belongs to its loop.</remarks>
-internal sealed unsafe class BurstStore(DumpSession session)
+internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) : IDisposable
 {
     // A batch of the transport is at most 1024 datagrams, and the relocated first burst may come on top.
     private const int MaxWrites = 2048;
 
+    private const ulong PeekBytes = 65536;
+
     [ThreadStatic]
     private static WriteSlice[]? s_slices;
+
+    private PanicPeek? _peek;
 
     /// <summary>So many leading <see cref="DumpSession.Writes"/> are in the file.</summary>
     public int WritesDone { get; private set; }
@@ -28,7 +34,7 @@ internal sealed unsafe class BurstStore(DumpSession session)
     /// <summary>The first packet that differed from what is stored, or null.</summary>
     public StoreIntent? FirstDifference { get; private set; }
 
-    /// <summary>Why the session's state could not be saved, in words, or null: a restart of the server would lose what follows.</summary>
+    /// <summary>Why the session's state could not be saved, in words, or null: what another process would not know of is not acked.</summary>
     public string? SaveError { get; private set; }
 
     /// <summary>The batch asks for something that may wait for a device.</summary>
@@ -51,6 +57,8 @@ internal sealed unsafe class BurstStore(DumpSession session)
         {
             Compare(file, datagrams, isContested);
             session.OnStored(nowUs);
+            if (!session.IsKeepDecided)
+                DecideKeep(file, nowUs);
         }
         else
         {
@@ -70,17 +78,62 @@ internal sealed unsafe class BurstStore(DumpSession session)
             return 0;
 
         var slices = (s_slices ??= new WriteSlice[MaxWrites]).AsSpan(0, writes.Length);
+        ulong keptBytes = session.KeptBytes;
+        int count = 0;
         fixed (byte* relocated = session.RelocatedBytes)
         {
-            for (int i = 0; i < writes.Length; i++)
+            foreach (ref readonly var write in writes)
             {
-                ref readonly var write = ref writes[i];
+                // By policy only the first bytes of some dumps are stored.
+                if (write.Offset >= keptBytes)
+                    continue;
                 byte* bytes = write.Tag == StoreIntent.OwnBytes ? relocated : datagrams[write.Tag].Data + MessageHeader.SizeBytes;
-                slices[i] = new(write.Offset, bytes, write.Length);
+                slices[count++] = new(write.Offset, bytes, (int)Math.Min((ulong)write.Length, keptBytes - write.Offset));
             }
 
-            return file.Write(slices, out error);
+            int done = count == 0 ? 0 : file.Write(slices[..count], out error);
+            return done == count ? writes.Length : LeadingWrites(writes, done, keptBytes);
         }
+    }
+
+    /// <summary>How many leading intents are done when so many of those that are stored at all are.</summary>
+    private static int LeadingWrites(ReadOnlySpan<StoreIntent> writes, int done, ulong keptBytes)
+    {
+        int leading = 0;
+        while (leading < writes.Length && (writes[leading].Offset >= keptBytes || done-- > 0))
+            leading++;
+        return leading;
+    }
+
+    /// <summary>Looks for the panic message in what is stored, as long as the policy depends on it.</summary>
+    private void DecideKeep(DumpFile file, long nowUs)
+    {
+        if (storm.WantsMessage)
+        {
+            _peek ??= new();
+            while (!_peek.IsOver && session.ContiguousBytes > (ulong)_peek.NextOffset)
+            {
+                ulong from = (ulong)_peek.NextOffset;
+                byte[] bytes = file.ReadBytes(new(from, Math.Min(session.ContiguousBytes, from + PeekBytes)));
+                if (bytes.Length == 0)
+                    break;
+                _peek.Feed(bytes);
+            }
+
+            // A dump that ends before its message was found is stored whole.
+            if (!_peek.IsOver)
+                return;
+        }
+
+        var decision = storm.Decide(_peek?.Message, nowUs);
+        session.Keep(decision.HeadBytes, storm.Policy.Name);
+        Dispose();
+    }
+
+    public void Dispose()
+    {
+        _peek?.Dispose();
+        _peek = null;
     }
 
     private void Record(DumpFile file, ReadOnlySpan<Datagram> datagrams)
@@ -126,6 +179,8 @@ internal sealed unsafe class BurstStore(DumpSession session)
             && file.AppendRanges(LedgerRecordType.Overwritten, session.UnsavedOverwrites, out error)
             && file.WriteState(state, out error))
             session.OnSaved();
+        else
+            session.OnSaveFailed();
         SaveError = error;
     }
 }

@@ -3,6 +3,7 @@ using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
@@ -93,8 +94,10 @@ public sealed partial class SessionActor
         _ = _hostLookup.ContinueWith(lookup => self.Tell(new HostResolved(lookup.Result)), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
     }
 
-    private void OnOpened(DumpFile file, FileSystemLane lane)
+    private void OnOpened(DumpFile file, FileSystemLane lane, HeadroomVerdict headroom)
     {
+        if (headroom == HeadroomVerdict.HeadersOnly)
+            _session.Keep((ulong)KeepPolicy.AutoHeadBytes, "min-free");
         _opening = false;
         _file = file;
         _lane = lane;

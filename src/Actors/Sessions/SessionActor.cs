@@ -18,8 +18,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
 {
     public abstract record Message;
 
-    /// <summary>The dump's files are open.</summary>
-    public sealed record Opened(DumpFile File, FileSystemLane Lane) : Message, IOwningMessage
+    /// <summary>The dump's files are open; <paramref name="Headroom"/> says how much of it there is room for.</summary>
+    public sealed record Opened(DumpFile File, FileSystemLane Lane, HeadroomVerdict Headroom) : Message, IOwningMessage
     {
         /// <summary>A session that has gone meanwhile acked nothing: the empty files say nothing either.</summary>
         public void OnDeadLetter() => File.Discard();
@@ -37,8 +37,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <summary>The ended dump is durable under its final name.</summary>
     public sealed record Committed(DumpFile File) : Message, IOwningMessage
     {
-        /// <summary>Nobody is left to answer a repeated FINISHED.</summary>
-        public void OnDeadLetter() => File.RemoveLedger();
+        /// <summary>A server that is stopping: the next start answers a repeated FINISHED.</summary>
+        public void OnDeadLetter() => File.Dispose();
     }
 
     /// <summary>What was stored when the checkpoint was ordered is on the device, or never will be.</summary>
@@ -53,6 +53,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <summary>The session was opened by a late duplicate of a herald: it goes without a trace.</summary>
     public sealed record Discard : Message;
 
+    /// <summary>The next process would find the herald.</summary>
+    internal sealed record HeraldNoted : Message;
+
     /// <summary>The session was another process's; it arms its timer.</summary>
     internal sealed record Continue : Message;
 
@@ -65,11 +68,13 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private const ulong CheckpointBytes = 256 << 20;
     private const long CheckpointUs = 5_000_000;
 
+    /// <summary>So long a herald's answer waits until it is written down; a device that takes longer must not lose a dump.</summary>
+    private const long NotePatienceUs = 200_000;
+
     private readonly SessionEnvironment _environment;
     private readonly ClientAddress _client;
     private readonly bool _ownsEndpoint;
     private readonly Action<SessionRoute, SessionMilestone> _onMilestone;
-    private readonly uint _heraldSeqno;
     private readonly DumpSession _session;
     private readonly BurstStore _store;
     private readonly DateTimeOffset _startedAt;
@@ -90,6 +95,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private long _checkpointUs;
     private bool _saveErrorLogged;
     private bool _heraldSaved;
+    private (int PathBytes, uint Seqno)? _noted;
+    private bool _awaitsNote;
+    private long _noteDueUs;
     private FileSystemLane? _lane;
     private ActorRef<WriterActor.StoreBurst>? _writer;
     private Staging? _staging;
@@ -115,7 +123,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <param name="onMilestone">Told of each milestone once.</param>
     public SessionActor(SessionEnvironment environment, ClientAddress client, IUdpEndpoint? endpoint, uint heraldSeqno,
         Action<SessionRoute, SessionMilestone> onMilestone)
-        : this(environment, client, endpoint, heraldSeqno, new(environment.Options, heraldSeqno, environment.Loop.NowUs), environment.Time.GetUtcNow(), onMilestone)
+        : this(environment, client, endpoint, new(environment.Options, heraldSeqno, environment.Loop.NowUs), environment.Time.GetUtcNow(), onMilestone)
     {
     }
 
@@ -123,11 +131,10 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <param name="environment">What the loop's sessions share.</param>
     /// <param name="client">Both ends.</param>
     /// <param name="endpoint">The shared socket, or null when <see cref="UseOwnEndpoint"/> follows.</param>
-    /// <param name="heraldSeqno">Seqno of the herald.</param>
     /// <param name="session">What the other process was at.</param>
     /// <param name="startedAt">When the herald came.</param>
     /// <param name="onMilestone">Told of each milestone once.</param>
-    internal SessionActor(SessionEnvironment environment, ClientAddress client, IUdpEndpoint? endpoint, uint heraldSeqno, DumpSession session, DateTimeOffset startedAt,
+    internal SessionActor(SessionEnvironment environment, ClientAddress client, IUdpEndpoint? endpoint, DumpSession session, DateTimeOffset startedAt,
         Action<SessionRoute, SessionMilestone> onMilestone)
     {
         _environment = environment;
@@ -135,11 +142,11 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _endpoint = endpoint!;
         _ownsEndpoint = endpoint is null;
         _onMilestone = onMilestone;
-        _heraldSeqno = heraldSeqno;
-        _startedUs = environment.Loop.NowUs;
+        // What an earlier process took is part of the dump's duration; wall clocks may jump.
+        _startedUs = environment.Loop.NowUs - Math.Max(0, (long)(environment.Time.GetUtcNow() - startedAt).TotalMicroseconds);
         _startedAt = startedAt;
         _session = session;
-        _store = new(_session);
+        _store = new(_session, environment.Storm);
         Route.Publish(_session);
     }
 
@@ -151,7 +158,15 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <summary>Gives the session a socket of its own, whose datagrams it receives itself and which it closes.</summary>
     public void UseOwnEndpoint(IUdpEndpoint endpoint) => _endpoint = endpoint;
 
-    private DumpEndpoint Endpoint => new(_client.Local, _endpoint.Port, _ownsEndpoint ? (ushort)0 : _client.RemotePort, _client.AckPort, _heraldSeqno);
+    private DumpEndpoint Endpoint => new(_client.Local, _endpoint.Port, _ownsEndpoint ? (ushort)0 : _client.RemotePort, _client.AckPort, _session.HeraldSeqno);
+
+    /// <summary>The session's herald has its place in the ledger.</summary>
+    internal void UseHerald(int place)
+    {
+        _heraldSaved = true;
+        _noted = (_session.HeraldPath.Length, _session.HeraldSeqno);
+        _environment.Heralds?.Tell(new HeraldActor.Adopt(Route, place));
+    }
 
     /// <summary>Gives a continued session the files of its dump, or of the dump that it still answers for.</summary>
     internal void UseFile(DumpFile file, FileSystemLane lane)
@@ -184,6 +199,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     {
         GiveBack(ref _staging);
         GiveBack(ref _stored);
+        _store.Dispose();
     }
 
     protected override void PreStart() => _timer = Context.CreateTimer(new TimerDue());
@@ -202,6 +218,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 if (!_isStoring)
                     OnTick();
                 break;
+            case HeraldNoted:
+                _awaitsNote = false;
+                break;
             case CheckpointDone:
                 _isCheckpointing = false;
                 break;
@@ -212,7 +231,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 OnBatchStored();
                 break;
             case Opened opened:
-                OnOpened(opened.File, opened.Lane);
+                OnOpened(opened.File, opened.Lane, opened.Headroom);
                 break;
             case OpenFailed failed:
                 OnOpenFailed(failed.Error);
@@ -292,7 +311,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         }
 
         // A timer that is due earlier than needed costs one idle call, re-arming at every burst would cost more.
-        long wakeUs = Math.Min(_session.WakeUs, _hostDueUs);
+        long wakeUs = Math.Min(Math.Min(_session.WakeUs, _hostDueUs), _awaitsNote ? _noteDueUs : long.MaxValue);
         if (wakeUs >= _timerDueUs)
             return;
         _timerDueUs = wakeUs;
@@ -305,8 +324,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (acks.IsEmpty)
             return;
 
-        if (_session.Phase == SessionPhase.HalfOpen)
-            SaveHerald();
+        if (_session.Phase == SessionPhase.HalfOpen && !IsHeraldNoted())
+            return;
         _endpoint.SendAcks(_client.Local, _client.Remote, _client.AckPort, acks);
         _environment.Counters.AddBatch(packets: 0, payloadBytes: 0, acks: acks.Length);
         _session.ClearAcks();
@@ -316,11 +335,24 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         Reach(SessionMilestone.FirstBurst);
     }
 
-    /// <summary>What was answered must be found again by the next process: a kernel sends on to this very port. Not waited for, because a herald must not wait for a device.</summary>
-    private void SaveHerald()
+    /// <summary>What is answered must be found again by the next process: a kernel sends on to this very port.</summary>
+    private bool IsHeraldNoted()
     {
-        _heraldSaved = true;
-        _environment.Heralds?.Tell(new HeraldActor.Remember(Route, new(_client.Remote, Endpoint, _startedAt, _session.HeraldPath.ToArray())));
+        if (_environment.Heralds is not { } heralds)
+            return true;
+
+        // A long path comes in several packets.
+        var herald = (_session.HeraldPath.Length, _session.HeraldSeqno);
+        if (_noted != herald)
+        {
+            _noted = herald;
+            _heraldSaved = true;
+            _awaitsNote = heralds.Tell(new HeraldActor.Remember(Route, new(_client.Remote, Endpoint, _startedAt, _session.HeraldPath.ToArray())));
+            _noteDueUs = Context.NowUs + NotePatienceUs;
+        }
+
+        _awaitsNote &= Context.NowUs < _noteDueUs;
+        return !_awaitsNote;
     }
 
     private void ForgetHerald()

@@ -4,6 +4,7 @@ using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
@@ -32,11 +33,23 @@ public sealed class SessionEnvironment
     public required RejectLog Rejects { get; init; }
     public required ILogger Logger { get; init; }
 
+    /// <summary>Decides how much of each dump is stored.</summary>
+    public StormPolicy Storm { get; init; } = new(KeepPolicy.Full);
+
     /// <summary>Remembers heralds that were answered and that nothing followed yet, or null.</summary>
     public ActorRef<HeraldActor.Message>? Heralds { get; init; }
 
     /// <summary>Runs the operator's script after each dump, or null.</summary>
     public ActorRef<ScriptActor.Message>? Scripts { get; init; }
+
+    /// <summary>Whether there is room for another dump.</summary>
+    public Headroom Headroom { get; init; } = Headroom.Unlimited;
+
+    /// <summary>Deletes what retention does not keep, or null when it keeps everything.</summary>
+    public ActorRef<RetentionActor.Message>? Retention { get; init; }
+
+    /// <summary>Makes room for dumps that wait for it, or null when nothing is deleted for them.</summary>
+    public ActorRef<RetentionActor.Message>? Room { get; init; }
 
     /// <summary>Computes hashes after each dump, or null when that is off.</summary>
     public ActorRef<HashActor.Message>? Hashes { get; init; }

@@ -64,6 +64,7 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
 
     private void Follow(CommittedDump dump, Ipv4 client)
     {
+        environment.Retention?.Tell(new RetentionActor.DumpCommitted());
         environment.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client));
         if (dump.Manifest.HashState == HashState.Pending)
             environment.Hashes?.Tell(new HashActor.HashDump(dump.ManifestPath));

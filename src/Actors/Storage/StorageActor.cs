@@ -1,6 +1,8 @@
+using NetdumpCollector.Actors.Aftermath;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Storage;
 
@@ -19,7 +21,24 @@ public sealed class StorageActor(SessionEnvironment environment, ActorRef<Sessio
         try
         {
             file = environment.Directory.Create(open.Identity, open.Endpoint, open.HeraldPath);
-            session.Tell(new SessionActor.Opened(file, environment.FileSystems.LaneOf(file)));
+            var verdict = environment.Headroom.Judge(Path.GetDirectoryName(file.PartialPath)!, out string? shortage);
+            if (verdict != HeadroomVerdict.Ample)
+                environment.Counters.RanShortOfRoom();
+            switch (verdict)
+            {
+                case HeadroomVerdict.MakeRoom or HeadroomVerdict.Refused:
+                    if (verdict == HeadroomVerdict.MakeRoom)
+                        environment.Room?.Tell(new RetentionActor.MakeRoom(Path.GetDirectoryName(file.PartialPath)!));
+                    // The client's next packet asks again.
+                    file.Discard();
+                    session.Tell(new SessionActor.OpenFailed(shortage!));
+                    return;
+                case HeadroomVerdict.HeadersOnly:
+                    CollectorLog.HeadersOnly(environment.Logger, open.Identity.Client, shortage!);
+                    break;
+            }
+
+            session.Tell(new SessionActor.Opened(file, environment.FileSystems.LaneOf(file), verdict));
         }
         catch (Exception e)
         {

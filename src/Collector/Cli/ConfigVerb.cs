@@ -45,7 +45,7 @@ internal static class ConfigVerb
 
         var table = new TextTable("SETTING", "VALUE", "SOURCE");
         foreach (var resolved in settings.All)
-            table.Add(resolved.Setting.Name, resolved.Value is null ? "-" : resolved.Text, resolved.Source);
+            table.Add(resolved.Setting.Name, resolved.Text.Length == 0 ? "-" : resolved.Text, resolved.Source);
         table.Write(output);
     }
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 
 namespace NetdumpCollector.Collector.Cli;
 
@@ -9,11 +10,21 @@ internal static class PositionalArgument
     public static Argument<string?> Create(string name, bool required, string help)
     {
         var argument = new Argument<string?>(name) { Description = help, Arity = required ? ArgumentArity.ExactlyOne : ArgumentArity.ZeroOrOne };
-        argument.Validators.Add(result =>
-        {
-            foreach (var token in result.Tokens.Where(token => token.Value.StartsWith('-')))
-                result.AddError($"Unrecognized option '{token.Value}'.");
-        });
+        argument.Validators.Add(RefuseOptions);
         return argument;
+    }
+
+    /// <summary>The same for one value or more.</summary>
+    public static Argument<string[]> CreateSeveral(string name, string help)
+    {
+        var argument = new Argument<string[]>(name) { Description = help, Arity = ArgumentArity.OneOrMore };
+        argument.Validators.Add(RefuseOptions);
+        return argument;
+    }
+
+    private static void RefuseOptions(ArgumentResult result)
+    {
+        foreach (var token in result.Tokens.Where(token => token.Value.StartsWith('-')))
+            result.AddError($"Unrecognized option '{token.Value}'.");
     }
 }

@@ -21,6 +21,8 @@ internal static class ServeVerb
             ("netdump-collector serve", "Receive dumps into ./dumps."),
             ("netdump-collector serve -a 192.0.2.1 -d /var/crash -i /usr/local/bin/on-dump -P /run/netdumpd.pid", "As netdumpd is started; the script runs after each dump."),
             ("netdump-collector serve --endpoint shared", "Everything on port 20023: for clients behind NAT, and servers behind a load balancer."),
+            ("netdump-collector serve --allow 192.0.2.0/24 --allow 198.51.100.0/24 --deny 192.0.2.66", "Only for hosts of two networks, without one of them."),
+            ("netdump-collector serve --keep auto:5 --sparse", "For a fleet: five whole dumps an hour of each panic message, the first MiB of the others; no room for pages of zeros."),
             ("NETDUMP_DIRECTORY=/srv/crash netdump-collector serve --config /etc/netdump-collector.json --log-format json", "Settings from all places, logs for a machine."),
         ],
     };

@@ -26,7 +26,7 @@ internal sealed class SettingOptions
         foreach (var (setting, option) in _options)
         {
             if (parseResult.GetResult(option) is { Implicit: false } result)
-                given[setting] = setting.Kind == SettingKind.Flag ? bool.TrueString : result.Tokens[0].Value;
+                given[setting] = setting.Kind == SettingKind.Flag ? bool.TrueString : string.Join(',', result.Tokens.Select(token => token.Value));
         }
 
         return SettingsResolution.Resolve(given, io.Environment);
@@ -36,8 +36,13 @@ internal sealed class SettingOptions
     {
         string[] aliases = setting.Letter is char letter ? [$"-{letter}"] : [];
         string help = $"{setting.Help} [{setting.EnvironmentVariable}; default: {(setting.DefaultText.Length == 0 ? "none" : setting.DefaultText)}]";
-        return setting.Kind == SettingKind.Flag
-            ? new Option<bool>(setting.LongOption, aliases) { Description = help, Arity = ArgumentArity.Zero }
+        if (setting.Kind == SettingKind.Flag)
+            return new Option<bool>(setting.LongOption, aliases) { Description = help, Arity = ArgumentArity.Zero };
+
+        Option option = setting.IsList
+            ? new Option<string[]>(setting.LongOption, aliases) { Description = help, HelpName = setting.ValueName, Arity = ArgumentArity.OneOrMore }
             : new Option<string>(setting.LongOption, aliases) { Description = help, HelpName = setting.ValueName };
+        ValueNames.Suggest(option);
+        return option;
     }
 }

@@ -18,6 +18,7 @@ internal sealed class ValueOption<T> : Option<string>
     {
         _parse = parse;
         HelpName = valueName;
+        ValueNames.Suggest(this);
         Description = help;
         Arity = ArgumentArity.ExactlyOne;
         if (defaultText is not null)

@@ -16,6 +16,8 @@ internal static class DumpDetails
         Line(output, "Id", manifest.Id);
         Line(output, "Host", $"{manifest.Host} ({manifest.Client})");
         Line(output, "Status", $"{Word(manifest.Status)} ({Word(manifest.Reason)})");
+        if (manifest.Pinned)
+            Line(output, "Pinned", "yes, retention never deletes it");
         if (manifest.Error is string error)
             Line(output, "Error", error);
         Line(output, "Started", Text($"{manifest.StartedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z, took {manifest.DurationSeconds:F1} s"));
@@ -23,6 +25,8 @@ internal static class DumpDetails
         WriteKdh(manifest.Kdh, output);
         Line(output, "Endpoint", $"{manifest.Endpoint.Address}:{manifest.Endpoint.Port} ({manifest.Endpoint.Mode})");
         Line(output, "Traffic", Text($"{manifest.Packets} packets, {manifest.Retransmissions} repeated, {manifest.Rejected} rejected, {manifest.Bursts} bursts, {manifest.QuietBursts} of them with a gap"));
+        if (manifest.TruncatedBy is string policy)
+            Line(output, "Truncated", $"by policy ({policy}): only the first bytes are stored");
         if (manifest.Relocated)
             Line(output, "Relocated", "the first burst came at a stale offset and is stored at offset 0");
         Line(output, "SHA-256", manifest.Sha256 ?? Word(manifest.HashState));
@@ -34,6 +38,7 @@ internal static class DumpDetails
             Line(output, "Key file", keyPath);
         Line(output, "Manifest", dump.ManifestPath);
         WriteRanges("Missing", manifest.Missing, manifest.MissingRanges, output);
+        WriteRanges("Unverified", manifest.Unverified, manifest.UnverifiedRanges, output);
         WriteRanges("Damaged", manifest.Damaged, manifest.Damaged.Count, output);
     }
 

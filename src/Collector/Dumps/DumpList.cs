@@ -38,7 +38,7 @@ internal sealed class DumpList
             foreach (var row in Rows)
             {
                 table.Add(row.Id ?? "-", row.Host ?? "-", row.Client ?? "-", row.StartedAt?.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) ?? "-",
-                    ByteSize.Format(row.Bytes), row.Status, Shorten(row.Panic), row.File);
+                    ByteSize.Format(row.Bytes), row.Pinned ? $"{row.Status}, pinned" : row.Status, Shorten(row.Panic), row.File);
             }
 
             table.Write(io.Output);
@@ -57,11 +57,11 @@ internal sealed class DumpList
 
     private static Row RowOf(CatalogedDump dump, string root) => new(
         dump.Manifest.Id, dump.Manifest.Host, dump.Manifest.Client, dump.Manifest.StartedAt.UtcDateTime, (long)dump.Manifest.Bytes,
-        dump.Manifest.Status.ToString().ToLowerInvariant(), dump.Manifest.Kdh?.PanicString, Path.GetRelativePath(root, dump.VmcorePath));
+        dump.Manifest.Status.ToString().ToLowerInvariant(), dump.Manifest.Kdh?.PanicString, Path.GetRelativePath(root, dump.VmcorePath), dump.Manifest.Pinned);
 
     private static Row RowOf(PartialDump partial, string root) => new(
         partial.Opened?.Identity.Id, null, partial.Opened?.Identity.Client.ToString(), partial.Opened?.Identity.StartedAt.UtcDateTime, partial.LengthBytes,
-        StatusOf(partial), null, Path.GetRelativePath(root, partial.Path));
+        StatusOf(partial), null, Path.GetRelativePath(root, partial.Path), Pinned: false);
 
     /// <summary>One dump; its JSON is a published format.</summary>
     /// <param name="Id">Null for a left-over without a readable ledger; so are the other nulls.</param>
@@ -72,5 +72,6 @@ internal sealed class DumpList
     /// <param name="Status">What it is worth, or that it has not ended.</param>
     /// <param name="Panic">The panic string of its header.</param>
     /// <param name="File">Path from the dump directory.</param>
-    internal sealed record Row(string? Id, string? Host, string? Client, DateTime? StartedAt, long Bytes, string Status, string? Panic, string File);
+    /// <param name="Pinned">Retention never deletes it.</param>
+    internal sealed record Row(string? Id, string? Host, string? Client, DateTime? StartedAt, long Bytes, string Status, string? Panic, string File, bool Pinned);
 }

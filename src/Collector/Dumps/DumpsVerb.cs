@@ -5,7 +5,7 @@ using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Dumps;
 
-/// <summary><c>dumps</c>: looks at what lies in the dump directory, whether a server runs or not.</summary>
+/// <summary><c>dumps</c>: looks at what lies in the dump directory and deletes from it, whether a server runs or not.</summary>
 internal static class DumpsVerb
 {
     private const int MaxNamedDumps = 5;
@@ -17,6 +17,7 @@ internal static class DumpsVerb
             ("netdump-collector dumps list", "All dumps in ./dumps."),
             ("netdump-collector dumps show web1.0", "Everything about the first dump of web1."),
             ("netdump-collector dumps verify --all --directory /var/crash", "Compare all files with their manifests."),
+            ("netdump-collector dumps prune --retain-age 30d --dry-run", "Show what could go."),
         ],
     };
 
@@ -28,9 +29,11 @@ internal static class DumpsVerb
                 complete    a valid header came and every byte of the dump is there
                 incomplete  bytes are missing, or nobody knows whether they are
                 damaged     every byte is there, but a retransmission disagreed with what had been stored
+                truncated   every byte came, the policy (--keep, --when-full) stored only the first ones
                 headerless  contiguous from the first byte, but the client ended without a valid header
                 receiving   the dump is running
                 interrupted a server ended in the middle of it; its next start goes on
+                pinned      beside the status: retention never deletes it
                 """),
         ],
         Examples =
@@ -65,11 +68,15 @@ internal static class DumpsVerb
         ],
     };
 
-    public static DocumentedCommand Create(CommandIo io) => new("dumps", "Look at received dumps.", s_documentation)
+    public static DocumentedCommand Create(CommandIo io) => new("dumps", "Look at received dumps, keep or delete them.", s_documentation)
     {
         CreateList(io),
         CreateShow(io),
         CreateVerify(io),
+        RemoveVerb.Create(io),
+        PinVerb.Create("pin", pinned: true, io),
+        PinVerb.Create("unpin", pinned: false, io),
+        PruneVerb.Create(io),
     };
 
     private static DocumentedCommand CreateList(CommandIo io)
@@ -137,7 +144,7 @@ internal static class DumpsVerb
         return good ? ExitCode.Ok : ExitCode.Failed;
     }
 
-    private static SettingOptions DirectoryOptions(Command command) => new(command, [SettingsTable.Directory, SettingsTable.Config]);
+    internal static SettingOptions DirectoryOptions(Command command) => new(command, [SettingsTable.Directory, SettingsTable.Config]);
 
     private static Option<bool> JsonFlag(Command command, string help)
     {
@@ -146,7 +153,7 @@ internal static class DumpsVerb
         return json;
     }
 
-    private static int WithCatalog(SettingOptions directory, ParseResult parseResult, CommandIo io, Func<DumpCatalog, int> action)
+    internal static int WithCatalog(SettingOptions directory, ParseResult parseResult, CommandIo io, Func<DumpCatalog, int> action)
     {
         try
         {
@@ -157,6 +164,13 @@ internal static class DumpsVerb
             io.Complain(exception.Message);
             return ExitCode.CannotStart;
         }
+    }
+
+    /// <summary>The dumps that <paramref name="keys"/> mean, each once; null, and complaints, when one means none or several.</summary>
+    internal static IReadOnlyList<CatalogedDump>? FindAll(DumpCatalog catalog, IEnumerable<string> keys, CommandIo io)
+    {
+        CatalogedDump?[] found = [.. keys.Select(key => FindOne(catalog, key, io))];
+        return found.Contains(null) ? null : [.. found.OfType<CatalogedDump>().Distinct()];
     }
 
     /// <summary>The dump that <paramref name="key"/> means; null, and a complaint, when it means none or several.</summary>

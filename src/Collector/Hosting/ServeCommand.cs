@@ -12,6 +12,9 @@ internal static class ServeCommand
 {
     private static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(10);
 
+    /// <summary>What the end of the process takes besides.</summary>
+    private static readonly TimeSpan s_slack = TimeSpan.FromSeconds(5);
+
     /// <summary>Serves until <see cref="CommandIo.Stop"/>, leaves running dumps to the next start, and returns an exit code of <see cref="ExitCode"/>.</summary>
     public static int Run(CollectorSettings settings, CommandIo io)
     {
@@ -21,6 +24,7 @@ internal static class ServeCommand
             ProgressDisplay.Off => false,
             _ => settings.LogFormat == LogFormat.Text && !Console.IsOutputRedirected,
         };
+        FileCreationMask.Restrict();
         using var logging = ServerLogging.Create(settings.LogFormat, progress);
         try
         {
@@ -28,11 +32,13 @@ internal static class ServeCommand
             using var server = Server.Start(settings, logging);
             var log = logging.CreateLogger("netdump-collector");
             CollectorLog.Waiting(log);
+            using var service = ServiceReport.Start(io.Environment, server.Loops, server.Counters, log);
             _ = Task.Run(server.CatchUp, CancellationToken.None)
                 .ContinueWith(failed => CollectorLog.ActorFailed(log, "left-overs", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
             ServerProgress.Run(server.Counters, progress, log, io.Stop);
 
             CollectorLog.ShuttingDown(log);
+            service?.Stopping(TimeSpan.FromSeconds(settings.DrainSeconds) + s_stopTimeout + s_slack);
             if (settings.DrainSeconds > 0)
                 server.Drain(TimeSpan.FromSeconds(settings.DrainSeconds));
             if (!server.Stop(s_stopTimeout))

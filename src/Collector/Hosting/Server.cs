@@ -7,7 +7,9 @@ using NetdumpCollector.Actors.Scripts;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Protocol.Minidump;
 using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
@@ -22,15 +24,21 @@ internal sealed class Server : IDisposable
     /// <summary>Below this many dumps at one time a storm of panics in one room finds no place, and the operator should know before.</summary>
     private const int FewSessions = 1000;
 
+    /// <summary>So long heralds wait for dumps of an earlier process to get their ports back; a file system beneath the dump directory may hang.</summary>
+    private static readonly TimeSpan s_resumePatience = TimeSpan.FromSeconds(1);
+
     private readonly CancellationTokenSource _stopping = new();
     private readonly ILogger _log;
     private readonly DumpDirectory _directory;
     private readonly HostNameResolver _hostNames;
     private readonly ScriptRunner? _scripts;
     private readonly ThreadDispatcher _script = new("script", 1);
-    private readonly ThreadDispatcher _heralds = new("heralds", 1);
+    private readonly ThreadDispatcher _herald = new("heralds", 1);
     private HeraldLedger? _heraldLedger;
+    private ActorRef<HeraldActor.Message>? _heralds;
     private readonly ThreadDispatcher _hash = new("hash", 1, background: true);
+    private readonly ThreadDispatcher _retention = new("retention", 1, background: true);
+    private readonly ThreadDispatcher? _room;
     private readonly ActorSystem _system;
     private readonly ITransport _transport;
     private readonly FileSystems _fileSystems;
@@ -42,6 +50,9 @@ internal sealed class Server : IDisposable
     {
         _log = log;
         _directory = DumpDirectory.Open(settings.Directory, settings.DefaultPath);
+        _directory.LeavesHoles = settings.Sparse;
+        // A dying host waits for it, so its thread is not one that yields to all others.
+        _room = settings is { MinFree.IsNone: false, WhenFull: WhenFull.Delete } ? new("room", 1) : null;
         if (settings.Script is string script)
         {
             _scripts = new(script, _directory.Root, settings.ScriptConcurrency, TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds), TimeProvider.System);
@@ -70,6 +81,8 @@ internal sealed class Server : IDisposable
 
     public CollectorCounters Counters { get; } = new();
 
+    public IReadOnlyList<IEventLoop> Loops => _loops;
+
     /// <summary>Opens the dump directory and the herald socket and starts to serve.</summary>
     /// <exception cref="StorageException">The dump directory or the script cannot be used.</exception>
     /// <exception cref="EndpointException">The herald port cannot be had.</exception>
@@ -83,6 +96,7 @@ internal sealed class Server : IDisposable
         var server = new Server(settings, log, TransportOf(settings.Transport), hosts);
         try
         {
+            server.ReportAccess();
             server.Listen(settings);
             return server;
         }
@@ -144,13 +158,25 @@ internal sealed class Server : IDisposable
         _fileSystems.Dispose();
         _script.Dispose();
         _hash.Dispose();
+        _retention.Dispose();
+        _room?.Dispose();
         _hostNames.Dispose();
         _scripts?.Dispose();
         _heraldLedger?.Dispose();
-        _heralds.Dispose();
+        _herald.Dispose();
         _directory.Dispose();
         _stopping.Dispose();
     }
+
+    private void ReportAccess()
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        foreach (string finding in _directory.AccessOfOthers())
+            CollectorLog.AccessOfOthers(_log, finding);
+    }
+    private ActorRef<RetentionActor.Message> SpawnRetention(string name, ThreadDispatcher thread, RetentionSetup setup) => _system.Spawn<RetentionActor.Message>(name, thread,
+        () => new RetentionActor(setup, TimeProvider.System, Counters, _log, _stopping.Token), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
 
     private static ITransport TransportOf(TransportChoice choice)
     {
@@ -164,6 +190,21 @@ internal sealed class Server : IDisposable
 
     private static int LoopsFor(CollectorSettings settings, ITransport transport) =>
         !transport.CanShard ? 1 : settings.Loops > 0 ? settings.Loops : Math.Clamp(Environment.ProcessorCount, 1, MaxLoops);
+
+    private static AdmissionOptions AdmissionFor(CollectorSettings settings, int affordable)
+    {
+        var defaults = new AdmissionOptions();
+        return defaults with
+        {
+            Allowed = settings.Allowed,
+            Denied = settings.Denied,
+            DumpsPerSource = settings.SourceRate > 0 ? settings.SourceRate
+                : settings.Endpoint == EndpointMode.Shared ? AdmissionOptions.DefaultDumpsPerNetwork : AdmissionOptions.DefaultDumpsPerSource,
+            DumpsPerNetwork = settings.NetworkRate,
+            // Half of the sockets are for dumps that have begun.
+            MaxHalfOpenEndpoints = Math.Clamp(affordable / 2, 1, defaults.MaxHalfOpenEndpoints),
+        };
+    }
 
     private void Listen(CollectorSettings settings)
     {
@@ -179,6 +220,7 @@ internal sealed class Server : IDisposable
             SessionPorts = (settings.EndpointPorts.First, settings.EndpointPorts.Last),
             MaxSessions = Math.Min(settings.MaxSessions, affordable),
             MaxOwnEndpoints = affordable,
+            Admission = AdmissionFor(settings, affordable),
         };
         var scripts = _scripts is not { } runner ? null : _system.Spawn<ScriptActor.Message>("script", _script,
             () => new ScriptActor(runner, _log),
@@ -186,9 +228,18 @@ internal sealed class Server : IDisposable
         var rejects = new RejectLog(Counters, _log);
         // A port that the system chooses is another one after each start.
         _heraldLedger = settings.Port == 0 ? null : HeraldLedger.Open(_directory, settings.Port);
-        var heralds = _heraldLedger is not { } ledger ? null : _system.Spawn<HeraldActor.Message>("heralds", _heralds, () => new HeraldActor(ledger),
+        _heralds = _heraldLedger is not { } ledger ? null : _system.Spawn<HeraldActor.Message>("heralds", _herald, () => new HeraldActor(ledger),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
+        var headroom = new Headroom(settings.MinFree, settings.WhenFull, FileSystemSpace.Of);
+        var retention = new RetentionSetup(_directory.Root, settings.Retention, headroom, _scripts is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds));
+        var retentions = SpawnRetention("retention", _retention, retention);
+        retentions.Tell(new RetentionActor.Begin());
+        var room = _room is null ? null : SpawnRetention("room", _room, retention);
+        var storm = new StormPolicy(settings.Keep);
+        if (storm.WantsMessage && !PanicPeek.ReadsZstd)
+            CollectorLog.NoZstd(_log);
         IUdpEndpoint? socket = null;
+        _ingresses.IsResuming = true;
         // The youngest actors are stopped first: sessions end before the scripts and hashes that follow them.
         for (int shard = 0; shard < _loops.Length; shard++)
         {
@@ -207,13 +258,20 @@ internal sealed class Server : IDisposable
                 Logger = _log,
                 Hashes = _hashes,
                 Scripts = scripts,
-                Heralds = heralds,
+                Heralds = _heralds,
+                Storm = storm,
+                Headroom = headroom,
+                Retention = settings.Retention.IsOff ? null : retentions,
+                Room = room,
             };
             _loops[shard].Start();
             socket = _ingresses.SpawnAsync(shard, environment, socket is null ? options : options with { HeraldPort = socket.Port }).GetAwaiter().GetResult();
         }
 
-        Resume();
+        var resumed = Task.Run(ResumeAsync);
+        _ = resumed.ContinueWith(failed => CollectorLog.ActorFailed(_log, "resume", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        Task.WhenAny(resumed, Task.Delay(s_resumePatience)).GetAwaiter().GetResult();
+        _ingresses.IsResuming = false;
         CollectorLog.Listening(_log, socket!.Address, socket.Port, _transport.Name, settings.Endpoint.ToString().ToLowerInvariant(), _directory.Root);
         int asked = settings.Endpoint == EndpointMode.Shared ? options.SharedBufferBytes : options.HeraldBufferBytes;
         if (socket.ReceiveBufferBytes < asked)
@@ -221,11 +279,21 @@ internal sealed class Server : IDisposable
     }
 
     /// <summary>Continues what an earlier process left: kernels send on to where they were told to.</summary>
-    private void Resume()
+    private async Task ResumeAsync()
     {
-        foreach (var herald in _heraldLedger?.LeftOver ?? [])
-            _ingresses.Of(herald.Client).Tell(new IngressActor.ResumeHerald(herald));
-        foreach (var dump in _directory.TakeOver(problem => CollectorLog.LeftAsItIs(_log, problem)).OrderBy(dump => dump.File.Identity.StartedAt))
+        var dumps = _directory.TakeOver(problem => CollectorLog.LeftAsItIs(_log, problem));
+        foreach (var dump in dumps.OrderBy(dump => dump.File.Identity.StartedAt))
             _ingresses.Of(dump.File.Identity.Client).Tell(new IngressActor.ResumeDump(dump));
+        // A herald is forgotten only after its dump has a ledger.
+        var started = dumps.Select(dump => (dump.File.Identity.Client, dump.File.Identity.StartedAt)).ToHashSet();
+        foreach (var remembered in _heraldLedger?.LeftOver ?? [])
+        {
+            if (started.Contains((remembered.Herald.Client, remembered.Herald.At)))
+                _heralds?.Tell(new HeraldActor.Drop(remembered.Place));
+            else
+                _ingresses.Of(remembered.Herald.Client).Tell(new IngressActor.ResumeHerald(remembered));
+        }
+
+        await Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(done => new IngressActor.AwaitResumed(done), s_resumePatience)));
     }
 }

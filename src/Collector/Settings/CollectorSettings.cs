@@ -1,5 +1,7 @@
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Storm;
+using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Settings;
 
@@ -22,6 +24,8 @@ internal sealed record CollectorSettings
     public required ushort ClientPort { get; init; }
     public required EndpointMode Endpoint { get; init; }
     public required PortRange EndpointPorts { get; init; }
+    public required KeepPolicy Keep { get; init; }
+    public required bool Sparse { get; init; }
     public required HashPolicy Hash { get; init; }
     public required string? HostsFile { get; init; }
     public required int TimeoutSeconds { get; init; }
@@ -29,6 +33,16 @@ internal sealed record CollectorSettings
     public required int ScriptTimeoutSeconds { get; init; }
     public required int ScriptConcurrency { get; init; }
     public required int MaxSessions { get; init; }
+
+    public required Ipv4Networks Allowed { get; init; }
+    public required Ipv4Networks Denied { get; init; }
+
+    /// <summary>0 for what suits the endpoint mode.</summary>
+    public required int SourceRate { get; init; }
+    public required int NetworkRate { get; init; }
+    public required RetentionPolicy Retention { get; init; }
+    public required MinFree MinFree { get; init; }
+    public required WhenFull WhenFull { get; init; }
 
     /// <summary>0 for as many as the machine has use for.</summary>
     public required int Loops { get; init; }

@@ -33,6 +33,9 @@ internal abstract class Setting
     /// <summary>The values that are accepted, in words that follow "allowed: ".</summary>
     public required string Allowed { get; init; }
 
+    /// <summary>Whether it may be given several times: values are then separated by commas, in a configuration file also the items of an array.</summary>
+    public bool IsList { get; init; }
+
     /// <summary>Whether a configuration file may hold it.</summary>
     public bool AllowedInFile { get; init; } = true;
 

@@ -1,4 +1,8 @@
+using System.Diagnostics.CodeAnalysis;
+using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Storm;
+using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Settings;
 
@@ -43,6 +47,8 @@ internal static class SettingValues
 {
     public static bool TryAddress(string text, out Ipv4 value) => Ipv4.TryParse(text, out value);
 
+    public static bool TryNetworks(string text, [MaybeNullWhen(false)] out Ipv4Networks value) => Ipv4Networks.TryParse(text, out value);
+
     public static bool TryFlag(string text, out bool value) => bool.TryParse(text, out value);
 
     /// <summary>Empty means none.</summary>
@@ -72,6 +78,53 @@ internal static class SettingValues
         return text == "auto" || Whole(least, most)(text, out value);
     };
 
+    /// <summary><c>off</c> is null, and so is what <paramref name="parse"/> never sees.</summary>
+    public static Setting<T?>.Parser OrOff<T>(Setting<T>.Parser parse) where T : struct => (string text, out T? value) =>
+    {
+        value = null;
+        if (text == "off")
+            return true;
+        if (!parse(text, out var given))
+            return false;
+        value = given;
+        return true;
+    };
+
+    /// <summary>A number of seconds, minutes, hours, days or weeks such as <c>30d</c>, up to a century.</summary>
+    public static bool TryAge(string text, out TimeSpan value)
+    {
+        const long MostSeconds = 36_525L * 86_400;
+        value = default;
+        long unitSeconds = text.Length == 0 ? 0 : text[^1] switch
+        {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            'w' => 604_800,
+            _ => 0,
+        };
+        if (unitSeconds == 0 || !long.TryParse(text.AsSpan(0, text.Length - 1), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out long number)
+            || number == 0 || number > MostSeconds / unitSeconds)
+            return false;
+
+        value = TimeSpan.FromSeconds(number * unitSeconds);
+        return true;
+    }
+
+    /// <summary>0, a size, or per cent such as <c>5%</c>.</summary>
+    public static bool TryMinFree(string text, out MinFree value)
+    {
+        value = MinFree.None;
+        if (text == "0")
+            return true;
+        if (text.EndsWith('%') && Whole(1, 99)(text[..^1], out int percent))
+            value = new(0, percent);
+        else if (ByteSize.TryParse(text, out long bytes))
+            value = new(bytes, 0);
+        return !value.IsNone;
+    }
+
     public static Setting<ushort>.Parser Port(ushort least) => (string text, out ushort value) =>
         ushort.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out value) && value >= least;
 
@@ -84,6 +137,22 @@ internal static class SettingValues
 
         value = new(first, last);
         return true;
+    }
+
+    /// <summary><c>full</c>, <c>head:SIZE</c>, <c>auto</c> or <c>auto:N</c>.</summary>
+    public static bool TryKeep(string text, [MaybeNullWhen(false)] out KeepPolicy value)
+    {
+        value = text switch
+        {
+            "full" => KeepPolicy.Full,
+            "auto" => KeepPolicy.Auto(),
+            _ when text.StartsWith("head:", StringComparison.Ordinal) && ByteSize.TryParse(text["head:".Length..], out long bytes) && bytes >= KeepPolicy.MinHeadBytes
+                => KeepPolicy.Head(bytes),
+            _ when text.StartsWith("auto:", StringComparison.Ordinal) && Whole(1, KeepPolicy.MaxFullPerHour)(text["auto:".Length..], out int count)
+                => KeepPolicy.Auto(count),
+            _ => null,
+        };
+        return value is not null;
     }
 
     /// <summary>One of the names of <typeparamref name="T"/> in lower case.</summary>

@@ -46,6 +46,8 @@ internal static class SettingsFile
         string? text = (setting.Kind, property.Value.ValueKind) switch
         {
             (SettingKind.Text, JsonValueKind.String) => property.Value.GetString(),
+            (SettingKind.Text, JsonValueKind.Array) when setting.IsList && property.Value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String) =>
+                string.Join(',', property.Value.EnumerateArray().Select(item => item.GetString())),
             (SettingKind.Number, JsonValueKind.Number) => property.Value.GetRawText(),
             (SettingKind.Flag, JsonValueKind.True or JsonValueKind.False) => property.Value.GetRawText(),
             _ => null,

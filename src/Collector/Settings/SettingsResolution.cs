@@ -1,4 +1,5 @@
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Settings;
 
@@ -56,6 +57,8 @@ internal sealed class SettingsResolution
         ClientPort = Value(SettingsTable.ClientPort),
         Endpoint = Value(SettingsTable.Endpoint),
         EndpointPorts = Value(SettingsTable.EndpointPorts),
+        Keep = Value(SettingsTable.Keep),
+        Sparse = Value(SettingsTable.Sparse),
         Hash = Value(SettingsTable.Hash),
         HostsFile = Value(SettingsTable.Hosts),
         TimeoutSeconds = Value(SettingsTable.Timeout),
@@ -63,11 +66,25 @@ internal sealed class SettingsResolution
         ScriptTimeoutSeconds = Value(SettingsTable.ScriptTimeout),
         ScriptConcurrency = Value(SettingsTable.ScriptConcurrency),
         MaxSessions = Value(SettingsTable.MaxSessions),
+        Allowed = Value(SettingsTable.Allow),
+        Denied = Value(SettingsTable.Deny),
+        SourceRate = Value(SettingsTable.SourceRate),
+        NetworkRate = Value(SettingsTable.NetworkRate),
+        Retention = ToRetention(),
+        MinFree = Value(SettingsTable.MinFree),
+        WhenFull = Value(SettingsTable.WhenFull),
         Loops = Value(SettingsTable.Loops),
         Transport = Value(SettingsTable.Transport),
         LogFormat = Value(SettingsTable.LogFormat),
         Progress = Value(SettingsTable.Progress),
         ConfigFile = Value(SettingsTable.Config),
+    };
+
+    public RetentionPolicy ToRetention() => new()
+    {
+        MaxAge = Value(SettingsTable.RetainAge),
+        MaxPerHost = Value(SettingsTable.RetainCount),
+        MaxTotalBytes = Value(SettingsTable.RetainSize),
     };
 
     private static Dictionary<Setting, Given> FromEnvironment(IReadOnlyDictionary<string, string> environment, List<string> problems)

@@ -1,5 +1,8 @@
 using NetdumpCollector.Actors.Ingress;
+using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Storm;
+using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Settings;
 
@@ -7,6 +10,7 @@ namespace NetdumpCollector.Collector.Settings;
 internal static class SettingsTable
 {
     private const string FilePath = "a file path, or nothing";
+    private const string Networks = "networks such as 192.0.2.0/24 (no bits set beyond the prefix) or addresses, separated by commas, or nothing";
 
     public static readonly Setting<Ipv4> Address = new("address", "0.0.0.0", SettingValues.TryAddress, "an IPv4 address such as 192.0.2.1",
         "Address to listen on.")
@@ -52,6 +56,15 @@ internal static class SettingsTable
         "SHA-256 of finished dumps for the manifest: after the transfer, or not at all.")
     { ValueName = Names<HashPolicy>() };
 
+    public static readonly Setting<KeepPolicy> Keep = new("keep", "full", SettingValues.TryKeep,
+        "full, head:SIZE with at least 8K such as head:1M, auto, or auto:N with a number from 1 to 1000",
+        "How much of each dump is stored: all; its first bytes; or all of the first N (3) with the same panic message in an hour, and 1 MiB of the others.")
+    { ValueName = "full|head:SIZE|auto[:N]" };
+
+    public static readonly Setting<bool> Sparse = new("sparse", "false", SettingValues.TryFlag, "true or false",
+        "Leave pages of zeros out of the files, as holes: they read the same, and take neither room nor time to write.")
+    { Kind = SettingKind.Flag };
+
     public static readonly Setting<string?> Hosts = new("hosts", "", SettingValues.TryOptionalPath, FilePath,
         "File that maps addresses or networks to host names, one 'ADDR[/BITS] NAME' a line.")
     { ValueName = "FILE" };
@@ -80,6 +93,42 @@ internal static class SettingsTable
         "Dumps that may run at the same time.")
     { Kind = SettingKind.Number, ValueName = "N" };
 
+    public static readonly Setting<Ipv4Networks> Allow = new("allow", "", SettingValues.TryNetworks, Networks,
+        "Serve only these networks; repeatable, or separated by commas. The others get no answer.")
+    { IsList = true, ValueName = "CIDR" };
+
+    public static readonly Setting<Ipv4Networks> Deny = new("deny", "", SettingValues.TryNetworks, Networks,
+        "Do not serve these networks, even if allowed; repeatable, or separated by commas.")
+    { IsList = true, ValueName = "CIDR" };
+
+    public static readonly Setting<int> SourceRate = new("source-rate", "auto", SettingValues.WholeOrAuto(1, 1_000_000), "auto, or a number from 1 to 1000000",
+        "New dumps of one address per minute; 'auto' is 60, or 6000 with shared endpoints, where an address may stand for many hosts.")
+    { ValueName = "auto|N" };
+
+    public static readonly Setting<int> NetworkRate = new("network-rate", "6000", SettingValues.Whole(1, 1_000_000), "a number from 1 to 1000000",
+        "New dumps of one /24 network per minute.")
+    { Kind = SettingKind.Number, ValueName = "N" };
+
+    public static readonly Setting<TimeSpan?> RetainAge = new("retain-age", "off", SettingValues.OrOff<TimeSpan>(SettingValues.TryAge), "off, or a number with s, m, h, d or w such as 30d",
+        "Delete dumps that started longer ago, such as 30d; like all of retention never the newest complete one of a host, nor a pinned one.")
+    { ValueName = "off|AGE" };
+
+    public static readonly Setting<int?> RetainCount = new("retain-count", "off", SettingValues.OrOff(SettingValues.Whole(1, 1_000_000)), "off, or a number from 1 to 1000000",
+        "Delete dumps of a host that so many newer ones of it have followed.")
+    { ValueName = "off|N" };
+
+    public static readonly Setting<long?> RetainSize = new("retain-size", "off", SettingValues.OrOff<long>(ByteSize.TryParse), $"off, or {ByteSize.Allowed}",
+        "Delete the oldest dumps while all of them together take more, such as 500G.")
+    { ValueName = "off|SIZE" };
+
+    public static readonly Setting<MinFree> MinFree = new("min-free", "0", SettingValues.TryMinFree, $"0, a percentage from 1% to 99%, or {ByteSize.Allowed}",
+        "Room that must be free on a dump's file system before the dump begins: a size, or per cent such as 5%; 0 for none.")
+    { ValueName = "SIZE|N%" };
+
+    public static readonly Setting<WhenFull> WhenFull = new("when-full", "headers", SettingValues.TryChoice, Choices<WhenFull>(),
+        "Below --min-free: 'refuse' acks nothing until there is room, 'headers' keeps the first bytes only, 'delete' deletes the oldest dumps that retention may.")
+    { ValueName = Names<WhenFull>() };
+
     public static readonly Setting<int> Loops = new("loops", "auto", SettingValues.WholeOrAuto(1, 64), "auto, or a number from 1 to 64",
         "Event loops, each a thread with a share of the clients; 'auto' is one per processor, at most 8.")
     { ValueName = "auto|N" };
@@ -99,7 +148,9 @@ internal static class SettingsTable
     public static IReadOnlyList<Setting> All { get; } =
     [
         Address, Directory, Script, PidFile, DefaultPath, Debug,
-        Port, ClientPort, Endpoint, EndpointPorts, Hash, Hosts, Timeout, Drain, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
+        Port, ClientPort, Endpoint, EndpointPorts, Keep, Sparse, Hash, Hosts, Timeout, Drain, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
+        Allow, Deny, SourceRate, NetworkRate,
+        RetainAge, RetainCount, RetainSize, MinFree, WhenFull,
         Transport, LogFormat, Progress, Config,
     ];
 

@@ -168,6 +168,13 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     /// <summary>Seqnos from <see cref="ExpectedFirst"/> to the end of the longest burst that may be running.</summary>
     public uint ExpectedCount => _base - ExpectedFirst + (uint)MaxPackets;
 
+    /// <summary>More may have been acked than is known of: where the client's burst begins elsewhere, rounds tell.</summary>
+    public void MayBeginLater()
+    {
+        if (_anchor == Anchor.Known)
+            _anchor = Anchor.Guessed;
+    }
+
     /// <summary>A message of another type took this seqno: it was a burst of its own.</summary>
     public void OnControl(uint seqno)
     {
@@ -765,13 +772,20 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         to.U32(_ackedResidues);
         to.I64(Bursts);
         to.I64(QuietBursts);
-        int packets = _anchor == Anchor.Unknown ? 0 : _highest + 1;
+        // A packet alone is known with where it lies, which is not saved; nothing of its burst is acked, so it comes again.
+        int packets = _perPacket || _anchor == Anchor.Unknown || PayloadBytes == 0 ? 0 : _highest + 1;
         to.I32(packets);
         var stored = to.Reserve(MaxBurstPackets / 8);
         for (int index = 0; index < packets; index++)
         {
             if (_stored.Test(_base + (uint)index))
                 stored[index / 8] |= (byte)(1 << (index % 8));
+        }
+
+        for (int below = 1; _perPacket && below <= WellKnown.AckWindow; below++)
+        {
+            if (_stored.Test(_base - (uint)below))
+                stored[below / 8] |= (byte)(1 << (below % 8));
         }
     }
 
@@ -803,6 +817,13 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         };
         int packets = Math.Min(from.I32(), MaxBurstPackets);
         var stored = from.Take(MaxBurstPackets / 8);
+        // What a client that is acked packet by packet repeats of its last burst is no new packet, if the dump has its bytes.
+        for (int below = 1; perPacket && below <= WellKnown.AckWindow; below++)
+        {
+            if ((stored[below / 8] & (1 << (below % 8))) != 0)
+                restored._arrived.Set(first - (uint)below);
+        }
+
         for (int index = 0; index < packets; index++)
         {
             if ((stored[index / 8] & (1 << (index % 8))) == 0)
@@ -812,6 +833,8 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             restored._arrivedCount++;
             restored._storedCount++;
             restored._highest = index;
+            // It came before the client's next round.
+            restored._round = 1;
         }
 
         return restored;

@@ -77,10 +77,13 @@ public sealed partial class DumpSession
     {
         bool headerIsValid = _header is { IsValid: true };
         ulong expected = headerIsValid ? _header!.DumpLength : _coverage.End;
+        bool isCut = KeptBytes < expected;
+        bool cameWhole = _coverage.Contains(0, expected);
+        var stored = isCut ? Stored() : _coverage;
         var missing = new List<ByteRange>();
         ulong missingBytes = 0;
         int missingRanges = 0;
-        foreach (var hole in _coverage.Missing(expected))
+        foreach (var hole in stored.Missing(expected))
         {
             missingBytes += hole.Length;
             missingRanges++;
@@ -88,14 +91,14 @@ public sealed partial class DumpSession
                 missing.Add(hole);
         }
 
-        var unverified = _unverifiedEnd == 0 ? [] : _coverage.Missing(_unverifiedEnd).Take(DumpSummary.MaxListedRanges).ToArray();
+        var unverified = _unverifiedEnd == 0 ? [] : _coverage.Missing(_unverifiedEnd).ToArray();
         var status = DumpStatus.Incomplete;
-        if (headerIsValid && missingBytes == 0 && KeyIsWhole(_header!))
-            status = _damaged.IsEmpty ? DumpStatus.Complete : DumpStatus.Damaged;
-        else if (headerIsValid && missingBytes == 0)
+        if (headerIsValid && cameWhole && KeyIsWhole(_header!))
+            status = !_damaged.IsEmpty ? DumpStatus.Damaged : isCut ? DumpStatus.Truncated : DumpStatus.Complete;
+        else if (headerIsValid && cameWhole)
             error ??= "the dump is encrypted and its key did not arrive";
-        else if (!headerIsValid && missingBytes == 0 && reason == EndReason.Finished)
-            status = _damaged.IsEmpty ? DumpStatus.Headerless : DumpStatus.Damaged;
+        else if (!headerIsValid && cameWhole && reason == EndReason.Finished && !_machineCrashed)
+            status = !_damaged.IsEmpty ? DumpStatus.Damaged : isCut ? DumpStatus.Truncated : DumpStatus.Headerless;
 
         return new()
         {
@@ -104,17 +107,29 @@ public sealed partial class DumpSession
             Error = error,
             Header = _header,
             Key = _key is null ? (ReadOnlyMemory<byte>?)null : _key,
-            LengthBytes = status is DumpStatus.Complete or DumpStatus.Damaged && headerIsValid ? expected : _coverage.End,
-            CoveredBytes = _coverage.CoveredBytes,
+            LengthBytes = status is DumpStatus.Complete or DumpStatus.Damaged or DumpStatus.Truncated && headerIsValid ? Math.Min(expected, KeptBytes) : stored.End,
+            CoveredBytes = stored.CoveredBytes,
             Missing = missing,
             MissingBytes = missingBytes,
             MissingRanges = missingRanges,
             Damaged = _damaged.Ranges,
             Overwritten = _overwritten.Ranges,
-            Unverified = unverified,
+            Unverified = [.. unverified.Take(DumpSummary.MaxListedRanges)],
+            UnverifiedBytes = unverified.Aggregate(0ul, (sum, range) => sum + range.Length),
+            UnverifiedRanges = unverified.Length,
+            TruncatedBy = isCut ? _keepPolicy : null,
             Relocated = _relocated,
             PayloadBytes = _bursts.PayloadBytes,
             Counters = Counters,
         };
+    }
+
+    /// <summary>What of the bytes that came is in the file.</summary>
+    private Coverage Stored()
+    {
+        var stored = new Coverage();
+        foreach (var range in _coverage.Ranges)
+            stored.Add(Math.Min(range.Start, KeptBytes), Math.Min(range.End, KeptBytes));
+        return stored;
     }
 }

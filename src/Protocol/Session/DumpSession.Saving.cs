@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace NetdumpCollector.Protocol.Session;
 
@@ -9,6 +10,9 @@ public sealed partial class DumpSession
 
     private const byte StateVersion = 1;
 
+    /// <summary>Of the name of the policy that cuts the dump.</summary>
+    private const int MaxPolicyBytes = 32;
+
     /// <summary>Stored since the last save and not in the run of bytes from 0 on, which is saved as one number.</summary>
     private readonly List<ByteRange> _unsaved = [];
 
@@ -16,6 +20,7 @@ public sealed partial class DumpSession
     private bool _isCatchingUp;
 
     private ulong _unverifiedEnd;
+    private bool _machineCrashed;
     private bool _isChanged;
 
     /// <summary>Acks wait for what must be saved before they leave.</summary>
@@ -40,6 +45,8 @@ public sealed partial class DumpSession
     /// <remarks>Header, key and the ranges apart are records of their own (<see cref="Records"/>, <see cref="UnsavedRanges"/>, <see cref="UnsavedDamage"/>).</remarks>
     public void Save(Span<byte> state)
     {
+        // The caller's memory may be anything, and the ledger is a file.
+        state.Clear();
         var to = new StateWriter(state);
         to.Byte(StateVersion);
         to.Flag(_relocated);
@@ -51,6 +58,12 @@ public sealed partial class DumpSession
         to.I64(_counters.Retransmissions);
         to.I64(_counters.Acks + _acks.Count);
         to.I64(_counters.Rejected);
+        to.Flag(_machineCrashed);
+        to.Flag(IsKeepDecided);
+        to.U64(KeptBytes);
+        string policy = _keepPolicy ?? "";
+        to.Byte((byte)Math.Min(policy.Length, MaxPolicyBytes));
+        _ = Encoding.ASCII.TryGetBytes(policy.AsSpan(0, Math.Min(policy.Length, MaxPolicyBytes)), to.Reserve(MaxPolicyBytes), out _);
         _bursts.Save(state[128..]);
         if (_firstBurst is not null)
             _firstBurst.Save(state[(128 + BurstAcks.StateBytes)..]);
@@ -64,6 +77,9 @@ public sealed partial class DumpSession
         _damaged.OnSaved();
         _overwritten.OnSaved();
     }
+
+    /// <summary>What could not be saved is not acked; the client sends it again, and with that comes the next attempt.</summary>
+    public void OnSaveFailed() => _acks.Clear();
 
     /// <summary>The state can be read by this version.</summary>
     public static bool IsState(ReadOnlySpan<byte> state) => state.Length == StateBytes && state[0] == StateVersion;
@@ -95,9 +111,21 @@ public sealed partial class DumpSession
             ulong contiguous = from.U64();
             session._unverifiedEnd = from.U64();
             session._counters = new() { Packets = from.I64(), PayloadBytes = from.I64(), Retransmissions = from.I64(), Acks = from.I64(), Rejected = from.I64() };
+            session._machineCrashed = from.Flag();
+            session.IsKeepDecided = from.Flag();
+            session.KeptBytes = from.U64();
+            int policyBytes = Math.Min((int)from.Byte(), MaxPolicyBytes);
+            session._keepPolicy = policyBytes == 0 ? null : Encoding.ASCII.GetString(from.Take(policyBytes));
             session._bursts = BurstAcks.Restore(options, state.AsSpan(128));
-            session._firstBurst = hasFirstBurst ? FirstBurst.Restore(state.AsSpan(128 + BurstAcks.StateBytes), saved.FirstBurst) : null;
+            session._firstBurst = hasFirstBurst ? FirstBurst.Restore(state.AsSpan(128 + BurstAcks.StateBytes), saved.FirstBurst, saved.MovedFirstBurst) : null;
             session._coverage.Add(0, contiguous);
+        }
+
+        if (saved.MachineCrashed)
+        {
+            // Some of what the crash took back was acked: the client may be further on, and what comes next need not be the dump's first burst.
+            session._bursts.MayBeginLater();
+            session._firstBurst = null;
         }
 
         foreach (var range in saved.Ranges)
@@ -108,6 +136,7 @@ public sealed partial class DumpSession
             session._overwritten.Add(range);
         session.OnSaved();
         session._unverifiedEnd = Math.Max(session._unverifiedEnd, saved.UnverifiedEnd);
+        session._machineCrashed |= saved.MachineCrashed;
         session._header = saved.Header;
         foreach (var (offset, bytes) in saved.KeyPieces)
         {
@@ -126,7 +155,7 @@ public sealed partial class DumpSession
 
     /// <summary>A herald that another process answered and that nothing followed yet.</summary>
     /// <param name="options">Times and limits.</param>
-    /// <param name="heraldSeqno">Its seqno.</param>
+    /// <param name="heraldSeqno">Its <see cref="HeraldSeqno"/>.</param>
     /// <param name="path">The path it asked for.</param>
     /// <param name="nowUs">Monotonic time in microseconds.</param>
     public static DumpSession RestoreHalfOpen(SessionOptions options, uint heraldSeqno, ReadOnlySpan<byte> path, long nowUs) =>
@@ -147,7 +176,7 @@ public sealed partial class DumpSession
 /// <summary>What a process left of a session that it could not finish.</summary>
 public sealed record SavedSession
 {
-    /// <summary>Seqno of the herald that opened the session.</summary>
+    /// <summary>Its <see cref="DumpSession.HeraldSeqno"/>.</summary>
     public required uint HeraldSeqno { get; init; }
 
     /// <summary>What <see cref="DumpSession.Save"/> wrote last; null when nothing of the dump was acked yet.</summary>
@@ -156,12 +185,18 @@ public sealed record SavedSession
     /// <summary>The dump's bytes at <see cref="DumpSession.FirstBurstOf"/>.</summary>
     public byte[] FirstBurst { get; init; } = [];
 
+    /// <summary>As many of the dump's first bytes: the burst is moved there before its place is overwritten.</summary>
+    public byte[] MovedFirstBurst { get; init; } = [];
+
     public IReadOnlyList<ByteRange> Ranges { get; init; } = [];
     public IReadOnlyList<ByteRange> Damaged { get; init; } = [];
     public IReadOnlyList<ByteRange> Overwritten { get; init; } = [];
 
     /// <summary>The machine has crashed since: what is in the file below this and not in the saved ranges is not known to be right until it comes again. 0 otherwise.</summary>
     public ulong UnverifiedEnd { get; init; }
+
+    /// <summary>The machine has crashed since: nobody knows what else was acked and is gone.</summary>
+    public bool MachineCrashed { get; init; }
 
     public KernelDumpHeader? Header { get; init; }
     public IReadOnlyList<(ulong Offset, ReadOnlyMemory<byte> Bytes)> KeyPieces { get; init; } = [];

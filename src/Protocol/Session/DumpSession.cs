@@ -54,6 +54,7 @@ public sealed partial class DumpSession
     private string? _writeError;
     private long _lastPacketUs;
     private uint? _finishSeqno;
+    private string? _keepPolicy;
 
     /// <param name="options">Times and limits.</param>
     /// <param name="heraldSeqno">Seqno of the herald that opened the session: 1 from a kernel, 0 from netdump-client, which waits for each ack.</param>
@@ -64,7 +65,11 @@ public sealed partial class DumpSession
         _bursts = new(options, heraldSeqno + 1, packetByPacket: heraldSeqno == 0);
         _firstBurst = heraldSeqno == 0 ? null : new();
         _lastPacketUs = nowUs;
+        HeraldSeqno = heraldSeqno;
     }
+
+    /// <summary>Seqno of the herald, of its last packet where a long path came in several: what follows has higher ones.</summary>
+    public uint HeraldSeqno { get; private set; }
 
     public SessionPhase Phase { get; private set; } = SessionPhase.HalfOpen;
 
@@ -111,6 +116,12 @@ public sealed partial class DumpSession
     /// <summary>How many seqnos from <see cref="ExpectedFirst"/> on the kernel could send now.</summary>
     public uint ExpectedCount => _bursts.ExpectedCount;
 
+    /// <summary>It is known how much of the dump is stored.</summary>
+    public bool IsKeepDecided { get; private set; }
+
+    /// <summary>Bytes from 0 on that are stored; what comes beyond them is acked and let go.</summary>
+    public ulong KeptBytes { get; private set; } = ulong.MaxValue;
+
     /// <summary>The last write failed; the client is waiting for space.</summary>
     public string? WriteError => _writeError;
 
@@ -136,9 +147,22 @@ public sealed partial class DumpSession
         return rejected;
     }
 
+    /// <summary>Decides how much of the dump is stored. What was acked before stays.</summary>
+    /// <param name="bytes">Bytes from 0 on; null for all.</param>
+    /// <param name="policy">Name of the policy that says so.</param>
+    public void Keep(ulong? bytes, string policy)
+    {
+        IsKeepDecided = true;
+        if (bytes is not ulong kept)
+            return;
+        KeptBytes = Math.Max(kept, _coverage.End);
+        _keepPolicy = policy;
+    }
+
     /// <summary>A packet named by its index in <see cref="Compares"/> differs from what is stored.</summary>
     public void OnMismatch(int compareIndex)
     {
+        _isChanged = true;
         var repeat = _compares[compareIndex];
         _damaged.Add(new(repeat.Offset, repeat.Offset + (ulong)repeat.Length));
     }
@@ -196,7 +220,7 @@ public sealed partial class DumpSession
                 if (IsWhole && nowUs - _lastPacketUs >= _options.SilentAfterHeaderUs)
                     End(EndReason.SilentAfterHeader);
                 else if (nowUs - _lastPacketUs >= _options.ClientTimeoutUs)
-                    End(_writeError is not null ? EndReason.WriteError : _unverifiedEnd > 0 ? EndReason.MachineCrashed : EndReason.ClientTimedOut, _writeError);
+                    End(_writeError is not null ? EndReason.WriteError : _machineCrashed ? EndReason.MachineCrashed : EndReason.ClientTimedOut, _writeError);
                 break;
         }
     }
@@ -240,6 +264,9 @@ public sealed partial class DumpSession
             _pathLength = Math.Max(_pathLength, end);
         }
 
+        if (Phase == SessionPhase.HalfOpen && (int)(header.Seqno - HeraldSeqno) > 0)
+            HeraldSeqno = header.Seqno;
+
         _bursts.OnControl(header.Seqno);
         _acks.Add(header.Seqno);
         return null;
@@ -273,7 +300,14 @@ public sealed partial class DumpSession
             _isCatchingUp = _coverage.Contains(start, end);
         if (!_isCatchingUp && (_coverage.Intersects(start, end) || OverlapsPendingWrite(start, end)))
             _overwritten.Add(new(start, end));
-        _firstBurst?.OnPacket(header.Seqno, start, payload);
+        if (_firstBurst is not null)
+        {
+            _firstBurst.OnPacket(header.Seqno, start, payload);
+            // At once: the dump may be about to overwrite the only copy that another process would find.
+            if (_firstBurst.IsFollowedBy(start))
+                RelocateFirstBurst();
+        }
+
         _writes.Add(new(tag, header.Seqno, start, payload.Length, IntentKind.Burst));
         return null;
     }
@@ -286,13 +320,13 @@ public sealed partial class DumpSession
             // Below the running burst and yet not stored: nothing a kernel does, and storing it keeps every ack true.
             _writes.Add(new(tag, header.Seqno, start, length, mayAck ? IntentKind.Loose : IntentKind.Unacked));
         }
-        else if (!_overwritten.Intersects(start, end))
+        else if (!_overwritten.Intersects(start, end) && end <= KeptBytes)
         {
             _compares.Add(new(tag, header.Seqno, start, length, mayAck ? IntentKind.RepeatToAck : IntentKind.RepeatToHold));
         }
         else if (mayAck)
         {
-            // Another packet has rewritten these bytes since; there is nothing left to compare with, but its own write may be pending.
+            // Another packet has rewritten these bytes since, or they are not kept; there is nothing left to compare with, but its own write may be pending.
             _repeatsToAck.Add(header.Seqno);
         }
     }
@@ -308,6 +342,17 @@ public sealed partial class DumpSession
         foreach (var write in Writes)
         {
             if (write.Offset < end && start < write.Offset + (ulong)write.Length)
+                return true;
+        }
+
+        return false;
+    }
+
+    private bool IsPendingBelow(ulong end)
+    {
+        foreach (var write in Writes)
+        {
+            if (write.Offset < end)
                 return true;
         }
 
@@ -361,7 +406,7 @@ public sealed partial class DumpSession
     private void RelocateFirstBurst()
     {
         var bytes = RelocatedBytes;
-        if (_relocated || bytes.IsEmpty || _coverage.Intersects(0, (ulong)bytes.Length))
+        if (_relocated || bytes.IsEmpty || _coverage.Intersects(0, (ulong)bytes.Length) || IsPendingBelow((ulong)bytes.Length))
             return;
 
         _relocated = true;

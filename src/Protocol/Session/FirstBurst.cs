@@ -75,9 +75,10 @@ internal sealed class FirstBurst
         to.U32(_seqno);
         to.U64(_offset);
         to.I32(_length);
+        to.U32(kept is null ? 0 : ChecksumOf(Bytes));
     }
 
-    /// <summary>Where the bytes of the saved burst lie in the dump, or null.</summary>
+    /// <summary>Where the bytes of the saved burst lay in the dump, or null.</summary>
     public static ByteRange? KeptIn(ReadOnlySpan<byte> state)
     {
         var from = new StateReader(state);
@@ -86,8 +87,11 @@ internal sealed class FirstBurst
         return end > start && end - start <= WellKnown.BurstBytes ? new(start, end) : null;
     }
 
-    /// <summary>Goes on where <see cref="Save"/> left off, with the bytes that the dump has there.</summary>
-    public static FirstBurst Restore(ReadOnlySpan<byte> state, ReadOnlySpan<byte> bytes)
+    /// <summary>Goes on where <see cref="Save"/> left off.</summary>
+    /// <param name="state">What it wrote.</param>
+    /// <param name="bytes">What the dump has at <see cref="KeptIn"/>.</param>
+    /// <param name="moved">What the dump has at offset 0, where the burst was moved before the dump's own bytes could overwrite it.</param>
+    public static FirstBurst Restore(ReadOnlySpan<byte> state, ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> moved)
     {
         var from = new StateReader(state);
         var restored = new FirstBurst { _over = from.Flag() };
@@ -101,13 +105,28 @@ internal sealed class FirstBurst
         restored._seqno = from.U32();
         restored._offset = from.U64();
         restored._length = from.I32();
-        if (start < restored._start || end > restored._end)
+        uint checksum = from.U32();
+        if (ChecksumOf(bytes) != checksum)
+            bytes = moved;
+        if (start < restored._start || end > restored._end || (ulong)bytes.Length != end - start || ChecksumOf(bytes) != checksum)
             return new() { _over = true };
 
         bytes.CopyTo(restored._bytes.AsSpan((int)(start - restored._start)));
         restored._kept.Add(start, end);
         return restored;
     }
+
+    /// <summary>Tells the burst's bytes from others that were written in their place (FNV-1a).</summary>
+    private static uint ChecksumOf(ReadOnlySpan<byte> bytes)
+    {
+        uint hash = 2166136261;
+        foreach (byte b in bytes)
+            hash = (hash ^ b) * 16777619;
+        return hash;
+    }
+
+    /// <summary>The burst is over and the dump goes on behind the place where its bytes are missing: that is where they belong.</summary>
+    public bool IsFollowedBy(ulong offset) => _over && _bytes is not null && _kept.Count == 1 && offset >= _kept.CoveredBytes;
 
     /// <summary>The burst's bytes, when they came in one piece at an offset other than 0.</summary>
     public ReadOnlySpan<byte> Bytes => _bytes is null || _kept.Count != 1

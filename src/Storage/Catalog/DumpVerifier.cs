@@ -69,7 +69,9 @@ public static class DumpVerifier
 
     private static void CheckCoverage(Manifest manifest, List<string> problems)
     {
-        if (manifest.MissingBytes > 0)
+        if (manifest.Status == Protocol.DumpStatus.Truncated)
+            problems.Add(Text($"truncated by policy ({manifest.TruncatedBy}): {manifest.MissingBytes} bytes are not stored"));
+        else if (manifest.MissingBytes > 0)
             problems.Add(Text($"incomplete: {manifest.MissingBytes} bytes missing in {manifest.MissingRanges} ranges"));
         if (manifest.Damaged.Count > 0)
             problems.Add(Text($"damaged: {manifest.Damaged.Count} ranges changed between transmissions"));

@@ -13,6 +13,11 @@ namespace NetdumpCollector.Storage;
 /// <param name="Path">The path it asked for.</param>
 public sealed record HeraldRecord(Ipv4 Client, DumpEndpoint Endpoint, DateTimeOffset At, byte[] Path);
 
+/// <summary>A herald that an earlier process answered.</summary>
+/// <param name="Place">Where it lies; it stays there until <see cref="HeraldLedger.Clear"/>.</param>
+/// <param name="Herald">The herald.</param>
+public sealed record RememberedHerald(int Place, HeraldRecord Herald);
+
 /// <summary>The heralds that were answered and that nothing followed yet, in one file of fixed places: a kernel that got its answer sends on to the very port, also when the server was restarted in between.</summary>
 /// <remarks>
 /// <c>.heralds.PORT</c> in the dump directory: 64 bytes with <c>"netdump-hrld"</c>, u32 version and the boot id, then places: u32 CRC32C over the rest, u16 length of the path, client, endpoint, time, path.
@@ -31,42 +36,49 @@ public sealed class HeraldLedger : IDisposable
     private readonly SafeFileHandle _file;
     private readonly Stack<int> _free = new();
 
-    private HeraldLedger(SafeFileHandle file, IReadOnlyList<HeraldRecord> leftOver)
+    private HeraldLedger(SafeFileHandle file, IReadOnlyList<RememberedHerald> leftOver)
     {
         _file = file;
         LeftOver = leftOver;
+        var taken = leftOver.Select(remembered => remembered.Place).ToHashSet();
         for (int i = MaxHeralds - 1; i >= 0; i--)
-            _free.Push(i);
+        {
+            if (!taken.Contains(i))
+                _free.Push(i);
+        }
     }
 
     private static ReadOnlySpan<byte> Magic => "netdump-hrld"u8;
 
-    /// <summary>What an earlier process of the same boot left.</summary>
-    public IReadOnlyList<HeraldRecord> LeftOver { get; }
+    /// <summary>What an earlier process of the same boot left; it stays in the ledger, because this process may be killed before their kernels send on.</summary>
+    public IReadOnlyList<RememberedHerald> LeftOver { get; }
 
-    /// <summary>Takes over what an earlier process left, and begins anew; null where another process has the file or it cannot be made.</summary>
+    /// <summary>Takes over what an earlier process left; null where another process has the file or it cannot be made.</summary>
     public static HeraldLedger? Open(DumpDirectory directory, ushort port)
     {
         var file = directory.OpenHidden(string.Create(CultureInfo.InvariantCulture, $".heralds.{port}"));
         if (file is null)
             return null;
 
-        int errno = Posix.Lock(file, Posix.LockExclusive | Posix.LockNonBlocking);
+        if (Posix.Lock(file, Posix.LockExclusive | Posix.LockNonBlocking) == Errno.EAGAIN)
+        {
+            file.Dispose();
+            return null;
+        }
+
         Span<byte> header = stackalloc byte[HeaderBytes];
         header.Clear();
         Magic.CopyTo(header);
         BinaryPrimitives.WriteUInt32LittleEndian(header[12..], FormatVersion);
         BootId.Current.TryWriteBytes(header[16..], bigEndian: true, out _);
         byte[] found = new byte[HeaderBytes + MaxHeralds * PlaceBytes];
-        int length = errno == Errno.EAGAIN ? 0 : Posix.ReadAt(file, found, 0);
-        var leftOver = length >= HeaderBytes && found.AsSpan(0, HeaderBytes).SequenceEqual(header) ? Read(found.AsSpan(HeaderBytes..length)) : [];
-        if (errno == Errno.EAGAIN || Posix.Truncate(file, 0) != 0 || Posix.WriteAt(file, header, 0) != HeaderBytes)
-        {
-            file.Dispose();
-            return null;
-        }
-
-        return new(file, leftOver);
+        int length = Posix.ReadAt(file, found, 0);
+        if (length >= HeaderBytes && found.AsSpan(0, HeaderBytes).SequenceEqual(header))
+            return new(file, Read(found.AsSpan(HeaderBytes..length)));
+        if (Posix.Truncate(file, 0) == 0 && Posix.WriteAt(file, header, 0) == HeaderBytes)
+            return new(file, []);
+        file.Dispose();
+        return null;
     }
 
     /// <summary>A place for a herald; false when all are taken.</summary>
@@ -95,10 +107,10 @@ public sealed class HeraldLedger : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    private static List<HeraldRecord> Read(ReadOnlySpan<byte> places)
+    private static List<RememberedHerald> Read(ReadOnlySpan<byte> places)
     {
-        var heralds = new List<HeraldRecord>();
-        for (; places.Length >= FixedBytes; places = places[Math.Min(PlaceBytes, places.Length)..])
+        var heralds = new List<RememberedHerald>();
+        for (int place = 0; places.Length >= FixedBytes; place++, places = places[Math.Min(PlaceBytes, places.Length)..])
         {
             int pathBytes = BinaryPrimitives.ReadUInt16LittleEndian(places[4..]);
             uint client = BinaryPrimitives.ReadUInt32LittleEndian(places[6..]);
@@ -106,7 +118,7 @@ public sealed class HeraldLedger : IDisposable
             if (client == 0 || FixedBytes + pathBytes > Math.Min(PlaceBytes, places.Length) || ticks < 0 || ticks > DateTime.MaxValue.Ticks
                 || ~LedgerFormat.Crc32C(uint.MaxValue, places[4..(FixedBytes + pathBytes)]) != BinaryPrimitives.ReadUInt32LittleEndian(places))
                 continue;
-            heralds.Add(new(new(client), LedgerFormat.ReadEndpoint(places[10..]), new(ticks, TimeSpan.Zero), places.Slice(FixedBytes, pathBytes).ToArray()));
+            heralds.Add(new(place, new(new(client), LedgerFormat.ReadEndpoint(places[10..]), new(ticks, TimeSpan.Zero), places.Slice(FixedBytes, pathBytes).ToArray())));
         }
 
         return heralds;

@@ -171,7 +171,9 @@ internal static class LedgerFormat
                 return ReadCommitting(payload);
             case LedgerRecordType.Checkpoint when payload.Length >= DumpSession.StateBytes && (payload.Length - DumpSession.StateBytes) % RangeBytes == 0:
                 return new LedgerRecord.Checkpoint(payload[..DumpSession.StateBytes].ToArray(), ReadRanges(payload[DumpSession.StateBytes..]));
-            case >= LedgerRecordType.Opened and <= LedgerRecordType.Checkpoint:
+            case LedgerRecordType.SyncFailed:
+                return new LedgerRecord.SyncFailed();
+            case >= LedgerRecordType.Opened and <= LedgerRecordType.SyncFailed:
                 return null;
             default:
                 return new LedgerRecord.Unknown(type);

@@ -14,6 +14,7 @@ public enum LedgerRecordType : ushort
     Overwritten = 7,
     Committing = 8,
     Checkpoint = 9,
+    SyncFailed = 10,
 }
 
 /// <summary>One thing that a dump's ledger remembers.</summary>
@@ -45,6 +46,9 @@ public abstract record LedgerRecord
 
     /// <summary>What was on the device, not only in the page cache, when this was written: the session's state and all its ranges.</summary>
     public sealed record Checkpoint(ReadOnlyMemory<byte> State, IReadOnlyList<ByteRange> Stored) : LedgerRecord;
+
+    /// <summary>The data could not be put on the device. The system says so once, so no later success proves anything, for no later process either.</summary>
+    public sealed record SyncFailed : LedgerRecord;
 
     /// <summary>A whole record of a type that this version does not know.</summary>
     public sealed record Unknown(ushort Type) : LedgerRecord;

@@ -228,12 +228,7 @@ internal static unsafe partial class Posix
     /// <remarks>By system call, because older C libraries have no symbol for statx(2) or fstat(2).</remarks>
     public static ulong DeviceOf(SafeFileHandle file)
     {
-        long number = !OperatingSystem.IsLinux() ? -1 : RuntimeInformation.ProcessArchitecture switch
-        {
-            Architecture.X64 => 332,
-            Architecture.Arm64 or Architecture.LoongArch64 or Architecture.RiscV64 => 291,
-            _ => -1,
-        };
+        long number = StatxNumber;
         uint* status = stackalloc uint[StatxWords];
         return number >= 0 && statx(number, file, "", AtEmptyPath, mask: 0, status) == 0
             ? ((ulong)status[StatxDeviceMajor] << 32) + status[StatxDeviceMajor + 1]

@@ -5,6 +5,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using NetdumpCollector.Collector.Send;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Minidump;
 
 namespace NetdumpCollector.Collector.Tests.Send;
 
@@ -23,6 +24,15 @@ public sealed class MinidumpContentTests
         string messages = Encoding.UTF8.GetString(bytes, PageBytes, (int)messageBytes);
         Assert.Contains("\npanic: out of coffee\n", messages, StringComparison.Ordinal);
         Assert.Contains("web1", messages, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_panic_is_known_while_it_arrives()
+    {
+        using var peek = new PanicPeek();
+        peek.Feed(Read(new(1 << 20, 0, "web1", "out of coffee"), 0, 2 * WellKnown.BurstBytes));
+        Assert.True(peek.IsOver);
+        Assert.Equal("out of coffee", peek.Message);
     }
 
     [Theory]

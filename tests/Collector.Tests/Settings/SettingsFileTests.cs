@@ -49,6 +49,7 @@ public sealed class SettingsFileTests : IDisposable
             {
                 SettingKind.Number => ["\"1\"", "true", "null", "[1]", "{}"],
                 SettingKind.Flag => ["\"true\"", "1", "null", "[]", "{}"],
+                _ when setting.IsList => ["1", "true", "null", "[1]", "[\"192.0.2.1\", null]", "{}"],
                 _ => ["1", "true", "null", "[\"a\"]", "{}"],
             };
             foreach (string json in wrong)
@@ -75,6 +76,15 @@ public sealed class SettingsFileTests : IDisposable
     [InlineData("", "is not JSON")]
     public void What_cannot_be_right_is_told(string json, string words) =>
         Assert.Contains(words, ProblemOf(json), StringComparison.Ordinal);
+
+    [Fact]
+    public void A_setting_that_may_be_given_several_times_may_be_an_array()
+    {
+        var settings = Load("""{ "allow": ["192.0.2.0/24", "198.51.100.1"], "deny": "192.0.2.1,192.0.2.2" }""");
+
+        Assert.Equal("192.0.2.0/24,198.51.100.1", settings.Allowed.ToString());
+        Assert.Equal("192.0.2.1,192.0.2.2", settings.Denied.ToString());
+    }
 
     [Fact]
     public void A_file_that_is_not_there_is_told_by_its_path()

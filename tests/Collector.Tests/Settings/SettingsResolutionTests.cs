@@ -4,6 +4,8 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Storm;
+using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Tests.Settings;
 
@@ -95,7 +97,18 @@ public sealed class SettingsResolutionTests : IDisposable
             ["NETDUMP_SCRIPT_TIMEOUT"] = "6",
             ["NETDUMP_SCRIPT_CONCURRENCY"] = "7",
             ["NETDUMP_MAX_SESSIONS"] = "8",
+            ["NETDUMP_ALLOW"] = "192.0.2.0/24,198.51.100.1",
+            ["NETDUMP_DENY"] = "192.0.2.128/25",
+            ["NETDUMP_SOURCE_RATE"] = "10",
+            ["NETDUMP_NETWORK_RATE"] = "11",
+            ["NETDUMP_RETAIN_AGE"] = "2d",
+            ["NETDUMP_RETAIN_COUNT"] = "3",
+            ["NETDUMP_RETAIN_SIZE"] = "4K",
+            ["NETDUMP_MIN_FREE"] = "5%",
+            ["NETDUMP_WHEN_FULL"] = "delete",
             ["NETDUMP_LOOPS"] = "9",
+            ["NETDUMP_KEEP"] = "auto:11",
+            ["NETDUMP_SPARSE"] = "true",
             ["NETDUMP_TRANSPORT"] = "portable",
             ["NETDUMP_LOG_FORMAT"] = "json",
             ["NETDUMP_PROGRESS"] = "off",
@@ -116,6 +129,8 @@ public sealed class SettingsResolutionTests : IDisposable
                 ClientPort = 2,
                 Endpoint = EndpointMode.Shared,
                 EndpointPorts = new(3, 4),
+                Keep = KeepPolicy.Auto(11),
+                Sparse = true,
                 Hash = HashPolicy.Off,
                 HostsFile = "/h",
                 TimeoutSeconds = 5,
@@ -123,6 +138,13 @@ public sealed class SettingsResolutionTests : IDisposable
                 ScriptTimeoutSeconds = 6,
                 ScriptConcurrency = 7,
                 MaxSessions = 8,
+                Allowed = new([new(new(0xc0000200), 24), new(new(0xc6336401), 32)]),
+                Denied = new([new(new(0xc0000280), 25)]),
+                SourceRate = 10,
+                NetworkRate = 11,
+                Retention = new() { MaxAge = TimeSpan.FromDays(2), MaxPerHost = 3, MaxTotalBytes = 4096 },
+                MinFree = new(0, 5),
+                WhenFull = WhenFull.Delete,
                 Loops = 9,
                 Transport = TransportChoice.Portable,
                 LogFormat = LogFormat.Json,

@@ -40,7 +40,8 @@ public sealed partial class DumpSessionTests
                 seen.Add(summary.Status);
         }
 
-        Assert.Equal(Enum.GetValues<DumpStatus>().Order(), seen.Order());
+        // Truncated is the policy's doing, not a client's.
+        Assert.Equal(Enum.GetValues<DumpStatus>().Where(status => status != DumpStatus.Truncated).Order(), seen.Order());
     }
 
     private static Gen<AnyStep> Steps(uint heraldSeqno)

@@ -6,16 +6,19 @@ namespace NetdumpCollector.Protocol.Tests.Session;
 internal sealed class SessionDriver
 {
     private readonly Dictionary<ulong, byte> _file = [];
+    private readonly SavedParts _saved = new();
+    private readonly uint _heraldSeqno;
 
     public SessionDriver(SessionOptions? options = null, uint heraldSeqno = 1)
     {
         Options = options ?? new();
+        _heraldSeqno = heraldSeqno;
         Session = new(Options, heraldSeqno, NowUs);
     }
 
     public SessionOptions Options { get; }
 
-    public DumpSession Session { get; }
+    public DumpSession Session { get; private set; }
 
     public long NowUs { get; private set; } = 5_000_000;
 
@@ -30,6 +33,9 @@ internal sealed class SessionDriver
 
     /// <summary>One batch arrives; the file takes only so many of its writes and records.</summary>
     public RejectReason?[] ReceiveWhileDiskIsFull(IEnumerable<ClientMessage> batch, int writesDone = 0, int recordsDone = 0) => Receive(batch, writesDone, recordsDone);
+
+    /// <summary>The process is killed and another one continues with what was saved; the file is as it was.</summary>
+    public void Restart() => Session = DumpSession.Restore(Options, _saved.Found(_heraldSeqno, range => Bytes(range.Start, (int)range.Length)), NowUs);
 
     /// <summary>Time passes and every tick that is due happens when it is due.</summary>
     public void Wait(long us)
@@ -86,6 +92,9 @@ internal sealed class SessionDriver
                 _file[Session.Writes[i].Offset + (ulong)at] = bytes[at];
         }
 
+        for (int i = 0; i < recordsDone; i++)
+            _saved.Record(Session.Records[i], messages[Session.Records[i].Tag].Payload);
+
         if (writesDone < Session.Writes.Length || recordsDone < Session.Records.Length)
         {
             Session.OnStoreFailed(writesDone, recordsDone, "No space left on device", NowUs);
@@ -115,6 +124,7 @@ internal sealed class SessionDriver
 
     private void CollectAcks()
     {
+        _saved.Save(Session);
         Acks.AddRange(Session.Acks);
         Session.ClearAcks();
     }

@@ -1,0 +1,14 @@
+namespace NetdumpCollector.Protocol.Minidump;
+
+/// <summary>Decompresses what the kernel compressed, as it arrives.</summary>
+internal abstract unsafe class StreamDecoder : IDisposable
+{
+    /// <summary>Lends the next bytes of the stream, until <see cref="Read"/> returns 0.</summary>
+    public abstract void Supply(byte* bytes, int count);
+
+    /// <summary>Writes decoded bytes to <paramref name="destination"/>; 0 when it needs more input.</summary>
+    /// <exception cref="InvalidDataException">The stream is not what it started as.</exception>
+    public abstract int Read(Span<byte> destination);
+
+    public abstract void Dispose();
+}

@@ -1,0 +1,90 @@
+using System.Globalization;
+
+namespace NetdumpCollector.Storage;
+
+/// <summary>What must stay free on a file system: bytes, or a part of its size.</summary>
+/// <param name="Bytes">A number of bytes, 0 for none.</param>
+/// <param name="Percent">Per cent of the size, 0 for none; one of the two is 0.</param>
+public readonly record struct MinFree(long Bytes, int Percent)
+{
+    public static MinFree None => default;
+
+    public bool IsNone => Bytes == 0 && Percent == 0;
+
+    /// <summary>What that is on a file system of <paramref name="totalBytes"/>.</summary>
+    public long BytesOf(long totalBytes) => Percent == 0 ? Bytes : (long)((Int128)totalBytes * Percent / 100);
+
+    public override string ToString() => Percent == 0 ? Bytes.ToString(CultureInfo.InvariantCulture) : string.Create(CultureInfo.InvariantCulture, $"{Percent}%");
+}
+
+/// <summary>What becomes of a new dump when less than <see cref="MinFree"/> is free.</summary>
+public enum WhenFull
+{
+    /// <summary>Nothing of it is acked; it begins if space appears while its client still tries.</summary>
+    Refuse,
+
+    /// <summary>Only its first bytes are kept, which say what happened.</summary>
+    Headers,
+
+    /// <summary>The oldest dumps that retention may delete go; it begins when there is room.</summary>
+    Delete,
+}
+
+/// <summary>What is to be done with a dump that wants to begin.</summary>
+public enum HeadroomVerdict
+{
+    /// <summary>There is room: it is kept as far as other rules say.</summary>
+    Ample,
+
+    /// <summary>It is taken, and only its first bytes are kept.</summary>
+    HeadersOnly,
+
+    /// <summary>It does not begin now; room is to be made for it.</summary>
+    MakeRoom,
+
+    /// <summary>It does not begin now.</summary>
+    Refused,
+}
+
+/// <summary>Judges, before a dump begins, whether its file system has room, as savecore's minfree does. Thread-safe; may block on the device.</summary>
+/// <param name="minFree">What must stay free.</param>
+/// <param name="whenFull">What to do where it is not.</param>
+/// <param name="spaceOf">Asks a file system by a directory on it; null where that does not say, which counts as ample: a dying host gets one chance.</param>
+public sealed class Headroom(MinFree minFree, WhenFull whenFull, Func<string, FileSystemSpace?> spaceOf)
+{
+    /// <summary>Nothing must stay free.</summary>
+    public static Headroom Unlimited { get; } = new(MinFree.None, WhenFull.Refuse, FileSystemSpace.Of);
+
+    /// <summary>What is to be done with a dump whose files would lie in <paramref name="directory"/>.</summary>
+    /// <param name="directory">Absolute path; its own file system counts, not the dump directory's.</param>
+    /// <param name="shortage">What is missing in words, when the verdict is not <see cref="HeadroomVerdict.Ample"/>.</param>
+    public HeadroomVerdict Judge(string directory, out string? shortage)
+    {
+        shortage = null;
+        if (MissingBytes(directory, out var space, out long wantedBytes) == 0)
+            return HeadroomVerdict.Ample;
+
+        shortage = string.Create(CultureInfo.InvariantCulture, $"{space.FreeBytes} bytes are free on the file system of {directory}, and {wantedBytes} have to be (--min-free {minFree})");
+        return whenFull switch
+        {
+            WhenFull.Headers => HeadroomVerdict.HeadersOnly,
+            WhenFull.Delete => HeadroomVerdict.MakeRoom,
+            _ => HeadroomVerdict.Refused,
+        };
+    }
+
+    /// <summary>What would have to become free on the file system of <paramref name="directory"/>, 0 when there is room.</summary>
+    public long MissingBytes(string directory) => MissingBytes(directory, out _, out _);
+
+    private long MissingBytes(string directory, out FileSystemSpace space, out long wantedBytes)
+    {
+        space = default;
+        wantedBytes = 0;
+        if (minFree.IsNone || spaceOf(directory) is not FileSystemSpace known)
+            return 0;
+
+        space = known;
+        wantedBytes = minFree.BytesOf(known.TotalBytes);
+        return Math.Max(0, wantedBytes - known.FreeBytes);
+    }
+}

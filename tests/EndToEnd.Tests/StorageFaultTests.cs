@@ -1,0 +1,324 @@
+using System.Diagnostics;
+using System.Runtime.Versioning;
+using NetdumpCollector.Actors.Tests;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage;
+
+namespace NetdumpCollector.EndToEnd.Tests;
+
+/// <summary>Dumps to a file system that is full, over quota, read-only or broken, from the first moment or later.</summary>
+[UnsupportedOSPlatform("windows")]
+public sealed class StorageFaultTests : IDisposable
+{
+    private const string FaultyDirectory = "sub";
+    private const string NotStored = "Cannot store the dump of client";
+    private const string NotDurable = "could not be made durable: ";
+    private const string Slow = " is slow: ";
+
+    private static readonly TestDump s_dump = new(600_000);
+
+    // Between retransmissions.
+    private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(400);
+
+    private readonly TempDirectory _temp = new();
+    private readonly ushort _clientPort = Collector.FreePort();
+
+    private string Dumps => _temp.File("dumps");
+
+    private string Faulty => Path.Combine(Dumps, FaultyDirectory);
+
+    public void Dispose() => _temp.Dispose();
+
+    [FuseTheory]
+    [InlineData("ephemeral", "ENOSPC", 0)]
+    [InlineData("shared", "ENOSPC", 20_000)]
+    [InlineData("ephemeral", "EDQUOT", 20_000)]
+    [InlineData("shared", "EDQUOT", 0)]
+    [InlineData("ephemeral", "EIO", 1000)]
+    [InlineData("shared", "EIO", 30_000)]
+    public async Task What_cannot_be_written_is_not_acked_and_the_dump_goes_on_when_it_can_be(string endpoint, string error, int bytesLeft)
+    {
+        await using var files = await CrashFileSystem.MountAsync(Faulty);
+        await using var collector = await StartAsync("--endpoint", endpoint);
+        using var client = NewClient(collector);
+        client.Herald(FaultyDirectory);
+        byte[][] first = client.TakeBurst(s_dump), second = client.TakeBurst(s_dump);
+        client.SendUntilAcked(first);
+        client.SendUntilAcked(second);
+
+        await files.TellAsync($"fail write {error} after {bytesLeft}");
+        var bursts = new List<byte[][]> { first, second };
+        do
+        {
+            bursts.Add(client.TakeBurst(s_dump));
+            Assert.NotEmpty(bursts[^1]);
+        }
+        while (IsAcked(collector, NotStored, client, bursts[^1]));
+
+        string partial = Assert.Single(Directory.GetFiles(Faulty, "partial.*"), file => !file.EndsWith(".ledger", StringComparison.Ordinal));
+        AssertAckedIsStored(client, bursts.SelectMany(burst => burst), File.ReadAllBytes(partial));
+
+        await files.RecoverAsync();
+        client.SendUntilAcked(bursts[^1]);
+        await collector.PrintsAsync("can be stored again");
+        client.SendRest(s_dump);
+        client.Finish();
+        AssertWhole(collector.Dumps, client, s_dump);
+        await collector.StopAsync();
+    }
+
+    [FuseTheory]
+    [InlineData("ephemeral", "fail name ENOSPC", "file")]
+    [InlineData("shared", "read-only", "file")]
+    [InlineData("ephemeral", "fail write ENOSPC", "header")]
+    [InlineData("shared", "fail write EDQUOT", "header")]
+    [InlineData("ephemeral", "fail write ENOSPC", "end")]
+    [InlineData("shared", "fail name ENOSPC", "end")]
+    [InlineData("ephemeral", "read-only", "end")]
+    public async Task Neither_file_nor_header_nor_end_is_acked_before_there_is_space_for_it(string endpoint, string fault, string step)
+    {
+        await using var files = await CrashFileSystem.MountAsync(Dumps);
+        await using var collector = await StartAsync("--endpoint", endpoint);
+        using var client = NewClient(collector);
+        client.Herald();
+        byte[][] packets;
+        switch (step)
+        {
+            case "file":
+                packets = client.TakeBurst(s_dump);
+                break;
+            case "header":
+                for (int sent = 0; sent < s_dump.Content.Length; sent = s_dump.BurstEnd(sent))
+                    client.SendBurst(s_dump);
+                packets = [TestDump.Message(MessageType.Kdh, client.NextSeqno, 0, s_dump.Header)];
+                break;
+            default:
+                client.SendRest(s_dump);
+                packets = [client.TakeFinished()];
+                break;
+        }
+
+        await files.TellAsync(fault);
+        Assert.False(IsAcked(collector, step == "end" ? NotDurable : NotStored, client, packets));
+        Assert.All(packets, packet => Assert.Equal(0, client.CountAcks(TestDump.SeqnoOf(packet))));
+
+        await files.RecoverAsync();
+        client.SendUntilAcked(packets);
+        if (step == "file")
+            client.SendRest(s_dump);
+        if (step == "header")
+            client.SendUntilAcked([TestDump.Message(MessageType.Finished, client.NextSeqno + 1, 0, [])]);
+        if (step == "file")
+            client.Finish();
+        AssertWhole(collector.Dumps, client, s_dump);
+        await collector.StopAsync();
+    }
+
+    [FuseTheory]
+    [InlineData("ephemeral", 0)]
+    [InlineData("shared", 0)]
+    [InlineData("ephemeral", 1)]
+    [InlineData("ephemeral", 2)]
+    [InlineData("shared", 3)]
+    [InlineData("ephemeral", 4)]
+    [InlineData("shared", 5)]
+    [InlineData("ephemeral", 6)]
+    public async Task FINISHED_is_acked_only_when_every_fsync_that_the_dump_needs_has_succeeded(string endpoint, int before)
+    {
+        // Data, ledger, info file, manifest, names, the manifest's name. Nobody needs the ledger of a dump that the others made durable.
+        const int FsyncsOfACommit = 6, FsyncOfTheLedger = 1;
+        bool mayAck = before is >= FsyncsOfACommit or FsyncOfTheLedger;
+        await using var files = await CrashFileSystem.MountAsync(Dumps);
+        await using var collector = await StartAsync("--endpoint", endpoint);
+        using var client = NewClient(collector);
+        client.Herald();
+        client.SendRest(s_dump);
+        byte[] finished = client.TakeFinished();
+        await files.TellAsync($"fail fsync EIO after {before} once");
+
+        bool acked = IsAcked(collector, NotDurable, client, [finished]);
+
+        Assert.Equal(mayAck, acked);
+        if (acked)
+        {
+            AssertWhole(collector.Dumps, client, s_dump);
+        }
+        else
+        {
+            Assert.Contains("Input/output error", collector.Output, StringComparison.Ordinal);
+            Assert.DoesNotContain("Completed dump", collector.Output, StringComparison.Ordinal);
+            AssertWriteErrors(collector.Dumps);
+            Assert.DoesNotContain(Directory.GetFiles(Dumps, "info.*"), info => File.ReadAllText(info).Contains("Dump complete", StringComparison.Ordinal));
+        }
+
+        await files.CrashAsync(before);
+        await collector.KillAsync();
+        await files.UpAsync();
+        // What was on the device tells no other story.
+        var left = DumpCatalog.Read(Dumps).Dumps;
+        if (acked)
+            AssertWhole(left, client, s_dump);
+        else
+            AssertWriteErrors(left);
+    }
+
+    [FuseTheory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
+    public async Task An_fsync_that_failed_is_not_forgotten_by_the_next_process(string endpoint)
+    {
+        await using var files = await CrashFileSystem.MountAsync(Dumps);
+        string address;
+        ushort port;
+        WireClient client;
+        byte[] finished;
+        await using (var first = await StartAsync("--endpoint", endpoint))
+        {
+            (address, port) = (first.Address, first.Port);
+            client = NewClient(first);
+            client.Herald();
+            client.SendRest(s_dump);
+            finished = client.TakeFinished();
+            await files.TellAsync("fail fsync EIO");
+            Assert.False(IsAcked(first, NotDurable, client, [finished]));
+            await first.KillAsync();
+        }
+
+        await files.RecoverAsync();
+        using (client)
+        {
+            await using var next = await Collector.StartAtAsync(address, port, Dumps, "--client-port", $"{_clientPort}", "--endpoint", endpoint);
+            Assert.False(IsAcked(next, NotDurable, client, [finished]));
+            AssertWriteErrors(next.Dumps);
+            await next.StopAsync();
+        }
+    }
+
+    [FuseTheory]
+    [InlineData("ephemeral", "read-only")]
+    [InlineData("shared", "read-only")]
+    [InlineData("ephemeral", "hang write")]
+    [InlineData("shared", "hang all")]
+    [InlineData("ephemeral", "fail fsync EIO")]
+    public async Task Dumps_elsewhere_go_on(string endpoint, string fault)
+    {
+        await using var files = await CrashFileSystem.MountAsync(Faulty);
+        await using var collector = await StartAsync("--endpoint", endpoint, "--loops", "1");
+        using var stuck = NewClient(collector);
+        using var running = NewClient(collector);
+        stuck.Herald(FaultyDirectory);
+        stuck.SendBurst(s_dump);
+        running.Herald();
+        running.SendBurst(s_dump);
+
+        await files.TellAsync(fault);
+        byte[][] burst = stuck.TakeBurst(s_dump);
+        bool canGoOn = fault.Contains("fsync", StringComparison.Ordinal);
+        Assert.Equal(canGoOn, IsAcked(collector, fault.StartsWith("hang", StringComparison.Ordinal) ? Slow : NotStored, stuck, burst));
+        running.SendRest(s_dump);
+        running.Finish();
+        using var late = NewClient(collector);
+        late.SendDump(s_dump);
+
+        await files.RecoverAsync();
+        stuck.SendUntilAcked(burst);
+        stuck.SendRest(s_dump);
+        stuck.Finish();
+        AssertWhole(collector.Dumps, running, s_dump);
+        AssertWhole(collector.Dumps, late, s_dump);
+        AssertWhole(collector.Dumps, stuck, s_dump);
+        await collector.StopAsync();
+    }
+
+    [FuseTheory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
+    public async Task A_dump_for_a_directory_that_became_read_only_lands_in_the_dump_directory(string endpoint)
+    {
+        await using var files = await CrashFileSystem.MountAsync(Faulty);
+        await using var collector = await StartAsync("--endpoint", endpoint);
+        await files.TellAsync("read-only");
+        using var client = NewClient(collector);
+        client.Herald(FaultyDirectory);
+        client.SendRest(s_dump);
+        client.Finish();
+
+        AssertWhole(collector.Dumps, client, s_dump);
+        Assert.Equal(Dumps, Path.GetDirectoryName(Assert.Single(collector.Dumps).VmcorePath));
+        Assert.Contains($"path '{FaultyDirectory}': partial.{client.Address}.", collector.Output, StringComparison.Ordinal);
+    }
+
+    [FuseTheory]
+    [InlineData("ephemeral", "short-writes 777")]
+    [InlineData("shared", "short-writes 1")]
+    [InlineData("ephemeral", "delay 3")]
+    public async Task Writes_that_take_less_or_longer_lose_nothing(string endpoint, string fault)
+    {
+        var dump = new TestDump(100_001);
+        await using var files = await CrashFileSystem.MountAsync(Dumps);
+        await using var collector = await StartAsync("--endpoint", endpoint);
+        using var client = NewClient(collector);
+        client.Herald();
+        await files.TellAsync(fault);
+        client.SendRest(dump);
+        await files.RecoverAsync();
+        client.Finish();
+        AssertWhole(collector.Dumps, client, dump);
+    }
+
+    /// <summary>Sends the packets, and those not acked again, until all are acked or, for one round more, the server has said that it refuses.</summary>
+    /// <returns>All were acked.</returns>
+    private static bool IsAcked(Collector collector, string refusal, WireClient client, byte[][] packets)
+    {
+        long start = Stopwatch.GetTimestamp();
+        for (bool isRefused = false; ;)
+        {
+            byte[][] unacked = [.. packets.Where(packet => client.CountAcks(TestDump.SeqnoOf(packet)) == 0)];
+            if (unacked.Length == 0 || isRefused)
+                return unacked.Length == 0;
+            Assert.True(Stopwatch.GetElapsedTime(start) < Eventually.Deadline, $"neither acked nor refused:\n{collector.Output}");
+            isRefused = collector.Output.Contains(refusal, StringComparison.Ordinal);
+            foreach (byte[] packet in unacked)
+                client.Send(packet);
+            while (packets.Any(packet => client.Acks.All(ack => ack.Seqno != TestDump.SeqnoOf(packet))) && client.TryReceive(s_patience) is not null)
+            {
+            }
+        }
+    }
+
+    private static void AssertAckedIsStored(WireClient client, IEnumerable<byte[]> packets, byte[] stored)
+    {
+        bool isHeld = false;
+        foreach (byte[] packet in packets)
+        {
+            if (client.CountAcks(TestDump.SeqnoOf(packet)) == 0)
+            {
+                isHeld = true;
+                continue;
+            }
+
+            Assert.True(MessageHeader.TryRead(packet, out var header));
+            Assert.True(stored.AsSpan((int)Math.Min(header.Offset, (uint)stored.Length)).StartsWith(packet.AsSpan(MessageHeader.SizeBytes)), $"acked and not in the file: offset {header.Offset}");
+        }
+
+        Assert.True(isHeld, "everything was acked");
+    }
+
+    private static void AssertWhole(IEnumerable<CatalogedDump> dumps, WireClient client, TestDump dump)
+    {
+        var cataloged = Assert.Single(dumps, found => found.Manifest.Client == client.Address.ToString());
+        Assert.Equal(DumpStatus.Complete, cataloged.Manifest.Status);
+        Assert.True(dump.Content.AsSpan().SequenceEqual(File.ReadAllBytes(cataloged.VmcorePath)));
+    }
+
+    private static void AssertWriteErrors(IEnumerable<CatalogedDump> dumps) =>
+        Assert.All(dumps, dump => Assert.Equal((DumpStatus.Incomplete, EndReason.WriteError), (dump.Manifest.Status, dump.Manifest.Reason)));
+
+    private Task<Collector> StartAsync(params string[] arguments) => Collector.StartAsync(Dumps, ["--client-port", $"{_clientPort}", .. arguments]);
+
+    private WireClient NewClient(Collector collector)
+    {
+        Assert.True(Ipv4.TryParse(collector.Address, out var server));
+        return new(Collector.NewClientAddresses(), _clientPort, server, collector.Port);
+    }
+}

@@ -1,0 +1,128 @@
+using FsCheck;
+using FsCheck.Fluent;
+
+namespace NetdumpCollector.Protocol.Tests.Session;
+
+/// <summary>Another process continues what one left.</summary>
+public sealed partial class DumpSessionTests
+{
+    /// <summary>Kernels whose ack bitmap wraps, whose bursts cannot alias, and a client that sends one packet at a time, on a network that loses.</summary>
+    [Theory]
+    [InlineData(1448, 1u)]
+    [InlineData(524, 1u)]
+    [InlineData(8948, 1u)]
+    [InlineData(1448, 0u)]
+    public void Whenever_the_process_is_killed_the_dump_comes_out_the_same(int payload, uint heraldSeqno) =>
+        Prop.ForAll(Gen.Choose(0, int.MaxValue).ToArbitrary(), seed =>
+        {
+            var random = new Random(seed);
+            var dump = new SampleDump(4096 + 65536 + 20480, payload, heraldSeqno, keyBytes: 512);
+            var server = new SessionDriver(heraldSeqno: heraldSeqno);
+            double loss = random.Next(3) switch { 0 => 0, 1 => 0.01, _ => 0.1 };
+            byte[] key = new byte[512];
+            random.NextBytes(key);
+
+            SendWithKills(server, [dump.Herald], random, loss, killsFrom: 1);
+            foreach (var burst in dump.Bursts)
+            {
+                if (heraldSeqno == 0)
+                {
+                    foreach (var packet in burst)
+                        SendWithKills(server, [packet], random, loss);
+                }
+                else
+                {
+                    SendWithKills(server, burst, random, loss);
+                }
+            }
+
+            var keyMessage = ClientMessage.Key(dump.KdhSeqno, 0, key);
+            SendWithKills(server, [keyMessage], random, loss);
+            SendWithKills(server, [ClientMessage.Kdh(dump.KdhSeqno + 1, dump.Header)], random, loss);
+            server.Restart();
+            server.Receive(ClientMessage.Finished(dump.KdhSeqno + 2));
+
+            Assert.Equal(DumpStatus.Complete, server.Summary.Status);
+            Assert.Equal(dump.Content, server.Bytes(0, dump.Content.Length));
+            Assert.Equal(key, server.Summary.Key!.Value.ToArray());
+            Assert.Empty(server.Summary.Damaged);
+            Assert.Empty(server.Summary.Overwritten);
+        }).Check(Config.QuickThrowOnFailure.WithMaxTest(150));
+
+    [Fact]
+    public void A_first_burst_at_a_stale_offset_is_moved_although_its_place_was_overwritten_before_the_kill()
+    {
+        var dump = new SampleDump();
+        var server = new SessionDriver();
+        server.Receive(dump.Herald);
+        // The header page comes where an earlier dump ended, which is in the midst of this one.
+        ulong stale = 4096 + 16384;
+        server.Receive(dump.Cut(2, stale, dump.Content.AsSpan(0, 4096)));
+        foreach (var burst in dump.Bursts.Skip(1))
+            server.Receive(burst);
+
+        server.Restart();
+        server.Receive(dump.Kdh);
+        server.Receive(dump.Finished);
+
+        Assert.True(server.Summary.Relocated);
+        Assert.Equal(DumpStatus.Complete, server.Summary.Status);
+        Assert.Equal(dump.Content, server.Bytes(0, dump.Content.Length));
+    }
+
+    [Fact]
+    public void Damage_and_overwrites_outlive_the_process()
+    {
+        var dump = new SampleDump();
+        var server = new SessionDriver();
+        dump.SendData(server);
+        byte[] other = [.. dump.Bursts[1][0].Payload];
+        other[0] ^= 1;
+        server.Receive(dump.Bursts[1][0] with { Payload = other });
+
+        server.Restart();
+        server.Receive(dump.Kdh);
+        server.Receive(dump.Finished);
+
+        Assert.Equal(DumpStatus.Damaged, server.Summary.Status);
+        Assert.Equal(new ByteRange(4096, 4096 + 1448), Assert.Single(server.Summary.Damaged));
+    }
+
+    /// <summary>As the kernel: what seems unacked is sent again each second, and an ack stands for all packets equal to it modulo 32.</summary>
+    private static void SendWithKills(SessionDriver server, ClientMessage[] burst, Random random, double loss, int killsFrom = 0)
+    {
+        var unacked = burst.ToList();
+        for (int round = 0; unacked.Count > 0; round++)
+        {
+            Assert.True(round < 12 + killsFrom + 20, $"{unacked[0]} is not acked in {round} rounds");
+            var arriving = unacked.Where(_ => random.NextDouble() >= loss).ToArray();
+            if (random.Next(8) == 0)
+                random.Shuffle(arriving);
+            while (arriving.Length > 0)
+            {
+                int count = random.Next(3) == 0 ? random.Next(1, arriving.Length + 1) : arriving.Length;
+                server.Receive(arriving[..count]);
+                arriving = arriving[count..];
+                if (round >= killsFrom && round < 4 && random.Next(6) == 0)
+                    Kill();
+            }
+
+            server.Wait(random.Next(2) == 0 ? 400_000 : 20_000);
+            if (round >= killsFrom && round < 4 && random.Next(6) == 0)
+                Kill();
+            foreach (uint ack in server.TakeAcks())
+            {
+                if (random.NextDouble() >= loss)
+                    unacked.RemoveAll(message => message.Seqno - burst[0].Seqno is var index && index % 32 == (ack - burst[0].Seqno) % 32 && ack - burst[0].Seqno < 64);
+            }
+
+            server.Wait(1_000_000);
+        }
+
+        void Kill()
+        {
+            server.Restart();
+            server.Wait(random.Next(1000) * 1000);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+using System.Globalization;
+using FsCheck;
+using FsCheck.Fluent;
+using NetdumpCollector.Protocol.Storm;
+
+namespace NetdumpCollector.Protocol.Tests.Storm;
+
+public sealed class StormPolicyTests
+{
+    private const long MinuteUs = 60_000_000;
+
+    [Fact]
+    public void Full_keeps_all_of_every_dump()
+    {
+        var policy = new StormPolicy(KeepPolicy.Full);
+        Assert.False(policy.WantsMessage);
+        Assert.All(Enumerable.Range(0, 10), _ => Assert.True(policy.Decide("same", 0).IsFull));
+    }
+
+    [Fact]
+    public void Head_keeps_the_first_bytes_of_every_dump()
+    {
+        var policy = new StormPolicy(KeepPolicy.Head(65536));
+        Assert.False(policy.WantsMessage);
+        Assert.Equal(65536ul, policy.Decide(null, 0).HeadBytes);
+        Assert.Equal(65536ul, policy.Decide("same", 0).HeadBytes);
+    }
+
+    [Fact]
+    public void Auto_keeps_the_first_dumps_of_each_message_whole_and_the_head_of_the_rest()
+    {
+        var policy = new StormPolicy(KeepPolicy.Auto(2));
+        Assert.True(policy.WantsMessage);
+        Assert.Equal(new(null, 1), policy.Decide("page fault at 0x1000", 0));
+        Assert.Equal(new(null, 2), policy.Decide("page fault at 0x2000", 1));
+        Assert.Equal(new(KeepPolicy.AutoHeadBytes, 3), policy.Decide("page fault at 0x3000", 2));
+        Assert.True(policy.Decide("another", 3).IsFull);
+    }
+
+    [Fact]
+    public void Auto_keeps_dumps_whole_whose_message_cannot_be_read()
+    {
+        var policy = new StormPolicy(KeepPolicy.Auto(1));
+        Assert.All(Enumerable.Range(0, 10), _ => Assert.Equal(KeepDecision.Full, policy.Decide(null, 0)));
+    }
+
+    [Fact]
+    public void An_hour_after_its_first_dump_a_message_counts_anew()
+    {
+        var policy = new StormPolicy(KeepPolicy.Auto(1));
+        Assert.True(policy.Decide("same", 5).IsFull);
+        Assert.False(policy.Decide("same", 5 + StormPolicy.HourUs - 1).IsFull);
+        Assert.True(policy.Decide("same", 5 + StormPolicy.HourUs).IsFull);
+        Assert.False(policy.Decide("same", 5 + StormPolicy.HourUs).IsFull);
+    }
+
+    [Fact]
+    public void Ever_new_messages_make_room_for_themselves_by_the_oldest()
+    {
+        var policy = new StormPolicy(KeepPolicy.Auto(1));
+        _ = policy.Decide("oldest", 0);
+        _ = policy.Decide("second", 1);
+        for (int i = 0; i < StormPolicy.MaxMessages - 1; i++)
+            _ = policy.Decide("made up " + (char)('a' + i % 26) + new string('x', i), 2);
+
+        Assert.False(policy.Decide("second", 3).IsFull);
+        Assert.True(policy.Decide("oldest", 3).IsFull);
+    }
+
+    [Fact]
+    public void No_hour_of_a_message_has_more_whole_dumps_than_allowed() =>
+        Prop.ForAll(Gen.Choose(1, 5).Zip(Gen.Choose(0, 3).Zip(Gen.Choose(0, 30)).ListOf()).ToArbitrary(), given =>
+        {
+            var policy = new StormPolicy(KeepPolicy.Auto(given.Item1));
+            var model = new Dictionary<string, (long StartUs, int Full)>();
+            long nowUs = 0;
+            foreach (var (bug, minutes) in given.Item2)
+            {
+                nowUs += minutes * MinuteUs;
+                string message = string.Create(CultureInfo.InvariantCulture, $"bug {(char)('a' + bug)} on cpu{minutes}");
+                string name = message[..5];
+                if (!model.TryGetValue(name, out var hour) || nowUs - hour.StartUs >= StormPolicy.HourUs)
+                    hour = (nowUs, 0);
+                bool isFull = hour.Full < given.Item1;
+                Assert.Equal(isFull, policy.Decide(message, nowUs).IsFull);
+                model[name] = (hour.StartUs, hour.Full + (isFull ? 1 : 0));
+            }
+        }).QuickCheckThrowOnFailure();
+
+    [Fact]
+    public void Threads_that_decide_at_once_keep_no_more_than_allowed()
+    {
+        var policy = new StormPolicy(KeepPolicy.Auto(7));
+        int full = 0;
+        Parallel.For(0, 1000, _ =>
+        {
+            if (policy.Decide("same", 0).IsFull)
+                Interlocked.Increment(ref full);
+        });
+        Assert.Equal(7, full);
+    }
+
+    [Fact]
+    public void A_policys_name_is_how_it_is_set()
+    {
+        Assert.Equal("full", KeepPolicy.Full.Name);
+        Assert.Equal("head:65536", KeepPolicy.Head(65536).Name);
+        Assert.Equal("auto:3", KeepPolicy.Auto().Name);
+    }
+}

@@ -1,0 +1,374 @@
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
+
+namespace NetdumpCollector.Storage.Tests;
+
+/// <summary>What the next process makes of what one left, killed at any point or lost with its machine.</summary>
+public sealed class RecoveryTests : IDisposable
+{
+    private static readonly DumpEndpoint s_endpoint = new(Ipv4.Loopback, 20100, 0, 20024, HeraldSeqno: 1);
+
+    private readonly TempDirectory _temp = new();
+    private readonly DumpDirectory _directory;
+
+    public RecoveryTests() => _directory = DumpDirectory.Open(_temp.Path, null);
+
+    public void Dispose()
+    {
+        _directory.Dispose();
+        _temp.Dispose();
+    }
+
+    [Fact]
+    public void A_running_dump_goes_on_with_everything_that_was_saved()
+    {
+        byte[] key = Dumps.Pattern(100);
+        var identity = Dumps.NewIdentity();
+        using (var file = _directory.Create(identity, s_endpoint, null))
+        {
+            var before = new Conversation(file, new(new(), 1, 0));
+            before.SendPage(0);
+            before.SendPage(4096);
+            before.SendPage(4 * 4096);
+            before.SendKey(key);
+            before.SendHeader(5 * 4096);
+        }
+
+        var dump = Assert.Single(TakeOver());
+        using (dump.File)
+        {
+            Assert.Equal((identity, s_endpoint, false, false), (dump.File.Identity, dump.File.Endpoint, dump.IsWhole, dump.MachineCrashed));
+            var session = DumpSession.Restore(new(), dump.Saved!, nowUs: 0);
+            Assert.Equal([new(0, 8192), new(4 * 4096, 5 * 4096)], session.CoveredRanges.ToArray());
+            Assert.Equal(5UL * 4096, session.Header!.DumpLength);
+            session.End(EndReason.ClientTimedOut);
+            Assert.Equal(key, session.Summary!.Key!.Value.ToArray());
+            Assert.Equal(new ByteRange(8192, 4 * 4096), Assert.Single(session.Summary.Missing));
+            Assert.Empty(session.Summary.Unverified);
+        }
+    }
+
+    [Fact]
+    public void A_dump_is_continued_by_one_process_only()
+    {
+        using (_directory.Create(Dumps.NewIdentity(), s_endpoint, null))
+            Assert.Empty(TakeOver());
+
+        using var dump = Assert.Single(TakeOver()).File;
+
+        Assert.Empty(TakeOver());
+        Assert.Equal(2, _temp.Names.Length);
+    }
+
+    [Fact]
+    public void A_dump_in_a_directory_beneath_is_found()
+    {
+        Directory.CreateDirectory(_temp.File("a/b"));
+        using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, "a/b"))
+            new Conversation(file, new(new(), 1, 0)).SendPage(0);
+
+        using var dump = Assert.Single(TakeOver()).File;
+
+        Assert.Equal(_temp.File("a/b"), Path.GetDirectoryName(dump.PartialPath));
+    }
+
+    [Fact]
+    public void The_newest_whole_state_counts_also_after_several_processes()
+    {
+        var identity = Dumps.NewIdentity();
+        using (var file = _directory.Create(identity, s_endpoint, null))
+            new Conversation(file, new(new(), 1, 0)).SendPage(0);
+        for (int i = 1; i < 5; i++)
+        {
+            var dump = Assert.Single(TakeOver());
+            using (dump.File)
+            {
+                var session = DumpSession.Restore(new(), dump.Saved!, nowUs: 0);
+                Assert.Equal((ulong)i * 4096, session.CoveredBytes);
+                new Conversation(dump.File, session).SendPageAt((uint)(2 + 2 * i), (ulong)i * 4096);
+            }
+        }
+
+        // The last one was killed while it wrote.
+        string ledger = _temp.File(_temp.Names.Single(name => name.EndsWith(".ledger", StringComparison.Ordinal)));
+        uint number = LedgerFile.Read(ledger).StateNumber;
+        FlipByte(ledger, LedgerFormat.StateOffset(number) + 20);
+
+        var last = Assert.Single(TakeOver());
+        using (last.File)
+            Assert.Equal(4UL * 4096, DumpSession.ContiguousBytesOf(last.Saved!.State));
+    }
+
+    [Fact]
+    public void Many_ranges_are_found_again()
+    {
+        ByteRange[] ranges = [.. Enumerable.Range(0, 1000).Select(i => new ByteRange((ulong)i * 8192, (ulong)i * 8192 + 4096))];
+        using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, null))
+        {
+            Assert.True(file.AppendRanges(LedgerRecordType.Stored, ranges, out _));
+            Assert.True(file.AppendRanges(LedgerRecordType.Damaged, ranges.AsSpan(0, 65), out _));
+            Assert.True(file.AppendRanges(LedgerRecordType.Overwritten, ranges.AsSpan(0, 1), out _));
+            Assert.True(file.AppendRanges(LedgerRecordType.Overwritten, [], out _));
+        }
+
+        var dump = Assert.Single(TakeOver());
+        using (dump.File)
+        {
+            Assert.Equal(ranges, dump.Saved!.Ranges);
+            Assert.Equal(ranges[..65], dump.Saved.Damaged);
+            Assert.Equal(ranges[..1], dump.Saved.Overwritten);
+        }
+    }
+
+    [Fact]
+    public void A_commit_that_had_only_noted_its_name_begins_anew()
+    {
+        using (var file = BeginWhole(out _))
+            file.NoteCommitting(Names(3));
+
+        AssertCommitsAnew(index: 0);
+    }
+
+    [Fact]
+    public void A_commit_that_had_its_name_and_half_its_description_begins_anew_and_leaves_no_half()
+    {
+        using (var file = BeginWhole(out _))
+        {
+            file.NoteCommitting(Names(0));
+            File.Move(file.PartialPath, _temp.File("vmcore.web.0"));
+            File.WriteAllText(_temp.File("info.web.0"), "half");
+            File.WriteAllText(_temp.File("key.web.0"), "half");
+            File.WriteAllText(_temp.File(".info.web.0.01234567.tmp"), "half");
+            File.WriteAllText(_temp.File(".dump.web.0.json.01234567.tmp"), "half");
+        }
+
+        AssertCommitsAnew(index: 0);
+    }
+
+    [Fact]
+    public void Killed_again_while_it_cleans_up_the_next_one_does()
+    {
+        using (var file = BeginWhole(out _))
+        {
+            file.NoteCommitting(Names(0));
+            // The data has its partial name back already.
+            File.WriteAllText(_temp.File("info.web.0"), "half");
+        }
+
+        AssertCommitsAnew(index: 0);
+    }
+
+    [Fact]
+    public void Files_of_an_index_that_became_another_dumps_stay()
+    {
+        using (var file = BeginWhole(out _))
+            file.NoteCommitting(Names(0));
+        using (var other = Dumps.Receive(_directory, Dumps.Pattern(10)))
+        {
+            _directory.Commit(other, Dumps.Complete(10), Dumps.Circumstances("web"));
+            other.RemoveLedger();
+        }
+
+        AssertCommitsAnew(index: 1);
+        Assert.Equal(Dumps.Pattern(10), File.ReadAllBytes(_temp.File("vmcore.web.0")));
+        Assert.Contains("info.web.0", _temp.Names);
+    }
+
+    [Fact]
+    public void Data_that_somebody_removed_is_not_replaced_by_another_dumps()
+    {
+        using (var file = BeginWhole(out _))
+        {
+            file.NoteCommitting(Names(0));
+            File.Delete(file.PartialPath);
+        }
+
+        using (var other = Dumps.Receive(_directory, Dumps.Pattern(10)))
+        {
+            _directory.Commit(other, Dumps.Complete(10), Dumps.Circumstances("web"));
+            other.RemoveLedger();
+        }
+
+        var problems = new List<string>();
+        Assert.Empty(_directory.TakeOver(problems.Add));
+
+        Assert.Contains("its data file is gone", Assert.Single(problems), StringComparison.Ordinal);
+        Assert.Equal(Dumps.Pattern(10), File.ReadAllBytes(_temp.File("vmcore.web.0")));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_dump_that_is_durable_only_has_its_FINISHED_answered(bool whole)
+    {
+        using (var file = BeginWhole(out var conversation))
+            _directory.Commit(file, whole ? conversation.Finish() : conversation.End(EndReason.Superseded) with { Status = DumpStatus.Incomplete }, Dumps.Circumstances("web"));
+
+        var dump = Assert.Single(TakeOver());
+
+        Assert.Null(dump.Saved);
+        Assert.Equal(whole, dump.IsWhole);
+        dump.File.RemoveLedger();
+        Assert.DoesNotContain(_temp.Names, name => name.StartsWith("partial.", StringComparison.Ordinal));
+        Assert.Equal(2 * 4096, new FileInfo(_temp.File("vmcore.web.0")).Length);
+    }
+
+    [Fact]
+    public void What_did_not_come_to_its_first_ack_goes_without_a_trace()
+    {
+        // Killed after the ledger was made, in mid-record, and after its records.
+        string name = $"partial.10.0.2.7.{Dumps.NewIdentity().Id}";
+        File.WriteAllBytes(_temp.File(name + ".ledger"), []);
+        byte[] torn = new byte[LedgerFormat.FileHeaderBytes + 5];
+        LedgerFormat.WriteFileHeader(torn);
+        string second = $"partial.10.0.2.8.{Dumps.NewIdentity().Id}";
+        File.WriteAllBytes(_temp.File(second + ".ledger"), torn);
+        File.WriteAllBytes(_temp.File(second), []);
+        using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, null))
+            File.Delete(file.PartialPath);
+
+        Assert.Empty(TakeOver());
+
+        Assert.Empty(_temp.Names);
+    }
+
+    [Fact]
+    public void Data_without_a_word_about_it_is_told_of_and_stays()
+    {
+        string name = $"partial.10.0.2.7.{Dumps.NewIdentity().Id}";
+        File.WriteAllBytes(_temp.File(name + ".ledger"), []);
+        File.WriteAllBytes(_temp.File(name), [1]);
+        var problems = new List<string>();
+
+        Assert.Empty(_directory.TakeOver(problems.Add));
+
+        Assert.Contains("does not say whose dump it is", Assert.Single(problems), StringComparison.Ordinal);
+        Assert.Equal(2, _temp.Names.Length);
+    }
+
+    [Fact]
+    public void After_a_crash_of_the_machine_only_the_checkpoint_counts()
+    {
+        using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, null))
+        {
+            var before = new Conversation(file, new(new(), 1, 0));
+            before.SendPage(0);
+            before.SendPage(8192);
+            byte[] state = new byte[DumpSession.StateBytes];
+            before.Session.Save(state);
+            Assert.True(file.Checkpoint(state, before.Session.CoveredRanges));
+            before.SendPage(4096);
+            before.SendPage(3 * 4096);
+            before.SendHeader(4 * 4096);
+        }
+
+        SetOtherBoot();
+        // Twice: what the first process of this boot wrote down does not claim more either.
+        for (int start = 0; start < 2; start++)
+        {
+            var dump = Assert.Single(TakeOver());
+            using (dump.File)
+            {
+                Assert.Equal(start == 0, dump.MachineCrashed);
+                var session = DumpSession.Restore(new(), dump.Saved!, nowUs: 0);
+                Assert.Equal([new(0, 4096), new(8192, 12288)], session.CoveredRanges.ToArray());
+                session.End(EndReason.MachineCrashed);
+                var summary = session.Summary!;
+                Assert.Equal(DumpStatus.Incomplete, summary.Status);
+                Assert.Equal([new(4096, 8192), new(12288, 16384)], summary.Unverified);
+                Assert.Equal((8192UL, 2), (summary.UnverifiedBytes, summary.UnverifiedRanges));
+                if (start == 0)
+                    continue;
+                var manifest = _directory.Commit(dump.File, summary, Dumps.Circumstances("web")).Manifest;
+                Assert.Equal([new(4096, 8192), new(12288, 16384)], manifest.Unverified);
+                Assert.Equal((8192UL, 2), (manifest.UnverifiedBytes, manifest.UnverifiedRanges));
+                Assert.Contains("  Unverified: 4096-8191 (4096 bytes)\n", _temp.Text("info.web.0"), StringComparison.Ordinal);
+            }
+        }
+    }
+
+    [Fact]
+    public void After_a_crash_of_the_machine_before_any_checkpoint_nothing_counts()
+    {
+        using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, null))
+            new Conversation(file, new(new(), 1, 0)).SendPage(0);
+        SetOtherBoot();
+
+        var dump = Assert.Single(TakeOver());
+        using (dump.File)
+        {
+            Assert.Null(dump.Saved!.State);
+            Assert.Empty(dump.Saved.Ranges);
+            Assert.Equal(4096UL, dump.Saved.UnverifiedEnd);
+        }
+    }
+
+    [Fact]
+    public void What_was_durable_before_the_machine_crashed_leaves_no_ledger()
+    {
+        using (var file = BeginWhole(out var conversation))
+            _directory.Commit(file, conversation.Finish(), Dumps.Circumstances("web"));
+        SetOtherBoot();
+
+        Assert.Empty(TakeOver());
+
+        Assert.DoesNotContain(_temp.Names, name => name.StartsWith("partial.", StringComparison.Ordinal));
+    }
+
+    private IReadOnlyList<InterruptedDump> TakeOver()
+    {
+        var problems = new List<string>();
+        var dumps = _directory.TakeOver(problems.Add);
+        Assert.Empty(problems);
+        return dumps;
+    }
+
+    /// <summary>A dump of which only FINISHED has not come.</summary>
+    private DumpFile BeginWhole(out Conversation conversation)
+    {
+        var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, null);
+        conversation = new(file, new(new(), 1, 0));
+        conversation.SendPage(0);
+        conversation.SendPage(4096);
+        conversation.SendHeader(8192);
+        return file;
+    }
+
+    private static CoreNames Names(long index) => new() { Host = "web", Index = index, Core = $"vmcore.web.{index}" };
+
+    private void AssertCommitsAnew(long index)
+    {
+        var dump = Assert.Single(TakeOver());
+        var session = DumpSession.Restore(new(), dump.Saved!, nowUs: 0);
+        Assert.Null(session.OnMessage(new(MessageType.Finished, 100, 0, 0), [], 0, 0));
+        session.OnStored(0);
+        var committed = _directory.Commit(dump.File, session.Summary!, Dumps.Circumstances("web"));
+        dump.File.RemoveLedger();
+
+        Assert.Equal((DumpStatus.Complete, index), (committed.Manifest.Status, committed.Manifest.Index));
+        Assert.Equal([.. Conversation.Page(0), .. Conversation.Page(4096)], File.ReadAllBytes(_temp.File(committed.CoreFile)));
+        Assert.DoesNotContain(_temp.Names, name => name.StartsWith('.') || name.StartsWith("partial.", StringComparison.Ordinal));
+        Assert.Equal(index + 1, _temp.Names.Count(name => name.StartsWith("info.web.", StringComparison.Ordinal) && name != "info.web.last"));
+        Assert.DoesNotContain("key.web.0", _temp.Names);
+    }
+
+    /// <summary>As if the machine had been started anew since.</summary>
+    private void SetOtherBoot()
+    {
+        string path = _temp.File(_temp.Names.Single(name => name.EndsWith(".ledger", StringComparison.Ordinal)));
+        byte[] ledger = File.ReadAllBytes(path);
+        const int BootIdAt = 4 + 8;
+        var record = ledger.AsSpan(LedgerFormat.FileHeaderBytes);
+        int length = BitConverter.ToInt32(record);
+        record[LedgerFormat.RecordHeaderBytes + BootIdAt] ^= 0xff;
+        LedgerFormat.WriteRecordHeader(record, LedgerRecordType.Opened, [], record.Slice(LedgerFormat.RecordHeaderBytes, length));
+        File.WriteAllBytes(path, ledger);
+    }
+
+    private static void FlipByte(string path, int at)
+    {
+        byte[] bytes = File.ReadAllBytes(path);
+        bytes[at] ^= 1;
+        File.WriteAllBytes(path, bytes);
+    }
+}
