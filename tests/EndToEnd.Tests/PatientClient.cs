@@ -1,7 +1,7 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
-using System.Buffers.Binary;
 using NetdumpCollector.Actors.Tests;
 using NetdumpCollector.Protocol;
 
