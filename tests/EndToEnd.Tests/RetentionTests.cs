@@ -47,7 +47,7 @@ public sealed class RetentionTests : IDisposable
         using var tiny = new TinyFileSystem("size=4m");
         string filler = Path.Join(tiny.Path, "filler");
         File.WriteAllBytes(filler, new byte[FillerBytes]);
-        await using (var collector = await StartAsync(tiny.Path, "--min-free", "50%"))
+        await using (var collector = await StartAsync(tiny.Path, "--min-free", "50%", "--when-full", "refuse"))
         {
             using var client = NewClient(collector);
             var dump = new TestDump(300_000);
@@ -79,7 +79,7 @@ public sealed class RetentionTests : IDisposable
         string dumps = _temp.File("dumps");
         Directory.CreateDirectory(dumps);
         using var tiny = new TinyFileSystem("size=1m", Directory.CreateDirectory(Path.Join(dumps, "lab")).FullName);
-        await using (var collector = await StartAsync(dumps, "--min-free", "2M"))
+        await using (var collector = await StartAsync(dumps, "--min-free", "2M", "--when-full", "refuse"))
         {
             using var refused = NewClient(collector);
             refused.Herald("lab");
