@@ -34,6 +34,9 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
     /// <summary>The first packet that differed from what is stored, or null.</summary>
     public StoreIntent? FirstDifference { get; private set; }
 
+    /// <summary>The batch brought bytes that were not stored before.</summary>
+    public bool HasAdvanced { get; private set; }
+
     /// <summary>Why the session's state could not be saved, in words, or null: what another process would not know of is not acked.</summary>
     public string? SaveError { get; private set; }
 
@@ -49,6 +52,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
     {
         RecordsDone = 0;
         FirstDifference = null;
+        ulong before = session.CoveredBytes;
         WritesDone = Write(file, datagrams, out string? error);
         Error = error;
         if (Error is null)
@@ -65,6 +69,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
             session.OnStoreFailed(WritesDone, RecordsDone, Error, nowUs);
         }
 
+        HasAdvanced = session.CoveredBytes > before;
         SaveError = null;
         if (session.MustSave)
             Save(file);

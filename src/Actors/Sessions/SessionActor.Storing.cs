@@ -210,9 +210,8 @@ public sealed partial class SessionActor
     {
         _isStoring = false;
         Route.MetForeign = false;
-        ulong before = _session.CoveredBytes;
         Settle();
-        if (_isContested && _session.CoveredBytes > before)
+        if (_isContested && _store.HasAdvanced)
             Reach(SessionMilestone.Advanced);
         else if (_isContested && Route.MetForeign)
             Reach(SessionMilestone.MetForeign);
