@@ -114,6 +114,29 @@ public sealed class SlowFileSystemTests
         RunningCollector.AssertComplete(dumps[1], dump);
     }
 
+    [Fact]
+    public async Task On_a_slow_file_system_a_session_that_a_late_herald_opened_goes_when_the_older_one_advances()
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = Transports.Default.Name, Mode = EndpointMode.Shared, StorageTime = new ManualTimeProvider() });
+        var client = collector.NewClient();
+        var dump = new TestDump(499_712);
+        client.Herald();
+        client.SendBurst(dump);
+        Assert.Single(collector.FileSystems.Lanes).OnStall();
+        client.SendHeraldOnce();
+        client.Receive(seqno: 1);
+
+        // No seqno that the live kernel could send now, so it goes to the other session.
+        client.Send(dump.Burst(100_000, 65536)[0]);
+        await Eventually.Holds(() => collector.Counters.Receiving == 2, "both sessions have data");
+        client.SendBurst(dump);
+
+        await Eventually.Holds(() => collector.Counters.Receiving == 1, "the older session's burst decides");
+        client.SendRest(dump);
+        client.Finish();
+        await collector.AssertComplete(client, dump);
+    }
+
     [LinuxTheory]
     [InlineData(EndpointMode.Shared)]
     public async Task A_forwarded_write_that_hangs_holds_up_no_other(EndpointMode mode)
