@@ -187,7 +187,7 @@ disk_directory=
 new_directory disk_directory "$root/artifacts/bench"
 data=$memory_directory/dumps
 mkdir -p "$data/slow" "$data/hung"
-touch_memory
+touch_memory 5G
 # The disk holds the dump, the journal and what the file system needs besides.
 if part slow; then slow_disk_start "$disk_directory/slow" $((size + size / 8 + 256)) $((rate << 20)) "$data/slow"; fi
 if part hang; then mount_slowfs "$work/hung" "$data/hung"; fi

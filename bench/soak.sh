@@ -56,7 +56,7 @@ while :; do
     bytes=$((bytes + $(field bytes))) done_sessions=$((done_sessions + $(field clients))) failed=$((failed + $(field failed))) retransmits=$((retransmits + $(field retransmits)))
     kill -0 "$server" 2> /dev/null || { tail -n 20 "$work/server.log" >&2; fail "the server ended"; }
     # Dumps that ended; running ones stay.
-    find "$data" -maxdepth 1 -type f -name 'dump.*.json' -newermt '-1 hour' -exec grep -lE '"hashState": *"(done|off)"' {} + 2> /dev/null |
+    { find "$data" -maxdepth 1 -type f -name 'dump.*.json' -newermt '-1 hour' -exec grep -lE '"hashState": *"(done|off)"' {} + 2> /dev/null || true; } |
         sed 's|^\(.*\)/dump\.\(.*\)\.json$|\1/vmcore.\2\n\1/info.\2\n\1/dump.\2.json|' | xargs -r rm -f
     now=$(now_s)
     if awk -v a="$now" -v b="$reported" 'BEGIN { exit !(a - b >= 60 || b == 0) }'; then

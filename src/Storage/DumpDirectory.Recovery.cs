@@ -66,7 +66,7 @@ public sealed partial class DumpDirectory
         string path = folder.PathOf(ledgerName);
         var ledger = Posix.OpenAt(folder.Handle, ledgerName, Posix.O_RDWR | Posix.O_NOFOLLOW | Posix.O_NONBLOCK)
             ?? throw new StorageException($"ledger {path}: {Errno.Words(Errno.Last)}");
-        if (Posix.Lock(ledger, Posix.LockExclusive | Posix.LockNonBlocking) == Errno.EAGAIN)
+        if (Posix.LockOwned(ledger) == Errno.EAGAIN)
         {
             ledger.Dispose();
             return null;
@@ -179,7 +179,7 @@ public sealed partial class DumpDirectory
         string temporary = $".{old.LedgerName}.tmp";
         _ = Posix.Unlink(folder.Handle, temporary);
         var ledger = CreateFile(folder.Handle, temporary, out string? error) ?? throw new StorageException(error!);
-        _ = Posix.Lock(ledger, Posix.LockExclusive | Posix.LockNonBlocking);
+        _ = Posix.LockOwned(ledger);
         var file = new DumpFile(old.Identity, old.Endpoint, folder, data, ledger, refusedPath: null);
         try
         {

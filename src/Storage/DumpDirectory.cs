@@ -133,7 +133,7 @@ public sealed partial class DumpDirectory : IDisposable
             return null;
 
         // A file system without locks only makes a running dump look left over.
-        _ = Posix.Lock(ledger, Posix.LockExclusive | Posix.LockNonBlocking);
+        _ = Posix.LockOwned(ledger);
         if (CreateFile(folder.Handle, name, out error) is SafeFileHandle file)
         {
             var dump = new DumpFile(identity, endpoint, folder, file, ledger, refused);

@@ -102,7 +102,6 @@ public sealed class MachineCrashTests : IDisposable
     [FuseTheory]
     [InlineData("ephemeral", 1)]
     [InlineData("shared", 2)]
-    [InlineData("ephemeral", 3)]
     public async Task What_a_checkpoint_vouches_for_survives_and_the_rest_is_not_claimed(string endpoint, int seed)
     {
         const int Clients = 4;

@@ -145,6 +145,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         // What an earlier process took is part of the dump's duration; wall clocks may jump.
         _startedUs = environment.Loop.NowUs - Math.Max(0, (long)(environment.Time.GetUtcNow() - startedAt).TotalMicroseconds);
         _startedAt = startedAt;
+        _checkpointUs = environment.Loop.NowUs;
         _session = session;
         _store = new(_session, environment.Storm);
         Route.Publish(_session);

@@ -155,10 +155,10 @@ public sealed class DumpCatalog
         return file.Exists ? file.Length : 0;
     }
 
-    /// <summary>The dump's server holds the lock; it is released again at once.</summary>
+    /// <summary>The dump's server holds the lock.</summary>
     private static bool IsLocked(string ledgerPath)
     {
         using var ledger = Posix.Open(ledgerPath, Posix.O_RDONLY | Posix.O_NOFOLLOW | Posix.O_NONBLOCK);
-        return ledger is not null && Posix.Lock(ledger, Posix.LockShared | Posix.LockNonBlocking) == Errno.EAGAIN;
+        return ledger is not null && Posix.IsLocked(ledger);
     }
 }

@@ -33,6 +33,11 @@ internal static unsafe partial class Posix
     public static readonly int O_DIRECTORY = OperatingSystem.IsLinux() ? s_armFlags ? 0x4000 : 0x10000 : OperatingSystem.IsMacOS() ? 0x100000 : 0x20000;
     public static readonly int O_CLOEXEC = OperatingSystem.IsLinux() ? 0x80000 : OperatingSystem.IsMacOS() ? 0x1000000 : 0x100000;
 
+    private const int GetOpenFileLock = 36; // F_OFD_GETLK
+    private const int SetOpenFileLock = 37; // F_OFD_SETLK
+    private const short WriteLock = 1; // F_WRLCK
+    private const short Unlocked = 2; // F_UNLCK
+
     private const long OpenAt2 = 437;
     private const ulong ResolveNoMagicLinks = 0x02;
     private const ulong ResolveBeneath = 0x08;
@@ -183,6 +188,25 @@ internal static unsafe partial class Posix
     /// <summary>Takes an advisory lock that ends with the descriptor; 0 or the error.</summary>
     public static int Lock(SafeFileHandle file, int operation) => flock(file, operation) == 0 ? 0 : Errno.Last;
 
+    /// <summary>Takes a lock of the open file on the whole of it, to be asked about with <see cref="IsLocked"/>; it ends with the last descriptor. 0 or the error.</summary>
+    /// <remarks>An open file description lock (fcntl(2), F_OFD_SETLK), because a flock can only be looked for by taking it, and who looks then keeps the owner out.</remarks>
+    public static int LockOwned(SafeFileHandle file)
+    {
+        if (!OperatingSystem.IsLinux())
+            return Lock(file, LockExclusive | LockNonBlocking);
+        var wanted = new FileLock { Type = WriteLock };
+        return fcntl(file, SetOpenFileLock, ref wanted) == 0 ? 0 : Errno.Last;
+    }
+
+    /// <summary>Another open file has the lock of <see cref="LockOwned"/>.</summary>
+    public static bool IsLocked(SafeFileHandle file)
+    {
+        if (!OperatingSystem.IsLinux())
+            return Lock(file, LockShared | LockNonBlocking) == Errno.EAGAIN;
+        var found = new FileLock { Type = WriteLock };
+        return fcntl(file, GetOpenFileLock, ref found) == 0 && found.Type != Unlocked;
+    }
+
     /// <summary>Asks the system to start writing dirty pages of a range; a hint, nothing is known afterwards.</summary>
     public static void StartWriteback(SafeFileHandle file, long offset, long length)
     {
@@ -287,10 +311,24 @@ internal static unsafe partial class Posix
     private static partial int flock(SafeFileHandle file, int operation);
 
     [LibraryImport("libc", SetLastError = true)]
+    private static partial int fcntl(SafeFileHandle file, int command, ref FileLock argument);
+
+    [LibraryImport("libc", SetLastError = true)]
     private static partial int sync_file_range(SafeFileHandle file, long offset, long length, uint flags);
 
     [LibraryImport("libc")]
     private static partial int posix_fadvise(SafeFileHandle file, long offset, long length, int advice);
+}
+
+/// <summary>struct flock of 64-bit Linux; start and length 0 mean the whole file.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct FileLock
+{
+    public short Type;
+    public short Whence;
+    public long Start;
+    public long Length;
+    public int ProcessId;
 }
 
 /// <summary>What stands at a name.</summary>
