@@ -61,6 +61,25 @@ public sealed class RecoveryTests : IDisposable
     }
 
     [Fact]
+    public async Task Who_only_looks_keeps_no_dump_from_being_continued()
+    {
+        using (_directory.Create(Dumps.NewIdentity(), s_endpoint, null))
+        {
+        }
+
+        using var enough = new CancellationTokenSource();
+        var looking = Task.Run(() =>
+        {
+            while (!enough.IsCancellationRequested)
+                _ = DumpCatalog.Read(_temp.Path);
+        });
+        for (int i = 0; i < 2000; i++)
+            Assert.Single(TakeOver()).File.Dispose();
+        await enough.CancelAsync();
+        await looking;
+    }
+
+    [Fact]
     public void A_dump_in_a_directory_beneath_is_found()
     {
         Directory.CreateDirectory(_temp.File("a/b"));

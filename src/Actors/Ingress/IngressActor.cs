@@ -58,6 +58,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         public int Count { get; set; }
     }
 
+    /// <summary>Looking through all clients for one that is over takes up to a tenth of a millisecond.</summary>
+    private const long SilentSearchIntervalUs = 10_000;
+
     private readonly Dictionary<FlowKey, ClientEntry> _clients = [];
     private readonly SessionPorts _ports = new(options.SessionPorts, shard, group.Count);
     private readonly RunCame _runCame = new();
@@ -66,8 +69,8 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     // Another one for what is delivered from within: a thread that the loop has left may still be there.
     private readonly PacketRun _inside = new();
     private IUdpEndpoint? _socket;
-    private readonly Queue<SessionRoute> _halfOpenByAge = new();
-    private int _halfOpen;
+    private readonly HalfOpenSessions _halfOpen = new();
+    private long _nextSilentSearchUs;
     private long _nextFallbackLineUs;
     private int _unsettled;
     private int _committing;
@@ -234,8 +237,10 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 
         if (session is not null)
             session.IsShadow = false;
-        if (session is null || !_inside.DeliverTo(session.Ref, single))
+        if (session is null)
             Reject(RejectReason.NoSession, datagram);
+        else if (!_inside.DeliverTo(session.Ref, single))
+            Reject(session.RefusalReason, datagram);
     }
 
     /// <summary>
@@ -276,7 +281,8 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         var entry = Find(datagram);
         if (entry?.Newest is { } newest && (newest.Phase == SessionPhase.HalfOpen || (newest.Phase == SessionPhase.Receiving && entry.Older is not null)))
         {
-            _inside.DeliverTo(newest.Ref, single);
+            if (!_inside.DeliverTo(newest.Ref, single))
+                Reject(newest.RefusalReason, datagram);
             return;
         }
 
@@ -288,13 +294,21 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             return;
         }
 
-        if (group.RunningDumps >= options.MaxSessions)
+        if (group.RunningDumps >= options.MaxSessions && !TryEndLongestSilent())
         {
             Reject(RejectReason.TooManySessions, datagram);
             return;
         }
 
-        if (_halfOpen >= Math.Max(1, options.MaxHalfOpen / group.Count))
+        int maxHalfOpen = Math.Max(1, options.MaxHalfOpen / group.Count);
+        // Those that have to go need a moment; heralds that come faster than that find no room.
+        if (_halfOpen.Count >= 2 * maxHalfOpen)
+        {
+            Reject(RejectReason.TooManyHalfOpen, datagram);
+            return;
+        }
+
+        if (_halfOpen.Count >= maxHalfOpen)
             EvictOldestHalfOpen(datagram);
 
         var session = OpenSession(datagram, header.Seqno, ref entry);
@@ -441,14 +455,33 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     /// <summary>A kernel sends its first packet within milliseconds, so the oldest herald without one is the least likely to be a kernel's.</summary>
     private void EvictOldestHalfOpen(in Datagram datagram)
     {
-        while (_halfOpenByAge.TryDequeue(out var oldest))
-        {
-            if (oldest is not { HasData: false, HasStopped: false })
-                continue;
-            Reject(RejectReason.TooManyHalfOpen, datagram);
-            oldest.Ref.Deliver(new SessionActor.Discard());
+        if (_halfOpen.TakeOldest() is not { } oldest)
             return;
+        Reject(RejectReason.TooManyHalfOpen, datagram);
+        oldest.Ref.Deliver(new SessionActor.Discard());
+    }
+
+    /// <summary>Where there is no room left, the dump goes whose kernel has been silent for longest, if for longer than a kernel tolerates: it will not come back, and the new one has one chance.</summary>
+    /// <returns>There is room now.</returns>
+    private bool TryEndLongestSilent()
+    {
+        if (Context.NowUs < _nextSilentSearchUs)
+            return false;
+        _nextSilentSearchUs = Context.NowUs + SilentSearchIntervalUs;
+        SessionRoute? silent = null;
+        foreach (var entry in _clients.Values)
+        {
+            foreach (var session in (ReadOnlySpan<SessionRoute?>)[entry.Newest, entry.Older])
+            {
+                if (session is { HasData: true, HasEnded: false } && session.LastPacketUs < (silent?.LastPacketUs ?? long.MaxValue))
+                    silent = session;
+            }
         }
+
+        if (silent is null || Context.NowUs - silent.LastPacketUs < environment.Options.RetryBudgetUs)
+            return false;
+        silent.Ref.Deliver(new SessionActor.EndDump(EndReason.ClientTimedOut));
+        return group.RunningDumps < options.MaxSessions;
     }
 
     private SessionActor NewSession(FlowKey key, in Datagram datagram, uint heraldSeqno, IUdpEndpoint? endpoint)
@@ -504,15 +537,14 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 
     private void BeginHalfOpen(FlowKey key, SessionRoute session)
     {
-        _halfOpen++;
-        _halfOpenByAge.Enqueue(session);
+        _halfOpen.Add(session);
         if (key.RemotePort == 0)
             group.Admission.AddHalfOpenEndpoint();
     }
 
     private void EndHalfOpen(FlowKey key)
     {
-        _halfOpen--;
+        _halfOpen.Remove();
         if (key.RemotePort == 0)
             group.Admission.RemoveHalfOpenEndpoint();
     }
@@ -538,8 +570,6 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             EndHalfOpen(stopped.Key);
         if (stopped.Key.RemotePort == 0)
             group.RemoveOwnEndpoint();
-        while (_halfOpenByAge.TryPeek(out var oldest) && (oldest.HasData || oldest.HasStopped))
-            _halfOpenByAge.Dequeue();
         if (stopped.Session is { HasData: true, HasEnded: false })
             group.RemoveRunningDump();
         if (stopped.Session is { HasEnded: true, HasSettled: false })

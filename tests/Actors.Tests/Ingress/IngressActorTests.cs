@@ -309,6 +309,30 @@ public sealed class IngressActorTests
     }
 
     [Theory, EveryEndpoint]
+    public async Task Where_there_is_no_room_a_dump_whose_kernel_has_given_up_makes_some(string transport, EndpointMode mode)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, Loops = 1, MaxSessions = 2, Sessions = new() { RetryBudgetUs = 300_000 } });
+        WireClient[] dead = [collector.NewClient(), collector.NewClient()];
+        var dump = new TestDump(200_000);
+        foreach (var client in dead)
+        {
+            client.Herald();
+            client.SendBurst(dump);
+        }
+
+        var late = collector.NewClient();
+        late.SendDump(dump);
+
+        await collector.AssertComplete(late, dump);
+        var ended = Assert.Single(await collector.DumpsOf(dead[0], 1));
+        Assert.Equal((DumpStatus.Incomplete, EndReason.ClientTimedOut), (ended.Manifest.Status, ended.Manifest.Reason));
+        // Only as much as was needed.
+        dead[1].SendRest(dump);
+        dead[1].Finish();
+        await collector.AssertComplete(dead[1], dump);
+    }
+
+    [Theory, EveryEndpoint]
     public async Task A_storm_of_heralds_without_data_locks_nobody_out(string transport, EndpointMode mode)
     {
         await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, Loops = 1, MaxSessions = 2, MaxHalfOpen = 3 });
