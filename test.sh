@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds everything once and runs every test. Last line: N passed, N failed[, N skipped].
-# Simulation: NETDUMP_SIM_SEED, NETDUMP_SIM_SEEDS and NETDUMP_SIM_FIRST choose the seeds.
+# Simulation: NETDUMP_SIM_SEED, NETDUMP_SIM_SEEDS and NETDUMP_SIM_FIRST choose the seeds. Fuzzing: see bench/fuzz.sh.
 set -uo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" || exit 1
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERTIFICATE=false DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
 # The operator's settings are not the tests' settings.
-for variable in $(compgen -e | grep '^NETDUMP_' | grep -v '^NETDUMP_SIM_'); do
+for variable in $(compgen -e | grep '^NETDUMP_' | grep -vE '^NETDUMP_(SIM|FUZZ)_'); do
     unset "$variable"
 done
 

@@ -40,14 +40,17 @@ public unsafe class SparseScanning
     public ulong Scan()
     {
         var sparse = new SparseWrites(0);
+        ulong holeBytes = 0;
         for (int index = 0, skip = 0; index < _slices.Length;)
         {
-            long extent = sparse.NextExtent(_slices, index, skip, out _) + skip;
+            long extent = sparse.NextExtent(_slices, index, skip, out bool isHole);
+            holeBytes += isHole ? (ulong)extent : 0;
+            extent += skip;
             for (; index < _slices.Length && extent >= _slices[index].Length; index++)
                 extent -= _slices[index].Length;
             skip = (int)extent;
         }
 
-        return sparse.HoleBytes;
+        return holeBytes;
     }
 }

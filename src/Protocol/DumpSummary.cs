@@ -48,6 +48,9 @@ public sealed record DumpSummary
     /// <summary>The policy by which only the first bytes of the dump are stored, or null.</summary>
     public string? TruncatedBy { get; init; }
 
+    /// <summary>By that policy what the file has beyond this offset is not the dump's; <see cref="ulong.MaxValue"/> where all is.</summary>
+    public ulong KeptBytes { get; init; } = ulong.MaxValue;
+
     /// <summary>The first burst came at a stale offset and was moved to offset 0 (protocol.md, kernel bug 3).</summary>
     public required bool Relocated { get; init; }
 

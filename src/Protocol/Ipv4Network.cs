@@ -32,19 +32,26 @@ public readonly record struct Ipv4Network
     public static bool TryParse([NotNullWhen(true)] string? text, out Ipv4Network network)
     {
         network = default;
-        int slash = text?.IndexOf('/', StringComparison.Ordinal) ?? -1;
+        return text is not null && Parse(text, out network) is null;
+    }
+
+    /// <summary>As <see cref="TryParse"/>.</summary>
+    /// <returns>What is wrong with <paramref name="text"/>, in words, or null.</returns>
+    public static string? Parse(string text, out Ipv4Network network)
+    {
+        network = default;
+        string[] parts = text.Split('/', 2);
+        if (!Ipv4.TryParse(parts[0], out var address))
+            return $"'{parts[0]}' is not an IPv4 address";
         int prefixBits = AddressBits;
-        if (!Ipv4.TryParse(slash < 0 ? text : text![..slash], out var address)
-            || (slash >= 0 && (!int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out prefixBits) || prefixBits > AddressBits)))
-        {
-            return false;
-        }
+        if (parts.Length == 2 && (!int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out prefixBits) || prefixBits > AddressBits))
+            return $"'{parts[1]}' is not a prefix length; allowed are 0 to {AddressBits}";
 
         var parsed = new Ipv4Network(address, prefixBits);
         if (parsed.First != address)
-            return false;
+            return $"{text} has bits set beyond its prefix; the network is {parsed}";
         network = parsed;
-        return true;
+        return null;
     }
 
     public override string ToString() => PrefixBits == AddressBits ? First.ToString() : string.Create(CultureInfo.InvariantCulture, $"{First}/{PrefixBits}");

@@ -51,6 +51,8 @@ internal sealed class AtomicFile : IDisposable
     public static void Write(SafeFileHandle directory, string name, ReadOnlySpan<byte> content, uint mode, bool replace)
     {
         using var draft = Draft(directory, name, content, mode);
+        if (replace)
+            draft.TakeOwnerOfReplaced();
         draft.Sync();
         draft.Publish(replace);
     }
@@ -67,6 +69,18 @@ internal sealed class AtomicFile : IDisposable
             ? Posix.Rename(_directory, _temporary, _name)
             : Posix.RenameWithoutReplacing(_directory, _temporary, _name));
         _published = true;
+    }
+
+    /// <summary>Gives the draft to the user and group of the file that it is to replace: what root changes stays readable for the collector's user.</summary>
+    /// <exception cref="StorageException">Another user's file would become this user's, which the other could not read any more.</exception>
+    private void TakeOwnerOfReplaced()
+    {
+        if (Posix.OwnerOf(_directory, _name) is not { } replaced || Posix.OwnerOf(_file) is not { } own || own == replaced)
+            return;
+        int errno = Posix.SetOwner(_file, replaced);
+        // The group may do nothing with the file.
+        if (own.User != replaced.User)
+            Check(_name, $"cannot be given to its owner, user {replaced.User}", errno);
     }
 
     public void Dispose()

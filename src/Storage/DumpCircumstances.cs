@@ -17,6 +17,9 @@ public sealed record DumpCircumstances
 
     /// <summary>What the manifest says of the hash until there is one.</summary>
     public HashState Hash { get; init; } = HashState.Pending;
+
+    /// <summary>A script runs after the dump.</summary>
+    public bool HasScript { get; init; }
 }
 
 /// <summary>A dump under its final names.</summary>

@@ -22,7 +22,7 @@ public sealed partial class DumpDirectory
 
         // Root may do everything anyway.
         uint user = Posix.EffectiveUser();
-        if (Posix.OwnerOf(_handle) is uint owner && owner != user && owner != 0)
+        if (Posix.OwnerOf(_handle)?.User is uint owner && owner != user && owner != 0)
             findings.Add($"dump directory {Root} belongs to user {owner}, the collector runs as {user} ({Environment.UserName}): its owner can change dumps; run: chown {user} '{Root}'");
         return findings;
     }

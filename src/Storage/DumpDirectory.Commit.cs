@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 using NetdumpCollector.Protocol;
@@ -7,12 +8,15 @@ namespace NetdumpCollector.Storage;
 
 public sealed partial class DumpDirectory
 {
-    /// <summary>Held while an index is chosen or bounds and links move, never while bulk data is synced; picked by host, so that hosts rarely wait for each other.</summary>
-    private readonly Lock[] _naming = new Lock[64];
+    private const int NamingLocks = 64;
+
+    /// <summary>Held while an index is chosen or bounds and links move, never while bulk data is synced; picked by host, so that hosts rarely wait for each other, and by device, so that none waits for a file system that hangs.</summary>
+    private readonly ConcurrentDictionary<ulong, Lock[]> _naming = new();
 
     /// <summary>Ends a dump: makes its bytes durable, gives it its final names and describes it.</summary>
     /// <remarks>
-    /// The order makes every crash harmless: the data is synced, the ledger notes its new name, it is renamed, then key, info, bounds and links follow, and the manifest comes last. No existing file is replaced except bounds and the <c>.last</c> links.
+    /// After a crash at any point the next process finds the data and goes on: the data is synced, the ledger notes its new name, durably, it is renamed, then key, info, bounds and links follow, and the manifest comes last.
+    /// No existing file is replaced except bounds and the <c>.last</c> links.
     /// On failure the data stays, as the partial file or, where <see cref="StorageException.Kept"/> says so, under its final name described as a write error.
     /// </remarks>
     /// <exception cref="StorageException">Something could not be written; the message names it.</exception>
@@ -23,8 +27,8 @@ public sealed partial class DumpDirectory
         StorageException? failure = null;
         try
         {
-            // An incomplete dump is never cut: its length is only known from what came.
-            file.Settle(summary.Status is DumpStatus.Complete or DumpStatus.Damaged or DumpStatus.Truncated ? checked((long)summary.LengthBytes) : null);
+            // An incomplete dump is cut by policy only: its length is only known from what came.
+            file.Settle(summary.Status is DumpStatus.Complete or DumpStatus.Damaged or DumpStatus.Truncated ? checked((long)summary.LengthBytes) : null, summary.KeptBytes);
         }
         catch (StorageException e)
         {
@@ -33,7 +37,16 @@ public sealed partial class DumpDirectory
             summary = failure is null ? summary : Failed(summary, e);
         }
 
-        var names = Claim(file, summary, HostFileName.From(circumstances.Host));
+        CoreNames names;
+        try
+        {
+            names = Claim(file, summary, HostFileName.From(circumstances.Host));
+        }
+        catch (StorageException e) when (failure is not null)
+        {
+            throw new StorageException(failure.Message, e);
+        }
+
         var written = new HashSet<string>();
         CommittedDump committed;
         try
@@ -43,9 +56,11 @@ public sealed partial class DumpDirectory
         catch (StorageException e)
         {
             failure ??= e;
-            var kept = TryDescribeFailure(file, names, Failed(summary, failure), circumstances, written);
+            // An index that somebody else has a file of as well is left to him.
+            bool isShared = IsTaken(file.Folder, names.AllOfIndex().Where(name => name != names.Core && !written.Contains(name)));
+            var kept = isShared ? null : TryDescribeFailure(file, names, Failed(summary, failure), circumstances, written);
             if (kept is null && !written.Contains(names.Manifest))
-                TakeBack(file, names);
+                TakeBack(file, names, written);
             throw new StorageException(failure.Message, failure) { Kept = kept };
         }
 
@@ -70,24 +85,46 @@ public sealed partial class DumpDirectory
     private CoreNames Claim(DumpFile file, DumpSummary summary, string host)
     {
         var folder = file.Folder;
-        lock (NamingOf(host))
+        for (long index = ReadBounds(folder, host); ; index++)
         {
-            for (long index = ReadBounds(folder, host); ; index++)
-            {
-                var names = CoreNames.Of(summary, host, index);
-                if (names.AllOfIndex().Any(name => Posix.KindOf(folder.Handle, name) != NameKind.Missing))
-                    continue;
+            var names = CoreNames.Of(summary, host, index);
+            if (IsIndexTaken(folder, names))
+                continue;
 
-                file.NoteCommitting(names);
+            // Outside of the lock, because it waits for the device.
+            file.NoteCommitting(names);
+            lock (NamingOf(file.Device, host))
+            {
+                // Another dump took it in between.
+                if (IsIndexTaken(folder, names))
+                    continue;
                 int errno = Posix.RenameWithoutReplacing(folder.Handle, file.Name, names.Core);
                 if (errno == 0)
                     return names;
-                // Another process took it in between.
+                // Another process did.
                 if (errno != Errno.EEXIST)
                     throw new StorageException($"{file.PartialPath}: cannot be renamed to {names.Core}: {Errno.Words(errno)}");
             }
         }
     }
+
+    /// <exception cref="StorageException">The file system does not say: with it no index would ever be free.</exception>
+    private static bool IsIndexTaken(DumpFolder folder, CoreNames names)
+    {
+        foreach (string name in names.AllOfIndex())
+        {
+            var kind = Posix.KindOf(folder.Handle, name);
+            // EINVAL: it is there and no link.
+            if (kind == NameKind.Other && Errno.Last != Errno.EINVAL)
+                throw new StorageException($"{folder.PathOf(name)}: {Errno.Words(Errno.Last)}");
+            if (kind != NameKind.Missing)
+                return true;
+        }
+
+        return false;
+    }
+
+    private static bool IsTaken(DumpFolder folder, IEnumerable<string> names) => names.Any(name => Posix.KindOf(folder.Handle, name) != NameKind.Missing);
 
     /// <summary>Writes everything about the dump but the data, the manifest last, and makes the names durable; <paramref name="written"/> gets the names that stand.</summary>
     /// <remarks>Contents are written and synced together, because each sync that finds something new costs a journal commit, for which other dumps' writes may have to wait.</remarks>
@@ -98,14 +135,15 @@ public sealed partial class DumpDirectory
         using var info = DraftInfo(file, names, summary);
         var manifest = Manifest.Of(file.Identity, names, summary, circumstances, file.ReadLength());
         using var description = ManifestFile.Draft(folder.Handle, names.Manifest, manifest);
-        file.SyncLedger();
         key?.Sync();
         info.Sync();
         description.Sync();
         key?.Publish(replace: false);
+        if (key is not null)
+            written.Add(names.Key);
         info.Publish(replace: false);
         written.Add(names.Info);
-        PointToNewest(folder, names);
+        PointToNewest(file, names);
         // A manifest must not outlive a crash that takes back the names it tells of.
         SyncNames(folder);
         description.Publish(replace: false);
@@ -122,11 +160,13 @@ public sealed partial class DumpDirectory
             using var info = DraftInfo(file, names, summary);
             info.Sync();
             info.Publish(replace: written.Contains(names.Info));
+            written.Add(names.Info);
         }
         catch (StorageException)
         {
             // No info file rather than one that says complete.
-            _ = Posix.Unlink(file.Folder.Handle, names.Info);
+            if (written.Remove(names.Info))
+                _ = Posix.Unlink(file.Folder.Handle, names.Info);
         }
 
         try
@@ -135,6 +175,7 @@ public sealed partial class DumpDirectory
             using var description = ManifestFile.Draft(file.Folder.Handle, names.Manifest, manifest);
             description.Sync();
             description.Publish(replace: written.Contains(names.Manifest));
+            written.Add(names.Manifest);
             SyncNames(file.Folder);
             return Committed(file, names, manifest);
         }
@@ -144,13 +185,13 @@ public sealed partial class DumpDirectory
         }
     }
 
-    /// <summary>Makes it a partial file again, because nothing could be written that describes it: there may be space at the next attempt.</summary>
-    private static void TakeBack(DumpFile file, CoreNames names)
+    /// <summary>Makes it a partial file again, because nothing could be written that describes it: there may be space, or another index, at the next attempt.</summary>
+    /// <remarks>The data goes last: as long as it has its name nobody else begins to use the index.</remarks>
+    private static void TakeBack(DumpFile file, CoreNames names, HashSet<string> written)
     {
-        if (Posix.RenameWithoutReplacing(file.Folder.Handle, names.Core, file.Name) != 0)
-            return;
-        _ = Posix.Unlink(file.Folder.Handle, names.Info);
-        _ = Posix.Unlink(file.Folder.Handle, names.Key);
+        foreach (string name in written)
+            _ = Posix.Unlink(file.Folder.Handle, name);
+        _ = Posix.RenameWithoutReplacing(file.Folder.Handle, names.Core, file.Name);
     }
 
     private static AtomicFile DraftInfo(DumpFile file, CoreNames names, DumpSummary summary)
@@ -172,9 +213,10 @@ public sealed partial class DumpDirectory
     }
 
     /// <summary>Moves bounds and the <c>.last</c> links on, unless a newer dump of the host has been faster.</summary>
-    private void PointToNewest(DumpFolder folder, CoreNames names)
+    private void PointToNewest(DumpFile file, CoreNames names)
     {
-        lock (NamingOf(names.Host))
+        var folder = file.Folder;
+        lock (NamingOf(file.Device, names.Host))
         {
             if (ReadBounds(folder, names.Host) > names.Index)
                 return;
@@ -217,5 +259,10 @@ public sealed partial class DumpDirectory
         bounds.Publish(replace: true);
     }
 
-    private Lock NamingOf(string host) => _naming[(uint)host.GetHashCode(StringComparison.Ordinal) % (uint)_naming.Length];
+    /// <summary>The lock for the names of one host on one file system; some hosts share one.</summary>
+    internal Lock NamingOf(ulong device, string host)
+    {
+        var locks = _naming.GetOrAdd(device, static _ => [.. Enumerable.Range(0, NamingLocks).Select(static _ => new Lock())]);
+        return locks[(uint)host.GetHashCode(StringComparison.Ordinal) % (uint)locks.Length];
+    }
 }

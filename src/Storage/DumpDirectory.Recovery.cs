@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
@@ -7,17 +8,38 @@ namespace NetdumpCollector.Storage;
 
 public sealed partial class DumpDirectory
 {
+    /// <summary>Directories at which a file system begins: the root, and what is mounted beneath it. Asks none of these file systems, so it returns also where one hangs.</summary>
+    /// <remarks>Source: proc_pid_mountinfo(5). Where there is no such file, all that is known is the root.</remarks>
+    public IReadOnlyList<string> FileSystemTops()
+    {
+        try
+        {
+            // The kernel names mounts by paths without links, as it does an open directory.
+            string root = File.ResolveLinkTarget($"/proc/self/fd/{_handle.DangerousGetHandle()}", returnFinalTarget: false)?.FullName ?? Root;
+            return [Root, .. File.ReadLines("/proc/self/mountinfo")
+                .Select(line => Unescaped(line.Split(' ')[4]))
+                .Where(mount => mount.StartsWith($"{root}/", StringComparison.Ordinal))
+                .Select(mount => Path.Join(Root, mount[root.Length..]))
+                .Distinct(StringComparer.Ordinal)];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return [Root];
+        }
+    }
+
     /// <summary>Takes over the dumps that an earlier process left: killed, stopped, or lost with its machine.</summary>
+    /// <param name="top">One of <see cref="FileSystemTops"/>; what is mounted beneath it is left out.</param>
     /// <param name="onProblem">Told of each that cannot be continued, and why; its files stay as they are.</param>
-    /// <exception cref="StorageException">The directory itself cannot be read.</exception>
-    public IReadOnlyList<InterruptedDump> TakeOver(Action<string> onProblem)
+    /// <exception cref="StorageException">The root itself cannot be read.</exception>
+    public IReadOnlyList<InterruptedDump> TakeOver(string top, Action<string> onProblem)
     {
         var interrupted = new List<InterruptedDump>();
-        foreach (string path in DumpCatalog.LedgersBeneath(Root, onProblem))
+        foreach (string path in DumpCatalog.LedgersBeneath(Root, top, FileSystemTops().ToHashSet(StringComparer.Ordinal), onProblem))
         {
             try
             {
-                if (TakeOver(path) is { } dump)
+                if (TakeOverDump(path) is { } dump)
                     interrupted.Add(dump);
             }
             catch (StorageException e)
@@ -29,8 +51,14 @@ public sealed partial class DumpDirectory
         return interrupted;
     }
 
+    /// <summary>Spaces, tabs, line ends and backslashes are three octal digits behind a backslash there.</summary>
+    private static string Unescaped(string path) => !path.Contains('\\') ? path : OctalEscape().Replace(path, escape => $"{(char)Convert.ToInt32(escape.Groups[1].Value, 8)}");
+
+    [GeneratedRegex(@"\\([0-7]{3})")]
+    private static partial Regex OctalEscape();
+
     /// <summary>Null when another process has the dump, or nothing is left to do for it.</summary>
-    private InterruptedDump? TakeOver(string ledgerPath)
+    private InterruptedDump? TakeOverDump(string ledgerPath)
     {
         string directory = Path.GetDirectoryName(ledgerPath)!;
         string relative = Path.GetRelativePath(Root, directory);
@@ -66,7 +94,7 @@ public sealed partial class DumpDirectory
         string path = folder.PathOf(ledgerName);
         var ledger = Posix.OpenAt(folder.Handle, ledgerName, Posix.O_RDWR | Posix.O_NOFOLLOW | Posix.O_NONBLOCK)
             ?? throw new StorageException($"ledger {path}: {Errno.Words(Errno.Last)}");
-        if (Posix.LockOwned(ledger) == Errno.EAGAIN)
+        if (!IsOwned(ledger, folder, ledgerName))
         {
             ledger.Dispose();
             return null;
@@ -77,7 +105,7 @@ public sealed partial class DumpDirectory
         DumpEndpoint? endpoint;
         try
         {
-            contents = LedgerFile.Read(path);
+            contents = LedgerFile.Read(ledger, path);
             identity = contents.Opened;
             endpoint = contents.Records.OfType<LedgerRecord.Endpoint>().FirstOrDefault()?.Value;
             if ((identity is null || endpoint is null) && IsEmpty(folder, ledgerName[..^DumpFile.LedgerSuffix.Length]))
@@ -102,9 +130,13 @@ public sealed partial class DumpDirectory
         // A crash in mid-commit: the data has its final name and nothing describes it yet. It begins anew.
         if (committed is null && committing is not null)
         {
-            if (Posix.KindOf(folder.Handle, name) == NameKind.Missing && Posix.KindOf(folder.Handle, committing.Manifest) == NameKind.Missing)
-                _ = Posix.RenameWithoutReplacing(folder.Handle, committing.Core, name);
-            RemoveHalfDescription(folder, committing);
+            bool isRenamed = !IsTaken(folder, [name, committing.Manifest]);
+            RemoveHalfDescription(folder, committing, isRenamed);
+            if (isRenamed && Posix.RenameWithoutReplacing(folder.Handle, committing.Core, name) is not (0 or Errno.ENOENT) and var renameError)
+            {
+                ledger.Dispose();
+                throw new StorageException($"{folder.PathOf(committing.Core)}: cannot be renamed back to {name}, so that its commit can begin anew: {Errno.Words(renameError)}");
+            }
         }
 
         var data = committed is null ? Posix.OpenAt(folder.Handle, name, Posix.O_RDWR | Posix.O_NOFOLLOW) : Posix.OpenAt(folder.Handle, ledgerName, Posix.O_RDONLY | Posix.O_NOFOLLOW);
@@ -159,16 +191,21 @@ public sealed partial class DumpDirectory
         ledger.Dispose();
     }
 
-    /// <summary>Removes what an interrupted commit wrote about the dump; its index is free again.</summary>
-    private static void RemoveHalfDescription(DumpFolder folder, LedgerRecord.Committing committing)
+    /// <summary>Removes what an interrupted commit wrote about the dump; its index is free again once the data has gone as well.</summary>
+    private static void RemoveHalfDescription(DumpFolder folder, LedgerRecord.Committing committing, bool isRenamed)
     {
-        // Where the index is another dump's by now, so are its other files.
-        if (CoreNames.OfManifest(committing) is not { } names || names.CoresOfIndex().Append(names.Manifest).Any(name => Posix.KindOf(folder.Handle, name) != NameKind.Missing))
+        if (CoreNames.OfManifest(committing) is not { } names)
             return;
 
-        _ = Posix.Unlink(folder.Handle, names.Info);
-        _ = Posix.Unlink(folder.Handle, names.Key);
-        foreach (string name in (string[])[names.Info, names.Key, names.Manifest])
+        // Looked for first: from then on nobody else begins to use the index.
+        string[] left = [.. ((string[])[names.Info, names.Key]).Where(name => Posix.KindOf(folder.Handle, name) != NameKind.Missing)];
+        // Where the index is another dump's by now, so are its other files.
+        if (IsTaken(folder, names.CoresOfIndex().Where(core => !isRenamed || core != names.Core).Append(names.Manifest)))
+            return;
+
+        foreach (string name in left)
+            _ = Posix.Unlink(folder.Handle, name);
+        foreach (string name in (string[])[names.Info, names.Key, names.Manifest, names.CoreLink, names.InfoLink])
             AtomicFile.RemoveDrafts(folder, name);
     }
 
@@ -215,13 +252,11 @@ public sealed partial class DumpDirectory
     private static SavedSession Restored(DumpFile file, LedgerContents contents, DumpEndpoint endpoint, bool crashed)
     {
         // Within one boot the page cache has everything that was written. After a crash of the machine only what a checkpoint waited for is sure to be there.
-        int vouched = contents.Records.Count;
         byte[]? state = contents.State;
         IReadOnlyList<ByteRange> stored;
         if (crashed)
         {
-            vouched = contents.Records.ToList().FindLastIndex(record => record is LedgerRecord.Checkpoint) + 1;
-            var checkpoint = vouched == 0 ? null : (LedgerRecord.Checkpoint)contents.Records[vouched - 1];
+            var checkpoint = contents.Records.OfType<LedgerRecord.Checkpoint>().LastOrDefault();
             state = checkpoint?.State.ToArray() is { } bytes && DumpSession.IsState(bytes) ? bytes : null;
             stored = state is null ? [] : checkpoint!.Stored;
         }

@@ -21,8 +21,6 @@ public sealed partial class DumpDirectory : IDisposable
         _handle = handle;
         _defaultPath = string.IsNullOrEmpty(defaultPath) ? null : defaultPath;
         _contained = new(handle, allowKernel);
-        for (int i = 0; i < _naming.Length; i++)
-            _naming[i] = new();
     }
 
     /// <summary>Absolute path.</summary>
@@ -30,23 +28,6 @@ public sealed partial class DumpDirectory : IDisposable
 
     /// <summary>Pages of zeros are left out of the files of dumps that are opened from now on.</summary>
     public bool LeavesHoles { get; set; }
-
-    /// <summary>Bytes that this user can still write on the directory's file system.</summary>
-    /// <exception cref="StorageException">The file system does not say.</exception>
-    public long FreeBytes
-    {
-        get
-        {
-            try
-            {
-                return new DriveInfo(Root).AvailableFreeSpace;
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
-            {
-                throw new StorageException($"free space of {Root}: {e.Message}", e);
-            }
-        }
-    }
 
     /// <summary>Opens the dump directory and makes it, for this user only, when it is missing.</summary>
     /// <param name="root">The dump directory, relative to the working directory or absolute.</param>
@@ -82,8 +63,20 @@ public sealed partial class DumpDirectory : IDisposable
     /// <param name="endpoint">Where it comes from and to.</param>
     /// <param name="heraldPath">The herald's payload, or null or empty for none. An unusable one is no error: <see cref="DumpFile.RefusedPath"/> says what was wrong with it.</param>
     /// <exception cref="StorageException">The files cannot be made even in the root.</exception>
-    public DumpFile Create(DumpIdentity identity, DumpEndpoint endpoint, string? heraldPath)
+    public DumpFile Create(DumpIdentity identity, DumpEndpoint endpoint, string? heraldPath) =>
+        Create(identity, endpoint, heraldPath, Headroom.Unlimited, out _)!;
+
+    /// <summary>As <see cref="Create(DumpIdentity, DumpEndpoint, string?)"/>, where there is room.</summary>
+    /// <param name="identity">Whose dump; its id is new.</param>
+    /// <param name="endpoint">Where it comes from and to.</param>
+    /// <param name="heraldPath">The herald's payload, or null or empty for none.</param>
+    /// <param name="headroom">Asked before anything is made, as on a full file system nothing can be.</param>
+    /// <param name="shortage">What is missing, or null. One that lets only the first bytes be kept holds for the dump wherever its files then find a place.</param>
+    /// <returns>Null when the dump does not begin now.</returns>
+    /// <exception cref="StorageException">The files cannot be made even in the root.</exception>
+    public DumpFile? Create(DumpIdentity identity, DumpEndpoint endpoint, string? heraldPath, Headroom headroom, out RoomShortage? shortage)
     {
+        shortage = null;
         string? refused = null;
         foreach (string? path in (ReadOnlySpan<string?>)[heraldPath, _defaultPath])
         {
@@ -93,6 +86,12 @@ public sealed partial class DumpDirectory : IDisposable
             if (_contained.Open(path, out string relative, out string? refusal) is SafeFileHandle handle)
             {
                 var folder = new DumpFolder(handle, Root, relative, OwnsHandle: true);
+                if (!MayBegin(headroom, folder, ref shortage))
+                {
+                    folder.Dispose();
+                    return null;
+                }
+
                 if (TryCreate(identity, endpoint, folder, refused, out refusal) is DumpFile file)
                     return file;
                 folder.Dispose();
@@ -101,7 +100,10 @@ public sealed partial class DumpDirectory : IDisposable
             refused = $"{(refused is null ? "" : $"{refused}; ")}path '{path}': {refusal}";
         }
 
-        return TryCreate(identity, endpoint, new(_handle, Root, "", OwnsHandle: false), refused, out string? error)
+        var root = new DumpFolder(_handle, Root, "", OwnsHandle: false);
+        if (!MayBegin(headroom, root, ref shortage))
+            return null;
+        return TryCreate(identity, endpoint, root, refused, out string? error)
             ?? CreateInNewRoot(identity, endpoint, refused, ref error)
             ?? throw new StorageException($"dump directory {Root}: {error}");
     }
@@ -110,6 +112,16 @@ public sealed partial class DumpDirectory : IDisposable
     internal SafeFileHandle? OpenHidden(string name) => Posix.OpenAt(_handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_NOFOLLOW | Posix.O_NONBLOCK, Posix.FileMode);
 
     public void Dispose() => _handle.Dispose();
+
+    /// <summary>Judges the file system of <paramref name="folder"/>; the first shortage that lets only the first bytes be kept stays.</summary>
+    private static bool MayBegin(Headroom headroom, DumpFolder folder, ref RoomShortage? shortage)
+    {
+        var found = headroom.Judge(folder.PathOf(""));
+        bool mayBegin = found is not { Verdict: HeadroomVerdict.MakeRoom or HeadroomVerdict.Refused };
+        if (!mayBegin || shortage is null)
+            shortage = found;
+        return mayBegin;
+    }
 
     /// <summary>The directory may have been removed since it was opened, and be back, or be a new mount: then the name leads to it and the descriptor does not.</summary>
     private DumpFile? CreateInNewRoot(DumpIdentity identity, DumpEndpoint endpoint, string? refused, ref string? error)
@@ -132,9 +144,9 @@ public sealed partial class DumpDirectory : IDisposable
         if (CreateFile(folder.Handle, ledgerName, out error) is not SafeFileHandle ledger)
             return null;
 
-        // A file system without locks only makes a running dump look left over.
-        _ = Posix.LockOwned(ledger);
-        if (CreateFile(folder.Handle, name, out error) is SafeFileHandle file)
+        if (!IsOwned(ledger, folder, ledgerName))
+            error = $"{ledgerName} was taken by another process";
+        else if (CreateFile(folder.Handle, name, out error) is SafeFileHandle file)
         {
             var dump = new DumpFile(identity, endpoint, folder, file, ledger, refused);
             if (LeavesHoles)
@@ -150,6 +162,11 @@ public sealed partial class DumpDirectory : IDisposable
         _ = Posix.Unlink(folder.Handle, ledgerName);
         return null;
     }
+
+    /// <summary>Locks a ledger, and has the one that its name leads to: another process may have had the lock and replaced or removed the file since it was opened.</summary>
+    /// <remarks>A file system without locks only makes a running dump look left over.</remarks>
+    private static bool IsOwned(SafeFileHandle ledger, DumpFolder folder, string ledgerName) =>
+        Posix.LockOwned(ledger) != Errno.EAGAIN && Posix.IsNamed(ledger, folder.Handle, ledgerName);
 
     private static SafeFileHandle? CreateFile(SafeFileHandle folder, string name, out string? error)
     {

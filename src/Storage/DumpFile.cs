@@ -20,9 +20,13 @@ public sealed unsafe class DumpFile : IDisposable
     /// <summary>Checkpoints are appended by another thread than the session's records.</summary>
     private readonly Lock _appending = new();
 
+    /// <summary>A checkpoint and the commit sync the data on different threads, and the system tells only one of them that pages were lost: the other one must not go on before that is noted.</summary>
+    private readonly Lock _syncing = new();
+
     private SparseWrites _sparse;
     private bool _leavesHoles;
     private long _ledgerLength;
+    private bool _ledgerIsTorn;
     private uint _stateNumber;
     private bool _namesAreDurable;
 
@@ -248,15 +252,10 @@ public sealed unsafe class DumpFile : IDisposable
     /// <returns>False when they are not; that is never taken back, because the system reports a lost page once.</returns>
     public bool Checkpoint(ReadOnlySpan<byte> state, ReadOnlySpan<ByteRange> ranges)
     {
-        if (SyncError is not null)
-            return false;
         try
         {
-            if (Posix.SyncData(_file) is not 0 and var errno)
-            {
-                NoteSyncFailure(errno);
+            if (!TrySync(Posix.SyncData))
                 return false;
-            }
 
             // What no name leads to after a crash is vouched for in vain.
             if (!_namesAreDurable && Posix.SyncDirectory(Folder.Handle) != 0)
@@ -343,6 +342,7 @@ public sealed unsafe class DumpFile : IDisposable
     internal void ContinueLedger(LedgerContents contents)
     {
         _ledgerLength = contents.LengthBytes;
+        _ledgerIsTorn = !contents.EndsClean;
         if (contents.Records.Any(record => record is LedgerRecord.SyncFailed))
             SyncError = $"{PartialPath}: not durable, fsync failed before the collector was restarted";
         _stateNumber = contents.StateNumber;
@@ -373,12 +373,15 @@ public sealed unsafe class DumpFile : IDisposable
             throw new StorageException(SyncError ?? $"ledger of {PartialPath}: not durable");
     }
 
-    /// <summary>Notes which name the data file is about to get, so that the next process finds it after a crash in mid-commit. Where that fails the dump is committed all the same.</summary>
-    internal void NoteCommitting(CoreNames names) =>
-        _ = Append(LedgerRecordType.Committing, [], LedgerFormat.CommittingPayload(names.Core, names.Manifest), out _);
-
-    /// <summary>Puts the ledger on the device, as far as that can be done.</summary>
-    internal void SyncLedger() => _ = Posix.SyncData(_ledger);
+    /// <summary>Notes, durably, which name the data file is about to get: where the rename outlives a crash, nothing else tells whose data that is.</summary>
+    /// <exception cref="StorageException">It is not on the device.</exception>
+    internal void NoteCommitting(CoreNames names)
+    {
+        if (!Append(LedgerRecordType.Committing, [], LedgerFormat.CommittingPayload(names.Core, names.Manifest), out string? error))
+            throw new StorageException(error!);
+        if (Posix.SyncData(_ledger) is not 0 and var errno)
+            throw new StorageException($"ledger of {PartialPath}: not durable, fsync failed: {Errno.Words(errno)}");
+    }
 
     /// <summary>The data file's length in bytes.</summary>
     /// <exception cref="StorageException">The system does not say.</exception>
@@ -394,33 +397,40 @@ public sealed unsafe class DumpFile : IDisposable
         }
     }
 
-    /// <summary>Cuts the data file to <paramref name="length"/> bytes where that is given and it is longer, and waits until it is on the device.</summary>
-    /// <exception cref="StorageException">It is shorter than that, or it is not durable.</exception>
-    internal void Settle(long? length)
+    /// <summary>Cuts the data file to <paramref name="length"/> bytes where that is given and it is longer, in any case to <paramref name="keptBytes"/>, and waits until it is on the device.</summary>
+    /// <exception cref="StorageException">It is shorter than <paramref name="length"/>, or it is not durable.</exception>
+    internal void Settle(long? length, ulong keptBytes = ulong.MaxValue)
     {
         if (SyncError is not null)
             throw new StorageException(SyncError);
 
-        if (length is long wanted)
+        long most = Math.Min(length ?? long.MaxValue, (long)Math.Min(keptBytes, long.MaxValue));
+        if (most < long.MaxValue)
         {
             long actual = ReadLength();
-            if (actual < wanted)
-                throw new StorageException($"{PartialPath}: has {actual} bytes, the dump has {wanted}");
-            if (actual > wanted && Posix.Truncate(_file, wanted) is not 0 and var errno)
-                throw new StorageException($"{PartialPath}: cannot be truncated to {wanted} bytes: {Errno.Words(errno)}");
+            if (actual < length)
+                throw new StorageException($"{PartialPath}: has {actual} bytes, the dump has {length}");
+            if (actual > most && Posix.Truncate(_file, most) is not 0 and var errno)
+                throw new StorageException($"{PartialPath}: cannot be truncated to {most} bytes: {Errno.Words(errno)}");
         }
 
-        if (Posix.Sync(_file) is not 0 and var syncError)
-        {
-            NoteSyncFailure(syncError);
+        if (!TrySync(Posix.Sync))
             throw new StorageException(SyncError!);
-        }
     }
 
-    private void NoteSyncFailure(int errno)
+    /// <summary>Waits until the data is on the device; false when it is not, or was not once, and <see cref="SyncError"/> then says why.</summary>
+    private bool TrySync(Func<SafeFileHandle, int> sync)
     {
-        SyncError = $"{PartialPath}: not durable, fsync failed: {Errno.Words(errno)}";
-        _ = Append(LedgerRecordType.SyncFailed, [], [], out _);
+        lock (_syncing)
+        {
+            if (SyncError is null && sync(_file) is not 0 and var errno)
+            {
+                SyncError = $"{PartialPath}: not durable, fsync failed: {Errno.Words(errno)}";
+                _ = Append(LedgerRecordType.SyncFailed, [], [], out _);
+            }
+
+            return SyncError is null;
+        }
     }
 
     private bool Append(LedgerRecordType type, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> rest, out string? error)
@@ -433,7 +443,8 @@ public sealed unsafe class DumpFile : IDisposable
         return AppendRaw(header, prefix, rest, out error);
     }
 
-    /// <summary>Appends at the end of the last whole record, so that a record torn by a full disk is overwritten by the next one instead of hiding it.</summary>
+    /// <summary>Appends at the end of the last whole record, so that a record torn by a full disk does not hide the next one.</summary>
+    /// <remarks>What is left of it goes first: behind a shorter record its bytes would be read as records, and they are the client's.</remarks>
     private bool AppendRaw(ReadOnlySpan<byte> header, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> rest, out string? error)
     {
         lock (_appending)
@@ -442,6 +453,14 @@ public sealed unsafe class DumpFile : IDisposable
 
     private bool AppendLocked(ReadOnlySpan<byte> header, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> rest, out string? error)
     {
+        if (_ledgerIsTorn && Posix.Truncate(_ledger, _ledgerLength) is not 0 and var errno)
+        {
+            error = $"ledger of {PartialPath}: cannot be truncated to {_ledgerLength} bytes: {Errno.Words(errno)}";
+            return false;
+        }
+
+        // Until all of it is written.
+        _ledgerIsTorn = true;
         fixed (byte* headerAt = header, prefixAt = prefix, restAt = rest)
         {
             var vectors = stackalloc Posix.IoVector[3];
@@ -472,6 +491,7 @@ public sealed unsafe class DumpFile : IDisposable
             }
 
             _ledgerLength += total;
+            _ledgerIsTorn = false;
         }
 
         error = null;

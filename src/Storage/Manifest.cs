@@ -81,7 +81,10 @@ public sealed record Manifest
     /// <summary>The script that ran after the dump, null when none has.</summary>
     public ManifestScript? Script { get; init; }
 
-    /// <summary>The policy by which only the first bytes of the dump are stored (<c>--keep</c>), or null.</summary>
+    /// <summary>A script is to run after the dump and has not come to its end: a server that starts runs it, also one that was begun before. Manifests of versions that ran each script once lack the field.</summary>
+    public bool ScriptPending { get; init; }
+
+    /// <summary>The policy by which only the first bytes of the dump are stored (one of <c>--keep</c>, or <c>min-free</c> for <c>--min-free</c>), or null.</summary>
     public string? TruncatedBy { get; init; }
 
     /// <summary>Retention keeps the dump; manifests of versions without pins lack the field, which means that it is not pinned.</summary>
@@ -123,6 +126,7 @@ public sealed record Manifest
         UnverifiedBytes = summary.UnverifiedBytes,
         UnverifiedRanges = summary.UnverifiedRanges,
         Relocated = summary.Relocated,
+        ScriptPending = circumstances.HasScript,
         TruncatedBy = summary.TruncatedBy,
         HashState = circumstances.Hash == HashState.Pending && !DumpHash.IsWorthwhile((ulong)lengthBytes, summary.CoveredBytes) ? HashState.Skipped : circumstances.Hash,
         Files = new(names.Core, names.Info, summary.Key is { IsEmpty: false } ? names.Key : null),

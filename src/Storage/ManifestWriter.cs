@@ -54,6 +54,7 @@ internal static class ManifestWriter
         json.WriteString("sha256"u8, manifest.Sha256);
         json.WriteString("hashState"u8, Word(manifest.HashState.ToString()));
         Write(json, manifest.Script);
+        json.WriteBoolean("scriptPending"u8, manifest.ScriptPending);
         json.WriteString("truncatedBy"u8, manifest.TruncatedBy);
         json.WriteBoolean("pinned"u8, manifest.Pinned);
         json.WriteStartObject("files"u8);

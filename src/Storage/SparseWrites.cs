@@ -22,9 +22,6 @@ public unsafe struct SparseWrites
         _fileEnd = fileBytes;
     }
 
-    /// <summary>Bytes left out so far.</summary>
-    public ulong HoleBytes { get; private set; }
-
     /// <summary>The length that the file must be given because it ends with a hole; null when it is long enough.</summary>
     public readonly ulong? LengthBytes => _holeEnd > _fileEnd ? _holeEnd : null;
 
@@ -70,10 +67,7 @@ public unsafe struct SparseWrites
         ulong end = start + (ulong)at.Passed;
         _highWater = Math.Max(_highWater, end);
         if (isHole)
-        {
-            HoleBytes += (ulong)at.Passed;
             _holeEnd = end;
-        }
 
         return at.Passed;
     }

@@ -71,6 +71,12 @@ public static partial class CollectorLog
     [LoggerMessage(1032, LogLevel.Error, "Retention: {Error}")]
     public static partial void DeletionFailed(ILogger logger, string error);
 
+    [LoggerMessage(1034, LogLevel.Warning, "Retention leaves out what it cannot read: {Problem}")]
+    public static partial void RetentionIsBlind(ILogger logger, string problem);
+
+    [LoggerMessage(1035, LogLevel.Warning, "Room: {Wait}")]
+    public static partial void RoomIsNotBack(ILogger logger, string wait);
+
     [LoggerMessage(1033, LogLevel.Warning, "Only the first bytes of the dump of client {Client} are kept: {Shortage}")]
     public static partial void HeadersOnly(ILogger logger, Ipv4 client, string shortage);
 
@@ -115,6 +121,9 @@ public static partial class CollectorLog
 
     [LoggerMessage(1055, LogLevel.Information, "Receiving {Dumps} dumps: {MegaBytes} MB in all, {MegaBytesPerSecond} MB/s")]
     public static partial void Progress(ILogger logger, long dumps, long megaBytes, long megaBytesPerSecond);
+
+    [LoggerMessage(1063, LogLevel.Error, "The dump of client {Client} is lost, there were no files for it: {Error}")]
+    public static partial void Lost(ILogger logger, string client, string error);
 
     [LoggerMessage(1062, LogLevel.Warning, "libzstd.so.1 is not there: the panic messages of dumps that the kernel compressed with zstd cannot be read, such dumps are stored whole")]
     public static partial void NoZstd(ILogger logger);

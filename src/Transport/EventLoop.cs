@@ -21,9 +21,12 @@ internal abstract class EventLoop : IEventLoop
     private readonly ManualResetEventSlim _ended = new();
 
     // Guards itself and _hasEnded.
-    private readonly Stack<LoopThread> _spares = new();
+    private readonly List<LoopThread> _spares = [];
     private bool _hasEnded;
     private volatile LoopThread? _carrier;
+
+    // The last call that no other thread could be had for; the watch's alone.
+    private (LoopThread Stuck, long Call) _unmoved;
     private int _state = (int)State.Created;
     private volatile bool _stopping;
 
@@ -54,6 +57,9 @@ internal abstract class EventLoop : IEventLoop
 
     public LoopWatch StallWatch { get; }
 
+    /// <summary>Where the loop has ended, its last thread ends as well.</summary>
+    private int SparesToKeep => _hasEnded ? 0 : MaxSpares;
+
     /// <summary>Posted work waits for the end of the round.</summary>
     public bool HasWork => _work.HasWork;
 
@@ -63,7 +69,7 @@ internal abstract class EventLoop : IEventLoop
             throw new InvalidOperationException($"loop {Name} was started or disposed before");
 
         _carrier = StartThread();
-        _carrier.Carry(predecessor: null);
+        _carrier.Carry(unfinished: null);
         StallWatch.Start();
     }
 
@@ -111,9 +117,10 @@ internal abstract class EventLoop : IEventLoop
     public void Run(LoopThread thread)
     {
         RefreshNow();
-        if (!thread.FinishPredecessor())
-            return;
+        bool carries = thread.FinishPredecessor();
         EndSuperfluousSpares();
+        if (!carries)
+            return;
 
         while (!_stopping)
         {
@@ -144,14 +151,20 @@ internal abstract class EventLoop : IEventLoop
         }
         catch (Exception failure)
         {
-            Report(failure);
+            // The watch asks again at each look.
+            if (_unmoved != (stuck, call))
+                Report(failure);
+            _unmoved = (stuck, call);
             return;
         }
 
-        stuck.KeepBuffers();
+        // As long as the call is in progress, and else the next step fails, this does not change.
+        LoopThread source = stuck.Source;
+        source.Borrow();
         if (stuck.TryAbandon(call) is not { } observer)
         {
-            stuck.NeedNotKeepBuffers();
+            source.GiveBack();
+            EndSuperfluousSpares();
             if (!TryPark(next))
                 next.Release();
             return;
@@ -166,7 +179,7 @@ internal abstract class EventLoop : IEventLoop
             Report(failure);
         }
         _carrier = next;
-        next.Carry(stuck);
+        next.Carry(source);
     }
 
     /// <summary>Keeps <paramref name="thread"/> for the next stall; false when it is to end.</summary>
@@ -174,9 +187,10 @@ internal abstract class EventLoop : IEventLoop
     {
         lock (_spares)
         {
-            if (_hasEnded || (_spares.Count >= MaxSpares && !thread.IsBeingFinished))
+            // It would free the buffers.
+            if (!thread.IsBorrowed && _spares.Count >= SparesToKeep)
                 return false;
-            _spares.Push(thread);
+            _spares.Add(thread);
             return true;
         }
     }
@@ -263,11 +277,8 @@ internal abstract class EventLoop : IEventLoop
         _timers.Clear();
         CloseSockets();
         lock (_spares)
-        {
             _hasEnded = true;
-            while (_spares.TryPop(out LoopThread? spare))
-                spare.Release();
-        }
+        EndSuperfluousSpares();
         StallWatch.Dispose();
         _ended.Set();
     }
@@ -277,15 +288,29 @@ internal abstract class EventLoop : IEventLoop
     {
         lock (_spares)
         {
-            while (_spares.Count > MaxSpares)
-                _spares.Pop().Release();
+            for (int i = _spares.Count - 1; i >= 0 && _spares.Count > SparesToKeep; i--)
+            {
+                if (_spares[i].IsBorrowed)
+                    continue;
+                _spares[i].Release();
+                _spares.RemoveAt(i);
+            }
         }
     }
 
     private LoopThread? TakeSpare()
     {
         lock (_spares)
-            return _spares.TryPop(out LoopThread? spare) ? spare : null;
+        {
+            // Of the buffers of others a stuck thread may be writing to a file.
+            int last = _spares.FindLastIndex(spare => !spare.IsBorrowed);
+            if (last < 0)
+                return null;
+
+            LoopThread spare = _spares[last];
+            _spares.RemoveAt(last);
+            return spare;
+        }
     }
 
     private LoopThread StartThread()

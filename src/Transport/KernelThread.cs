@@ -1,22 +1,30 @@
-using System.Globalization;
-using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace NetdumpCollector.Transport;
 
 /// <summary>A thread as the Linux kernel knows it; elsewhere one of which nothing is known.</summary>
-internal readonly partial record struct KernelThread
+/// <remarks>It keeps a descriptor: a process that has used up its own must not take a busy thread for a stuck one.</remarks>
+internal sealed class KernelThread : IDisposable
 {
-    private readonly int _id;
+    private const int MaxBytesToState = 256;
 
-    private KernelThread(int id) => _id = id;
+    private readonly SafeFileHandle? _stat;
+
+    private KernelThread(SafeFileHandle? stat) => _stat = stat;
 
     /// <summary>The calling thread.</summary>
-    public static KernelThread Current => !OperatingSystem.IsLinux() ? default : RuntimeInformation.ProcessArchitecture switch
+    public static KernelThread OpenCurrent()
     {
-        Architecture.X64 => new((int)syscall(186)),
-        Architecture.Arm64 => new((int)syscall(178)),
-        _ => default,
-    };
+        try
+        {
+            // The file stays this thread's, whoever reads it.
+            return new(OperatingSystem.IsLinux() ? File.OpenHandle("/proc/thread-self/stat", share: FileShare.ReadWrite) : null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return new(null);
+        }
+    }
 
     /// <summary>The thread waits for something; false while it runs or only waits for a processor. True where nothing is known.</summary>
     /// <remarks>Source: proc_pid_stat(5), the state follows the name in parentheses, which may hold anything.</remarks>
@@ -24,21 +32,22 @@ internal readonly partial record struct KernelThread
     {
         get
         {
-            if (_id == 0)
+            if (_stat is null)
                 return true;
             try
             {
-                string stat = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/self/task/{_id}/stat"));
-                int state = stat.LastIndexOf(')') + 2;
+                Span<byte> stat = stackalloc byte[MaxBytesToState];
+                stat = stat[..RandomAccess.Read(_stat, stat, 0)];
+                int state = stat.LastIndexOf((byte)')') + 2;
                 return state >= stat.Length || stat[state] != 'R';
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
             {
+                // It has ended.
                 return true;
             }
         }
     }
 
-    [LibraryImport("libc")]
-    private static partial long syscall(long number);
+    public void Dispose() => _stat?.Dispose();
 }

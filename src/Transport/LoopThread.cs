@@ -19,11 +19,11 @@ internal abstract class LoopThread : IDisposable
     private readonly EventLoop _loop;
     private readonly Thread _thread;
     private readonly SemaphoreSlim _turn = new(0);
-    private KernelThread _kernelThread;
+    private KernelThread? _kernelThread;
     private volatile bool _isReleased;
-    private volatile bool _isBeingFinished;
+    private int _borrowers;
 
-    // Whose received datagrams this thread is to deliver first: not its predecessor's when that one was still at it itself.
+    // Whose received datagrams this thread is to deliver first: not its predecessor's own when that one was still at another's.
     private LoopThread? _unfinished;
     private IUdpEndpoint? _endpoint;
     private IDatagramReceiver? _receiver;
@@ -51,10 +51,13 @@ internal abstract class LoopThread : IDisposable
     public long CallsMade => Volatile.Read(ref _callsMade);
 
     /// <summary>The thread is held up, not merely out of a processor: then another one would not get any further.</summary>
-    public bool IsHeldUp => _kernelThread.IsWaiting;
+    public bool IsHeldUp => _kernelThread is not { IsWaiting: false };
 
-    /// <summary>Another thread is delivering what this one received: its buffers must stay.</summary>
-    public bool IsBeingFinished => _isBeingFinished;
+    /// <summary>Other threads deliver what this one received, or are stuck in a delivery of it: its buffers must stay as they are.</summary>
+    public bool IsBorrowed => Volatile.Read(ref _borrowers) > 0;
+
+    /// <summary>Whose buffers this thread, which carries the loop, may be delivering from, or may have left undelivered datagrams in.</summary>
+    public LoopThread Source => _unfinished ?? this;
 
     private protected DatagramBatch Batch { get; set; } = new();
 
@@ -67,29 +70,31 @@ internal abstract class LoopThread : IDisposable
     public void Start() => _thread.Start();
 
     /// <summary>Gives the loop to this thread, which is parked.</summary>
-    /// <param name="predecessor">Who had it until now and may have received what it has not delivered; <see cref="KeepBuffers"/> was called of it.</param>
-    public void Carry(LoopThread? predecessor)
+    /// <param name="unfinished">Who may have received what is not delivered yet; it was borrowed for this thread.</param>
+    public void Carry(LoopThread? unfinished)
     {
-        _unfinished = predecessor?._unfinished ?? predecessor;
-        _isBeingFinished = _unfinished == this;
+        _unfinished = unfinished;
         Volatile.Write(ref _call, NoCall);
         _turn.Release();
     }
 
-    /// <summary>Before this thread, which is stuck, is left: it may come back at once, and end.</summary>
-    public void KeepBuffers() => _isBeingFinished = true;
+    /// <summary>Keeps the buffers for one more thread. Called before the one that used them so far is left, because that one may come back at once.</summary>
+    public void Borrow() => Interlocked.Increment(ref _borrowers);
 
-    /// <summary>It was not left after all.</summary>
-    public void NeedNotKeepBuffers() => _isBeingFinished = false;
+    /// <summary>One thread is through with the buffers.</summary>
+    public void GiveBack() => Interlocked.Decrement(ref _borrowers);
 
-    /// <summary>Delivers what the predecessor was left with; false when the loop has gone on without this thread.</summary>
+    /// <summary>Delivers what was left undelivered; false when the loop has gone on without this thread.</summary>
     public bool FinishPredecessor()
     {
-        if (_unfinished is { } predecessor && !predecessor.FinishReception(this))
-            return false;
-        _unfinished?.NeedNotKeepBuffers();
+        if (_unfinished is not { } source)
+            return true;
+
+        bool carries = source.FinishReception(this);
         _unfinished = null;
-        return true;
+        // Only here: also a thread that the loop has gone on without was in them until it came back.
+        source.GiveBack();
+        return carries;
     }
 
     /// <summary>Ends this thread, which is parked.</summary>
@@ -186,7 +191,8 @@ internal abstract class LoopThread : IDisposable
     private void Main()
     {
         s_current = this;
-        _kernelThread = KernelThread.Current;
+        using var kernelThread = KernelThread.OpenCurrent();
+        _kernelThread = kernelThread;
         Prepare();
         do
         {

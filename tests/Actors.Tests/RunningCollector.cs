@@ -10,6 +10,7 @@ using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
@@ -30,6 +31,7 @@ internal sealed record CollectorSetup
     public int MaxHalfOpen { get; init; } = 4096;
     public int MaxOwnEndpoints { get; init; } = int.MaxValue;
     public AdmissionOptions Admission { get; init; } = new();
+    public KeepPolicy Keep { get; init; } = KeepPolicy.Full;
 
     /// <summary>The dump directory; a temporary one when null.</summary>
     public string? Directory { get; init; }
@@ -154,6 +156,9 @@ internal sealed class RunningCollector : IAsyncDisposable
         () => Dumps.Where(dump => dump.Manifest.Client == client.Address.ToString()).ToArray() is var dumps && dumps.Length >= count ? dumps : null,
         $"{count} dumps of {client.Address}; the log says\n{Log.All}");
 
+    /// <summary>Runs scripts; null when the setup names none.</summary>
+    public ActorRef<ScriptActor.Message>? Scripts { get; private set; }
+
     /// <summary>The one dump of a client.</summary>
     public async Task<Manifest> DumpOf(WireClient client) => Assert.Single(await DumpsOf(client, 1)).Manifest;
 
@@ -239,7 +244,7 @@ internal sealed class RunningCollector : IAsyncDisposable
     {
         if (setup.Hashes)
             Hashes = Actors.Spawn<HashActor.Message>("hash", _hashThread, () => new HashActor(Log, _stopping.Token), new() { Strategy = SupervisorStrategy.Resume });
-        var scripts = _scripts is null ? null : Actors.Spawn<ScriptActor.Message>("script", _scriptThread, () => new ScriptActor(_scripts, Log), new() { Strategy = SupervisorStrategy.Resume });
+        var scripts = Scripts = _scripts is null ? null : Actors.Spawn<ScriptActor.Message>("script", _scriptThread, () => new ScriptActor(_scripts, Log), new() { Strategy = SupervisorStrategy.Resume });
         var options = new IngressOptions
         {
             Address = setup.Address ?? _serverAddress,
@@ -253,6 +258,7 @@ internal sealed class RunningCollector : IAsyncDisposable
             Admission = setup.Admission,
         };
         // Sockets are opened in the order of what they call themselves.
+        var storm = new StormPolicy(setup.Keep);
         var shards = Enumerable.Range(0, _loops.Length);
         foreach (int shard in setup.CrossesLoops ? shards.Reverse() : shards)
         {
@@ -264,6 +270,7 @@ internal sealed class RunningCollector : IAsyncDisposable
                 FileSystems = _fileSystems,
                 Directory = _directory,
                 Options = setup.Sessions,
+                Storm = storm,
                 HostNames = _hostNames,
                 Time = TimeProvider.System,
                 Counters = Counters,

@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Versioning;
 using System.Text.RegularExpressions;
 using NetdumpCollector.Collector.Cli;
 
@@ -53,6 +55,37 @@ public sealed partial class DeploymentTests
 
         Assert.Equal("", run.Error);
         Assert.Contains("/var/lib/netdump", run.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [UnsupportedOSPlatform("windows")]
+    [InlineData("", "start")]
+    [InlineData("1.0", "restart")]
+    public void Installing_again_starts_the_service_also_where_removing_it_left_it_stopped(string configuredBefore, string action)
+    {
+        // Debian passes the version that was configured last, also when the package has been removed but not purged.
+        using var temp = new TempDirectory();
+        string script = File.ReadAllText(Path.Combine(s_root, "deploy/debian/postinst"))
+            .Replace("/run/systemd/system", temp.Path, StringComparison.Ordinal)
+            .Replace("/var/lib/netdump", temp.Path, StringComparison.Ordinal)
+            .Replace("/proc/sys/net/core/rmem_max", temp.File("no-buffer"), StringComparison.Ordinal);
+        temp.Write("postinst", script);
+        foreach (string program in (string[])["getent", "adduser", "install", "systemctl", "deb-systemd-helper", "deb-systemd-invoke"])
+        {
+            temp.Write(program, $"#!/bin/sh\necho \"{program} $*\" >>'{temp.File("calls")}'\n");
+            File.SetUnixFileMode(temp.File(program), UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        }
+
+        using var process = Process.Start(new ProcessStartInfo("/bin/sh", [temp.File("postinst"), "configure", configuredBefore])
+        {
+            Environment = { ["PATH"] = $"{temp.Path}:/usr/bin:/bin" },
+        })!;
+        process.WaitForExit();
+
+        Assert.Equal(0, process.ExitCode);
+        string[] calls = File.ReadAllLines(temp.File("calls"));
+        Assert.Equal($"deb-systemd-invoke {action} netdump-collector.service", calls[^1]);
+        Assert.Contains("deb-systemd-helper enable netdump-collector.service", calls);
     }
 
     private static async Task<string[]> SuggestedAsync(string line)

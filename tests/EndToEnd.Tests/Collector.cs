@@ -59,12 +59,23 @@ internal sealed partial class Collector : IAsyncDisposable
         ListeningAsync(new Collector(directory, address, Executable, Serve(address, port, directory, arguments)));
 
     /// <summary>Starts a server that sees the machine's boot id as <paramref name="bootId"/>, as after a reboot. Takes the rights to mount.</summary>
-    public static Task<Collector> StartInBootAsync(Guid bootId, string address, string directory, params string[] arguments)
+    public static Task<Collector> StartInBootAsync(Guid bootId, string address, string directory, params string[] arguments) =>
+        StartAmongAsync([("/proc/sys/kernel/random/boot_id", $"{bootId}")], address, directory, arguments);
+
+    /// <summary>Starts a server that finds other texts in <paramref name="files"/> than everybody else. Takes the rights to mount.</summary>
+    public static Task<Collector> StartAmongAsync(IEnumerable<(string Path, string Text)> files, string address, string directory, params string[] arguments)
     {
         const string Script =
-            "f=$(mktemp) && echo \"$1\" >\"$f\" && mount --bind \"$f\" /proc/sys/kernel/random/boot_id && rm \"$f\" && shift && exec \"$@\"";
+            "while [ \"$1\" != -- ]; do f=$(mktemp) && echo \"$2\" >\"$f\" && mount --bind \"$f\" \"$1\" && rm \"$f\" && shift 2 || exit; done; shift; exec \"$@\"";
         return ListeningAsync(new Collector(directory, address, "unshare",
-            ["--mount", "sh", "-c", Script, "sh", $"{bootId}", Executable, .. Serve(address, 0, directory, arguments)]));
+            ["--mount", "sh", "-c", Script, "sh", .. files.SelectMany(file => (string[])[file.Path, file.Text]), "--", Executable, .. Serve(address, 0, directory, arguments)]));
+    }
+
+    /// <summary>Starts a server whose wall clock is <paramref name="clock"/>.</summary>
+    public static async Task<Collector> StartByAsync(WrongClock clock, string directory, params string[] arguments)
+    {
+        string address = NewServerAddress();
+        return await ListeningAsync(new Collector(directory, address, "env", [.. await clock.EnvironmentAsync(), Executable, .. Serve(address, 0, directory, arguments)]));
     }
 
     private static string[] Serve(string address, int port, string directory, string[] arguments) =>

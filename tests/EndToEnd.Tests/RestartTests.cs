@@ -237,6 +237,38 @@ public sealed class RestartTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(40, server.Running.Dumps.Count(dump => dump.Manifest.Status == DumpStatus.Complete));
     }
 
+    /// <summary>A script may take its time, a kernel may not.</summary>
+    [Fact]
+    public async Task Told_to_stop_while_a_script_runs_it_serves_running_dumps_until_the_script_has_ended()
+    {
+        string script = _temp.File("script"), go = _temp.File("go");
+        File.WriteAllText(script, $"#!/bin/sh\nuntil [ -e '{go}' ]; do sleep 0.05; done\n");
+        File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        await using var server = new KilledCollector(_temp.File("dumps"), "-i", script);
+        await server.StartAsync();
+        uint first = Collector.NewClientAddresses().Value;
+        using var ended = new PatientClient(new(first), server.Address, server.Port, new byte[30_000], 1448);
+        using var running = new PatientClient(new(first + 1), server.Address, server.Port, new byte[30_000], 1448);
+        running.SendUntilAcked(0);
+        for (int packet = 0; packet < ended.Packets.Count; packet++)
+            ended.SendUntilAcked(packet);
+
+        var stopped = server.StopAsync();
+        await server.Running.PrintsAsync("Shutting down...");
+        for (int packet = 1; packet < 10; packet++)
+            running.SendUntilAcked(packet);
+        Assert.False(stopped.IsCompleted);
+        File.WriteAllText(go, "");
+        await stopped;
+        Assert.Equal(0, Assert.Single(DumpCatalog.Read(server.Directory).Dumps).Manifest.Script?.ExitCode);
+
+        await server.StartAsync();
+        for (int packet = 10; packet < running.Packets.Count; packet++)
+            running.SendUntilAcked(packet);
+        Assert.All(server.Running.Dumps, dump => Assert.Equal(DumpStatus.Complete, dump.Manifest.Status));
+        await server.StopAsync();
+    }
+
     [Fact]
     public async Task Draining_it_finishes_running_dumps_and_answers_no_herald()
     {

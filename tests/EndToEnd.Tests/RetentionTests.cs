@@ -73,6 +73,39 @@ public sealed class RetentionTests : IDisposable
         }
     }
 
+    [TinyFileSystemTheory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
+    public async Task Below_min_free_a_dump_is_acked_to_its_end_and_its_head_is_kept_as_long_as_it_is_below(string endpoint)
+    {
+        const int HeadBytes = 1 << 20;
+        using var tiny = new TinyFileSystem("size=16m");
+        string filler = Path.Join(tiny.Path, "filler");
+        File.WriteAllBytes(filler, new byte[FillerBytes]);
+        await using (var collector = await StartAsync(tiny.Path, "--min-free", "90%", "--endpoint", endpoint))
+        {
+            using var client = NewClient(collector);
+            var dump = new TestDump(3_000_000);
+            client.SendDump(dump);
+
+            var head = Assert.Single(collector.Dumps);
+            Assert.Equal((DumpStatus.Truncated, "min-free"), (head.Manifest.Status, head.Manifest.TruncatedBy));
+            Assert.Equal(dump.Content[..HeadBytes], File.ReadAllBytes(head.VmcorePath));
+            Assert.Equal((ulong)(dump.Content.Length - HeadBytes), head.Manifest.MissingBytes);
+            Assert.Contains($"Only the first bytes of the dump of client {client.Address} are kept: ", collector.Output, StringComparison.Ordinal);
+            Assert.DoesNotContain("Completed dump", collector.Output, StringComparison.Ordinal);
+            Assert.Contains("truncated", (await Collector.RunAsync("dumps", "list", "-d", tiny.Path)).Expect(0).Output, StringComparison.Ordinal);
+
+            File.Delete(filler);
+            File.Delete(head.VmcorePath);
+            client.Reboot();
+            client.SendDump(dump);
+            Assert.Equal(DumpStatus.Complete, collector.Dumps[1].Manifest.Status);
+            Assert.Equal(dump.Content, File.ReadAllBytes(collector.Dumps[1].VmcorePath));
+            await collector.StopAsync();
+        }
+    }
+
     [TinyFileSystemFact]
     public async Task A_file_system_that_is_almost_full_refuses_only_the_dumps_that_would_lie_on_it()
     {
@@ -115,6 +148,66 @@ public sealed class RetentionTests : IDisposable
             Assert.Equal([1, 2, 3], collector.Dumps.Select(dump => dump.Manifest.Index));
             Assert.All(collector.Dumps, dump => Assert.Equal(DumpStatus.Complete, dump.Manifest.Status));
             await collector.StopAsync();
+        }
+    }
+
+    [TinyFileSystemFact]
+    public async Task Room_is_made_as_well_where_nothing_at_all_is_free()
+    {
+        using var tiny = new TinyFileSystem("size=4m");
+        await using (var first = await StartAsync(tiny.Path))
+        {
+            using var client = NewClient(first);
+            SendDumps(first, client, 3, bytes: 900_000);
+            await first.StopAsync();
+            ForgetClients(tiny.Path);
+        }
+
+        await using (var collector = await StartAsync(tiny.Path, "--min-free", "512K", "--when-full", "delete"))
+        {
+            Fill(tiny.Path);
+            using var client = NewClient(collector);
+            SendDumps(collector, client, 1);
+
+            await collector.PrintsAsync("Deleted vmcore.panicked.0 (");
+            Assert.Equal([1, 2, 3], collector.Dumps.Select(dump => dump.Manifest.Index));
+            await collector.StopAsync();
+        }
+    }
+
+    [TinyFileSystemFact]
+    public async Task Less_room_never_stores_more_a_dump_whose_directory_is_full_to_the_last_byte_is_cut_where_it_lands_instead()
+    {
+        string dumps = _temp.File("dumps");
+        Directory.CreateDirectory(dumps);
+        using var tiny = new TinyFileSystem("size=1m", Directory.CreateDirectory(Path.Join(dumps, "lab")).FullName);
+        await using (var collector = await StartAsync(dumps, "--min-free", "256K", "--when-full", "headers"))
+        {
+            Fill(tiny.Path);
+            using var client = NewClient(collector);
+            var sent = new TestDump(2_000_000);
+            client.Herald("lab");
+            client.SendRest(sent);
+            client.Finish();
+
+            var dump = Assert.Single(collector.Dumps);
+            Assert.Equal(("min-free", dumps), (dump.Manifest.TruncatedBy, Path.GetDirectoryName(dump.ManifestPath)));
+            await collector.StopAsync();
+        }
+    }
+
+    private static void Fill(string directory)
+    {
+        using var filler = new FileStream(Path.Join(directory, "filler"), FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
+        var page = new byte[4096];
+        try
+        {
+            while (true)
+                filler.Write(page);
+        }
+        catch (IOException)
+        {
+            // Full.
         }
     }
 

@@ -255,7 +255,8 @@ public sealed class CommitTests : IDisposable
         // Files of the proc file system cannot be synced.
         var broken = Posix.Open("/proc/self/status", Posix.O_RDONLY)!;
         var folder = new DumpFolder(Posix.Open(_temp.Path, Posix.O_RDONLY)!, _temp.Path, "", OwnsHandle: true);
-        using var file = new DumpFile(identity, default, folder, broken, MemoryFile.OfFixedSize(0), null);
+        var ledger = Posix.Open(_temp.File(DumpFile.NameOf(identity) + DumpFile.LedgerSuffix), Posix.O_RDWR)!;
+        using var file = new DumpFile(identity, default, folder, broken, ledger, null);
 
         Assert.Throws<StorageException>(() => file.Settle(null));
         Assert.NotNull(file.SyncError);
@@ -296,6 +297,50 @@ public sealed class CommitTests : IDisposable
         Assert.Contains("cannot be renamed to vmcore.web.0: No such file or directory (ENOENT)", e.Message, StringComparison.Ordinal);
         Assert.Null(e.Kept);
         Assert.Equal(["elsewhere", Path.GetFileName(file.PartialPath) + ".ledger"], _temp.Names);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Data_does_not_get_a_name_that_the_ledger_could_not_note_durably(bool canWrite)
+    {
+        var identity = Dumps.NewIdentity();
+        using (var real = _directory.Create(identity, default, null))
+            Dumps.Write(real, 0, Dumps.Pattern(100));
+        // What is written to /dev/null cannot be synced.
+        var ledger = canWrite ? Posix.Open("/dev/null", Posix.O_RDWR)! : MemoryFile.OfFixedSize(0);
+        var folder = new DumpFolder(Posix.Open(_temp.Path, Posix.O_RDONLY)!, _temp.Path, "", OwnsHandle: true);
+        var data = Posix.Open(_temp.File(DumpFile.NameOf(identity)), Posix.O_RDWR)!;
+        using var file = new DumpFile(identity, default, folder, data, ledger, null);
+
+        var e = Assert.Throws<StorageException>(() => _directory.Commit(file, Dumps.Complete(100), Dumps.Circumstances("web")));
+
+        Assert.StartsWith($"ledger of {file.PartialPath}: ", e.Message, StringComparison.Ordinal);
+        Assert.Null(e.Kept);
+        Assert.Equal(["partial", "partial"], _temp.Names.Select(name => name.Split('.')[0]));
+    }
+
+    [Theory]
+    [InlineData("key.web.0")]
+    [InlineData("info.web.0")]
+    [InlineData("dump.web.0.json")]
+    public void A_file_that_somebody_makes_in_between_stays_and_the_dump_gets_another_index(string theirs)
+    {
+        using var file = Dumps.Receive(_directory, Dumps.Pattern(100));
+        string partial = file.PartialPath;
+        var summary = Dumps.TimedOut(100) with { Key = Dumps.Pattern(300), Missing = new Interruption(() => File.WriteAllText(_temp.File(theirs), "precious")) };
+
+        var e = Assert.Throws<StorageException>(() => _directory.Commit(file, summary, Dumps.Circumstances("web")));
+
+        Assert.Null(e.Kept);
+        Assert.True(File.Exists(partial));
+        Assert.Equal(["bounds.web", theirs], _temp.Names.Where(name => !name.StartsWith("partial.", StringComparison.Ordinal) && !name.EndsWith(".last", StringComparison.Ordinal)).Append("bounds.web").Distinct().Order(StringComparer.Ordinal));
+
+        var committed = _directory.Commit(file, summary with { Missing = [] }, Dumps.Circumstances("web"));
+
+        Assert.Equal(1, committed.Manifest.Index);
+        Assert.Equal("precious", _temp.Text(theirs));
+        Assert.Equal(Dumps.Pattern(300), File.ReadAllBytes(_temp.File("key.web.1")));
     }
 
     [Fact]
@@ -339,12 +384,52 @@ public sealed class CommitTests : IDisposable
         Assert.Equal("b", _temp.Text("b"));
     }
 
+    [Fact]
+    public void Names_on_a_file_system_that_hangs_hold_up_no_other_file_system()
+    {
+        using var file = Dumps.Receive(_directory, Dumps.Pattern(10));
+        var commit = new Thread(() => _directory.Commit(file, Dumps.Complete(10), Dumps.Circumstances("web")));
+        bool isCommitted;
+
+        // As a commit of the same host does whose rename does not come back.
+        lock (_directory.NamingOf(file.Device + 1, "web"))
+        {
+            commit.Start();
+            isCommitted = commit.Join(TimeSpan.FromSeconds(30));
+        }
+
+        commit.Join();
+        Assert.True(isCommitted);
+        file.RemoveLedger();
+    }
+
     private CommittedDump Commit(byte[] content, DumpSummary summary, string host = "web")
     {
         using var file = Dumps.Receive(_directory, content);
         var committed = _directory.Commit(file, summary, Dumps.Circumstances(host));
         file.RemoveLedger();
         return committed;
+    }
+
+    /// <summary>No ranges, and something happens when they are first looked at: in mid-commit, with the data under its final name.</summary>
+    private sealed class Interruption(Action happens) : IReadOnlyList<ByteRange>
+    {
+        private Action? _happens = happens;
+
+        public int Count
+        {
+            get
+            {
+                Interlocked.Exchange(ref _happens, null)?.Invoke();
+                return 0;
+            }
+        }
+
+        public ByteRange this[int index] => throw new ArgumentOutOfRangeException(nameof(index));
+
+        public IEnumerator<ByteRange> GetEnumerator() => Enumerable.Empty<ByteRange>().GetEnumerator();
+
+        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
     }
 
     private void AssertKeptAsWriteError(StorageException e, byte[] content)

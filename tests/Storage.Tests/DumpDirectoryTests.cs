@@ -16,7 +16,6 @@ public sealed class DumpDirectoryTests : IDisposable
         Assert.Equal(root, directory.Root);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(root));
         Assert.Empty(Directory.GetFileSystemEntries(root));
-        Assert.True(directory.FreeBytes > 0);
     }
 
     [Fact]
@@ -180,6 +179,26 @@ public sealed class DumpDirectoryTests : IDisposable
 
         Assert.Equal(100, new FileInfo(_temp.File("root/moved/vmcore.h.0")).Length);
         Assert.Empty(Directory.GetFileSystemEntries(_temp.File("outside")));
+    }
+
+    [Theory]
+    [InlineData(WhenFull.Refuse)]
+    [InlineData(WhenFull.Delete)]
+    public void Without_room_nothing_is_made_and_the_directory_that_was_asked_for_is_named(WhenFull whenFull)
+    {
+        MakeTree();
+        string asked = _temp.File("root/web");
+        using var directory = DumpDirectory.Open(_temp.File("root"), null);
+        string[] before = Tree();
+        var headroom = new Headroom(new(10, 0), whenFull, path => new(path == asked ? 0 : 1000, 1000));
+
+        Assert.Null(directory.Create(Dumps.NewIdentity(), default, "web", headroom, out var shortage));
+
+        Assert.Equal(asked, shortage?.Directory);
+        Assert.Equal(before, Tree());
+        using var elsewhere = directory.Create(Dumps.NewIdentity(), default, "db", headroom, out shortage);
+        Assert.Null(shortage);
+        Assert.StartsWith(_temp.File("root/db/"), elsewhere?.PartialPath, StringComparison.Ordinal);
     }
 
     private string[] Tree() => Directory.GetFileSystemEntries(_temp.Path, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint });

@@ -198,23 +198,38 @@ public sealed class DumpFileTests : IDisposable
     }
 
     [Fact]
-    public void A_record_that_a_full_disk_tore_does_not_hide_the_next_one()
+    public void A_record_that_a_full_disk_tore_neither_hides_the_next_one_nor_speaks_behind_it()
     {
         using var ledger = MemoryFile.OfFixedSize(4096);
         using var file = FileOver(MemoryFile.OfFixedSize(0), ledger);
         Assert.True(file.AppendOpened(out _));
         Assert.True(file.AppendKey(0, Dumps.Pattern(2560), out _));
 
-        // It crosses the end of the file's only page only after some of it was written.
-        Assert.False(file.AppendKdh(Dumps.Pattern(512), out string? error));
+        // It crosses the end of the file's only page only after some of it was written, with what a client would like to be believed where the next record ends.
+        byte[] hostile = [1, 2, 3, .. Forgery, .. Dumps.Pattern(512)];
+        Assert.False(file.AppendKey(2560, hostile, out string? error));
         Assert.Contains("ledger of", error, StringComparison.Ordinal);
+        MemoryFile.MakeRoom(ledger);
         Assert.True(file.AppendKey(2560, [1, 2, 3], out error), error);
 
-        byte[] bytes = new byte[4096];
+        byte[] bytes = new byte[RandomAccess.GetLength(ledger)];
         RandomAccess.Read(ledger, bytes, 0);
-        var last = Assert.IsType<LedgerRecord.Key>(LedgerFile.Read(bytes).Records[^1]);
+        var read = LedgerFile.Read(bytes);
+        var last = Assert.IsType<LedgerRecord.Key>(read.Records[^1]);
         Assert.Equal(2560UL, last.Offset);
         Assert.Equal([1, 2, 3], last.Bytes.ToArray());
+        Assert.True(read.EndsClean);
+    }
+
+    /// <summary>A whole record, as a client can send it in a key.</summary>
+    internal static byte[] Forgery
+    {
+        get
+        {
+            byte[] header = new byte[LedgerFormat.RecordHeaderBytes];
+            LedgerFormat.WriteRecordHeader(header, LedgerRecordType.SyncFailed, [], []);
+            return header;
+        }
     }
 
     [Fact]

@@ -1,9 +1,11 @@
+using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.Native;
 
 namespace NetdumpCollector.Storage.Tests;
 
-public sealed class ManifestFileTests : IDisposable
+public sealed partial class ManifestFileTests : IDisposable
 {
     private readonly TempDirectory _temp = new();
 
@@ -38,7 +40,7 @@ public sealed class ManifestFileTests : IDisposable
         Assert.Equal(
             ["schema", "id", "client", "host", "index", "startedAt", "endedAt", "durationSeconds", "status", "reason", "error", "bytes", "coveredBytes", "endpoint",
                 "packets", "retransmissions", "bursts", "quietBursts", "acks", "rejected", "payloadBytes", "packetPayloadBytes", "kdh", "missing", "missingBytes",
-                "missingRanges", "damaged", "overwritten", "unverified", "unverifiedBytes", "unverifiedRanges", "relocated", "sha256", "hashState", "script", "truncatedBy", "pinned", "files"],
+                "missingRanges", "damaged", "overwritten", "unverified", "unverifiedBytes", "unverifiedRanges", "relocated", "sha256", "hashState", "script", "scriptPending", "truncatedBy", "pinned", "files"],
             json.Select(property => property.Key));
         Assert.Equal("1", json["schema"]!.ToJsonString());
         Assert.Equal("\"2026-11-21T01:39:40.125Z\"", json["startedAt"]!.ToJsonString());
@@ -155,6 +157,23 @@ public sealed class ManifestFileTests : IDisposable
         Assert.Equal(["m.json"], _temp.Names);
     }
 
+    [RootFact]
+    public void What_root_changes_stays_its_owners()
+    {
+        string path = _temp.File("m.json");
+        ManifestFile.Write(path, Full());
+        Assert.Equal(0, chown(path, 12345, 23456));
+
+        ManifestFile.Update(path, manifest => manifest with { Pinned = true });
+
+        Assert.True(ManifestFile.Read(path).Pinned);
+        using var directory = Posix.Open(_temp.Path, Posix.O_RDONLY | Posix.O_DIRECTORY)!;
+        Assert.Equal(new(12345, 23456), Posix.OwnerOf(directory, "m.json"));
+    }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int chown(string path, uint user, uint group);
+
     private static Manifest Full()
     {
         var summary = Dumps.TimedOut(10) with
@@ -172,6 +191,17 @@ public sealed class ManifestFileTests : IDisposable
         {
             Bytes = ulong.MaxValue,
             Script = new("/opt/after", "timeout", 2, false, Dumps.StartedAt, 0.25),
+            ScriptPending = true,
         };
+    }
+}
+
+/// <summary>A fact about files of other users; skipped where none can be made.</summary>
+internal sealed class RootFactAttribute : FactAttribute
+{
+    public RootFactAttribute()
+    {
+        if (!Environment.IsPrivilegedProcess)
+            Skip = "Only root can give files away.";
     }
 }

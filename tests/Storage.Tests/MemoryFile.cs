@@ -18,6 +18,18 @@ internal static partial class MemoryFile
         return file;
     }
 
+    /// <summary>As if there were room again: the descriptor leads to a file that has the same bytes and may grow.</summary>
+    public static void MakeRoom(SafeFileHandle file)
+    {
+        byte[] bytes = new byte[RandomAccess.GetLength(file)];
+        using var roomy = new SafeFileHandle(memfd_create("roomy", 0), ownsHandle: true);
+        RandomAccess.Write(roomy, bytes.AsSpan(0, RandomAccess.Read(file, bytes, 0)), 0);
+        Assert.Equal(file.DangerousGetHandle(), dup2(roomy, file));
+    }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int dup2(SafeFileHandle from, SafeFileHandle to);
+
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     private static partial int memfd_create(string name, uint flags);
 

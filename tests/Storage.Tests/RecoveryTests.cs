@@ -92,6 +92,41 @@ public sealed class RecoveryTests : IDisposable
     }
 
     [Fact]
+    public void A_dump_in_a_directory_with_a_dot_is_found()
+    {
+        Directory.CreateDirectory(_temp.File(".lab/.x"));
+        using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, ".lab/.x"))
+            new Conversation(file, new(new(), 1, 0)).SendPage(0);
+
+        Assert.Single(DumpCatalog.Read(_temp.Path).Partials);
+        using var dump = Assert.Single(TakeOver()).File;
+
+        Assert.Equal(_temp.File(".lab/.x"), Path.GetDirectoryName(dump.PartialPath));
+    }
+
+    [Fact]
+    public void Of_a_record_that_was_torn_nothing_is_read_behind_the_next_one()
+    {
+        string ledger;
+        using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, null))
+        {
+            new Conversation(file, new(new(), 1, 0)).SendPage(0);
+            ledger = file.PartialPath + ".ledger";
+            Assert.True(file.AppendKey(0, [1, 2, 3, .. DumpFileTests.Forgery, .. Dumps.Pattern(100)], out _));
+        }
+
+        using (var bytes = File.OpenWrite(ledger))
+            bytes.SetLength(bytes.Length - 1);
+
+        using var dump = Assert.Single(TakeOver()).File;
+        Assert.True(dump.AppendKey(0, [1, 2, 3], out _));
+
+        var read = LedgerFile.Read(ledger);
+        Assert.IsType<LedgerRecord.Key>(read.Records[^1]);
+        Assert.True(read.EndsClean);
+    }
+
+    [Fact]
     public void The_newest_whole_state_counts_also_after_several_processes()
     {
         var identity = Dumps.NewIdentity();
@@ -159,9 +194,47 @@ public sealed class RecoveryTests : IDisposable
             File.WriteAllText(_temp.File("key.web.0"), "half");
             File.WriteAllText(_temp.File(".info.web.0.01234567.tmp"), "half");
             File.WriteAllText(_temp.File(".dump.web.0.json.01234567.tmp"), "half");
+            File.CreateSymbolicLink(_temp.File(".vmcore.web.last.01234567.tmp"), "vmcore.web.0");
         }
 
         AssertCommitsAnew(index: 0);
+    }
+
+    [Fact]
+    public void What_another_process_wrote_of_the_same_index_stays()
+    {
+        using (var file = BeginWhole(out _))
+        {
+            file.NoteCommitting(Names(0));
+            File.Move(file.PartialPath, _temp.File("vmcore.web.0"));
+        }
+
+        string[] theirs = ["info.web.0", "key.web.0", "vmcore_encrypted.web.0"];
+        foreach (string name in theirs)
+            File.WriteAllText(_temp.File(name), "precious");
+
+        using var dump = Assert.Single(TakeOver()).File;
+
+        Assert.True(File.Exists(dump.PartialPath));
+        Assert.All(theirs, name => Assert.Equal("precious", _temp.Text(name)));
+    }
+
+    [Fact]
+    public void Data_that_cannot_get_its_first_name_back_is_not_called_gone()
+    {
+        using (var file = BeginWhole(out _))
+        {
+            // Longer than a name may be.
+            file.NoteCommitting(Names(0) with { Core = new('x', 300) });
+            File.Move(file.PartialPath, _temp.File("vmcore.web.0"));
+        }
+
+        var problems = new List<string>();
+        Assert.Empty(_directory.TakeOver(_directory.Root, problems.Add));
+
+        Assert.Contains("cannot be renamed back to partial.", Assert.Single(problems), StringComparison.Ordinal);
+        Assert.Contains("ENAMETOOLONG", problems[0], StringComparison.Ordinal);
+        Assert.Contains("vmcore.web.0", _temp.Names);
     }
 
     [Fact]
@@ -209,7 +282,7 @@ public sealed class RecoveryTests : IDisposable
         }
 
         var problems = new List<string>();
-        Assert.Empty(_directory.TakeOver(problems.Add));
+        Assert.Empty(_directory.TakeOver(_directory.Root, problems.Add));
 
         Assert.Contains("its data file is gone", Assert.Single(problems), StringComparison.Ordinal);
         Assert.Equal(Dumps.Pattern(10), File.ReadAllBytes(_temp.File("vmcore.web.0")));
@@ -259,7 +332,7 @@ public sealed class RecoveryTests : IDisposable
         File.WriteAllBytes(_temp.File(name), [1]);
         var problems = new List<string>();
 
-        Assert.Empty(_directory.TakeOver(problems.Add));
+        Assert.Empty(_directory.TakeOver(_directory.Root, problems.Add));
 
         Assert.Contains("does not say whose dump it is", Assert.Single(problems), StringComparison.Ordinal);
         Assert.Equal(2, _temp.Names.Length);
@@ -337,7 +410,7 @@ public sealed class RecoveryTests : IDisposable
     private IReadOnlyList<InterruptedDump> TakeOver()
     {
         var problems = new List<string>();
-        var dumps = _directory.TakeOver(problems.Add);
+        var dumps = _directory.TakeOver(_directory.Root, problems.Add);
         Assert.Empty(problems);
         return dumps;
     }

@@ -180,6 +180,67 @@ public sealed class StallTests
         Assert.Equal(before, after);
     }
 
+    [LinuxFact]
+    public void A_receiver_that_is_stuck_in_what_another_thread_received_keeps_its_datagrams()
+    {
+        using RunningLoop loop = new("linux");
+        using Device disk = new(loop.Loop), share = new(loop.Loop);
+        disk.Hang();
+        share.Hang();
+        int deliveries = 0, total = 0;
+        int[]? before = null, after = null;
+        using ManualResetEventSlim done = new();
+        DatagramRecorder receiver = new((_, datagrams) =>
+        {
+            Interlocked.Add(ref total, datagrams.Length);
+            switch (Interlocked.Increment(ref deliveries))
+            {
+                case 1:
+                    disk.Call();
+                    break;
+                case 2:
+                    before = Numbers(datagrams);
+                    share.Call();
+                    after = Numbers(datagrams);
+                    done.Set();
+                    break;
+            }
+        });
+        IUdpEndpoint shared = loop.Open(Ipv4.Loopback, receiver, manySources: true, receiveBufferBytes: 32 << 20);
+        UdpClientSocket[] clients = [.. Enumerable.Range(0, 40).Select(_ => new UdpClientSocket())];
+        int number = 0;
+        void SendTrains()
+        {
+            byte[] train = new byte[64 * 4];
+            foreach (UdpClientSocket client in clients)
+            {
+                for (int i = 0; i < 64; i++)
+                    BinaryPrimitives.WriteInt32BigEndian(train.AsSpan(4 * i), number++);
+                client.SendTrain(shared, train, 4);
+            }
+        }
+
+        // One thread received them all and is stuck in the first client's, the next one in the second's, and a third delivers the rest.
+        loop.Hold(SendTrains);
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref total) == 40 * 64, RunningLoop.Deadline));
+        Thread owner = disk.Caller!;
+        disk.Free();
+        Assert.True(SpinWait.SpinUntil(() => disk.Ended == false && (owner.ThreadState & System.Threading.ThreadState.WaitSleepJoin) != 0, RunningLoop.Deadline));
+        // The next stall needs a thread that is free.
+        disk.Hang();
+        loop.Loop.Post(new Work(() => disk.Call()));
+        disk.AwaitStall();
+        loop.Hold(SendTrains);
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref total) == 2 * 40 * 64, RunningLoop.Deadline));
+        share.Free();
+
+        Assert.True(done.Wait(RunningLoop.Deadline));
+        foreach (UdpClientSocket client in clients)
+            client.Dispose();
+        Assert.NotEmpty(before!);
+        Assert.Equal(before, after);
+    }
+
     private static int[] Numbers(ReadOnlySpan<Datagram> datagrams)
     {
         int[] numbers = new int[datagrams.Length];
@@ -346,6 +407,21 @@ public sealed class StallTests
         free.Set();
     }
 
+    [Fact]
+    public void A_call_that_no_other_thread_can_be_had_for_is_told_of_once()
+    {
+        List<Exception> errors = [];
+        using ThreadlessLoop loop = new(errors.Add);
+        using IdleThread stuck = new(loop);
+
+        loop.TakeOver(stuck, 1);
+        loop.TakeOver(stuck, 1);
+        Assert.Single(errors);
+
+        loop.TakeOver(stuck, 2);
+        Assert.Equal(2, errors.Count);
+    }
+
     [Theory, EveryTransport]
     public void A_stall_after_a_quiet_time_is_noticed(string transport)
     {
@@ -427,6 +503,27 @@ public sealed class StallTests
     private sealed class Work(Action run) : ILoopWork
     {
         public void Run() => run();
+    }
+
+    /// <summary>A loop on a machine that has no more threads.</summary>
+    private sealed class ThreadlessLoop(Action<Exception> onError) : EventLoop("test", onError)
+    {
+        private protected override LoopThread CreateThread() => throw new InvalidOperationException("no thread");
+
+        private protected override void Wake()
+        {
+        }
+
+        private protected override IUdpEndpoint OpenSocket(EndpointOptions options, IDatagramReceiver receiver) => throw new NotSupportedException();
+
+        private protected override void CloseSockets()
+        {
+        }
+    }
+
+    private sealed class IdleThread(EventLoop loop) : LoopThread(loop)
+    {
+        public override bool PollSockets(int waitMs) => true;
     }
 
     private sealed class FailingObserver : IStallObserver

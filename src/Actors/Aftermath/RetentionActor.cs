@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Native;
 using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Aftermath;
@@ -10,7 +11,7 @@ public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, Coll
 {
     public abstract record Message;
 
-    /// <summary>Finishes the deletions that an earlier run did not, and begins to look after the dumps.</summary>
+    /// <summary>Begins to look after the dumps, and after deletions that somebody began and did not finish.</summary>
     public sealed record Begin : Message;
 
     /// <summary>A dump stands under its final names, so older ones may have to go.</summary>
@@ -32,6 +33,9 @@ public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, Coll
     /// <summary>The client of a committed dump is still answered for a while, and until then the dump stays; then comes another look (30 s).</summary>
     private const long LookAgainUs = 30_000_000;
 
+    private readonly RetentionProblems _unfinished = new(problem => CollectorLog.DeletionFailed(logger, problem));
+    private readonly RetentionProblems _unseen = new(problem => CollectorLog.RetentionIsBlind(logger, problem));
+    private RoomMaking? _room;
     private IActorTimer? _timer;
     private long _dueUs = long.MaxValue;
     private bool _looksAgain;
@@ -48,16 +52,12 @@ public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, Coll
         {
             switch (message)
             {
-                case Begin:
-                    DumpRemoval.FinishInterrupted(setup.Root, problem => CollectorLog.DeletionFailed(logger, problem));
-                    ApplyPolicy();
+                case Begin or Look:
+                    LookAfterDumps();
                     break;
-                case DumpCommitted:
+                case DumpCommitted when !setup.Policy.IsOff:
                     _looksAgain = true;
                     Arm(Math.Max(LookSoonUs, _lastTookUs * LeastRest));
-                    break;
-                case Look:
-                    ApplyPolicy();
                     break;
                 case MakeRoom room:
                     MakeRoomIn(room.Directory);
@@ -70,24 +70,40 @@ public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, Coll
         }
     }
 
-    private void ApplyPolicy()
+    private void LookAfterDumps()
     {
         _dueUs = long.MaxValue;
-        if (setup.Policy.IsOff)
-            return;
-
         long startedUs = Context.NowUs;
         bool looksAgain = _looksAgain;
         _looksAgain = false;
         try
         {
-            Report(DumpRetention.Apply(setup.Root, setup.Policy, time.GetUtcNow(), setup.ScriptPatience));
+            var problems = new List<string>();
+            DumpRemoval.FinishInterrupted(setup.Root, problems.Add);
+            _unfinished.Report(problems);
+            if (!setup.Policy.IsOff)
+                ApplyPolicy();
         }
         finally
         {
             _lastTookUs = Context.NowUs - startedUs;
             Arm(looksAgain ? LookAgainUs : LookEveryUs);
         }
+    }
+
+    /// <summary>Only reading waits for everything else: while a dump is deleted others wait for the lock on its directory.</summary>
+    private void ApplyPolicy()
+    {
+        var now = time.GetUtcNow();
+        var catalog = BackgroundPriority.Run(ReadCatalog);
+        Report(DumpRetention.Carry(RetentionPlanner.Plan(RetentionCandidate.Of(catalog, now, setup.ScriptPatience), setup.Policy, now), now, setup.ScriptPatience));
+    }
+
+    private DumpCatalog ReadCatalog()
+    {
+        var catalog = DumpCatalog.Read(setup.Root);
+        _unseen.Report(catalog.Problems.Select(problem => $"{problem.Path}: {problem.Reason}"));
+        return catalog;
     }
 
     /// <summary>Each waiting client asks about once a second; where nothing could be deleted all of them together cause a few looks a second.</summary>
@@ -97,7 +113,8 @@ public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, Coll
             return;
 
         long startedUs = Context.NowUs;
-        bool madeRoom = Report(DumpRetention.MakeRoom(setup.Root, directory, setup.Headroom, time.GetUtcNow(), setup.ScriptPatience));
+        _room ??= new(ReadCatalog, setup.Headroom, setup.ScriptPatience, time, wait => CollectorLog.RoomIsNotBack(logger, wait));
+        bool madeRoom = Report(_room.MakeRoom(directory));
         _roomlessDirectory = madeRoom ? null : directory;
         _roomlessUs = Context.NowUs;
         _lastTookUs = _roomlessUs - startedUs;
@@ -134,6 +151,21 @@ public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, Coll
         _dueUs = dueUs;
         _timer ??= Context.CreateTimer(new Look());
         _timer.Arm(dueUs);
+    }
+}
+
+/// <summary>Tells of each problem once for as long as it lasts.</summary>
+internal sealed class RetentionProblems(Action<string> tell)
+{
+    private HashSet<string> _known = [];
+
+    /// <summary>Takes all problems of one look.</summary>
+    public void Report(IEnumerable<string> problems)
+    {
+        var known = problems.ToHashSet();
+        foreach (string problem in known.Except(_known))
+            tell(problem);
+        _known = known;
     }
 }
 

@@ -13,31 +13,50 @@ public sealed class ScriptActor(ScriptRunner runner, ILogger logger) : Actor<Scr
 {
     public abstract record Message;
 
-    /// <summary>A dump stands under its final names.</summary>
+    /// <summary>A dump stands under its final names, or was found to have been left without its script's end by an earlier process.</summary>
     public sealed record DumpCommitted(CommittedDump Dump, Ipv4 Client) : Message;
+
+    /// <summary>All dumps that an earlier process left without their script's end have been told of.</summary>
+    public sealed record LeftOversTold : Message;
+
+    /// <summary>The reply comes when no script runs or waits for its turn.</summary>
+    public sealed record AwaitEnded(Reply<bool> Done) : Message;
 
     private sealed record ScriptEnded(Task Run) : Message;
 
     private readonly HashSet<Task> _running = [];
 
+    // A dump that ends while left-overs are looked for may be found among them too.
+    private readonly HashSet<string> _told = [];
+    private bool _awaitsLeftOvers = true;
+    private Reply<bool>? _ended;
+
     protected override void Receive(Message message)
     {
         switch (message)
         {
+            case DumpCommitted committed when _awaitsLeftOvers ? !_told.Add(committed.Dump.Id) : _told.Contains(committed.Dump.Id):
+                break;
             case DumpCommitted committed:
                 var self = Self;
                 var run = RunAsync(committed.Dump, committed.Client);
                 _running.Add(run);
                 _ = run.ContinueWith(ended => self.Tell(new ScriptEnded(ended)), TaskScheduler.Default);
                 break;
+            case LeftOversTold:
+                _awaitsLeftOvers = false;
+                break;
+            case AwaitEnded wait:
+                _ended = wait.Done;
+                break;
             case ScriptEnded ended:
                 _running.Remove(ended.Run);
                 break;
         }
-    }
 
-    /// <summary>Scripts that run when the server stops are waited for, as far as it has time.</summary>
-    protected override void PostStop(Exception? failure) => Task.WhenAll(_running).Wait();
+        if (_running.Count == 0)
+            _ended?.Send(true);
+    }
 
     private async Task RunAsync(CommittedDump dump, Ipv4 client)
     {
@@ -51,6 +70,7 @@ public sealed class ScriptActor(ScriptRunner runner, ILogger logger) : Actor<Scr
             ManifestFile.Update(dump.ManifestPath, m => m with
             {
                 Script = new(runner.Path, reason, result.ExitCode, result.TimedOut, result.StartedAt, result.Duration.TotalSeconds),
+                ScriptPending = false,
             });
         }
         catch (StorageException e)

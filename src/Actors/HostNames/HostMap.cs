@@ -10,8 +10,7 @@ public sealed class HostMap
 {
     public static readonly HostMap Empty = new();
 
-    /// <summary>Names by network, one dictionary for each prefix length.</summary>
-    private readonly Dictionary<uint, string>?[] _byPrefix = new Dictionary<uint, string>?[33];
+    private readonly Dictionary<Ipv4Network, string> _names = [];
 
     private HostMap()
     {
@@ -49,7 +48,7 @@ public sealed class HostMap
     {
         for (int prefix = 32; prefix >= 0; prefix--)
         {
-            if (_byPrefix[prefix] is { } names && names.TryGetValue(address.Value & MaskOf(prefix), out string? name))
+            if (_names.TryGetValue(new(address, prefix), out string? name))
                 return name;
         }
 
@@ -64,22 +63,14 @@ public sealed class HostMap
         if (words.Length != 2)
             return "expected ADDRESS[/PREFIX] NAME";
 
-        string[] network = words[0].Split('/', 2);
-        if (!Ipv4.TryParse(network[0], out var address))
-            return $"'{network[0]}' is not an IPv4 address";
-        int prefix = 32;
-        if (network.Length == 2 && (!int.TryParse(network[1], NumberStyles.None, CultureInfo.InvariantCulture, out prefix) || prefix > 32))
-            return $"'{network[1]}' is not a prefix length; allowed are 0 to 32";
-        if ((address.Value & MaskOf(prefix)) != address.Value)
-            return $"{words[0]} has bits set beyond its prefix; the network is {new Ipv4(address.Value & MaskOf(prefix))}/{network[1]}";
+        if (Ipv4Network.Parse(words[0], out var network) is string reason)
+            return reason;
         if (!HostFileName.IsAllowed(words[1]))
             return $"'{words[1]}' cannot be in a file name; allowed are at most {HostFileName.MaxLength} of A-Z a-z 0-9 _ . - and no dot at the start";
-        if (!(_byPrefix[prefix] ??= []).TryAdd(address.Value, words[1]))
+        if (!_names.TryAdd(network, words[1]))
             return $"{words[0]} has a name already";
         return null;
     }
-
-    private static uint MaskOf(int prefix) => prefix == 0 ? 0 : uint.MaxValue << (32 - prefix);
 }
 
 /// <summary>The hosts file is not usable.</summary>

@@ -31,6 +31,27 @@ internal sealed class ClientEntry(FlowKey key)
         session.IsShadow = Older is not null;
     }
 
+    /// <summary>A session of an earlier process goes on, maybe after later ones, because the file system of its dump answers only now.</summary>
+    /// <returns>False when the host is known to have panicked anew since: the session is over.</returns>
+    public bool Resume(SessionRoute session)
+    {
+        if (Newest is not { } newest || newest.StartedAt <= session.StartedAt)
+        {
+            Add(session);
+            return true;
+        }
+
+        if (Older is null && newest is { Phase: SessionPhase.HalfOpen } && session is { Phase: SessionPhase.Receiving })
+        {
+            Older = session;
+            newest.IsShadow = true;
+            return true;
+        }
+
+        Ended ??= session;
+        return false;
+    }
+
     /// <summary>A session is gone.</summary>
     public void Remove(SessionRoute session)
     {

@@ -35,27 +35,29 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     /// <summary>The reply comes when everything that was to be continued before it is.</summary>
     public sealed record AwaitResumed(Reply<bool> Done) : Message;
 
+    /// <summary>Asks for nothing but that what waits is handled.</summary>
+    private sealed record Nothing : Message;
+
     /// <summary>A session came a step further.</summary>
     private sealed record Reached(FlowKey Key, SessionRoute Session, SessionMilestone Milestone) : Message;
 
     /// <summary>A session is gone.</summary>
     private sealed record SessionStopped(FlowKey Key, SessionRoute Session) : Message;
 
-    /// <summary>Packets of one client on their way to its loop. Not a message, for the same reason as in <see cref="OnRun"/>.</summary>
-    private sealed class Forwarded(IngressActor owner, IngressGroup group, Staging packets) : ILoopWork
+    /// <summary>Packets of one client on their way to its loop. Not a message, see <see cref="OnRun"/>.</summary>
+    private sealed class Forwarded(IngressActor owner, IngressGroup group, StagingPool pool, Staging packets) : ILoopWork
     {
         public void Run()
         {
-            owner.OnRun(packets.Datagrams);
-            group.Release(packets);
+            try
+            {
+                owner.OnRun(packets.Datagrams);
+            }
+            finally
+            {
+                group.Release(pool, packets);
+            }
         }
-    }
-
-    /// <summary>Packets of one client, in memory that is valid only while the message is handled.</summary>
-    private sealed record RunCame : Message
-    {
-        public nint First { get; set; }
-        public int Count { get; set; }
     }
 
     /// <summary>Looking through all clients for one that is over takes up to a tenth of a millisecond.</summary>
@@ -63,11 +65,8 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 
     private readonly Dictionary<FlowKey, ClientEntry> _clients = [];
     private readonly SessionPorts _ports = new(options.SessionPorts, shard, group.Count);
-    private readonly RunCame _runCame = new();
     private readonly PacketRun _run = new();
-
-    // Another one for what is delivered from within: a thread that the loop has left may still be there.
-    private readonly PacketRun _inside = new();
+    private readonly Nothing _nothing = new();
     private IUdpEndpoint? _socket;
     private readonly HalfOpenSessions _halfOpen = new();
     private long _nextSilentSearchUs;
@@ -80,29 +79,44 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 
     void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams) => OnRun(datagrams);
 
-    private unsafe void OnRun(ReadOnlySpan<Datagram> run)
+    /// <summary>Brings packets of one client to their sessions.</summary>
+    /// <remarks>
+    /// As work of the loop and not as a message: a session writes inline, and while its write holds this thread up the loop's next thread must find the ingress free. So nothing of the ingress's is
+    /// touched after a session was handed something and the loop has gone on.
+    /// </remarks>
+    private void OnRun(ReadOnlySpan<Datagram> run)
     {
+        if (Context.IsStopping)
+            return;
         if (!group.Owns(shard, run[0].Remote))
         {
             Forward(run);
             return;
         }
 
-        // Not as a message: while a session's write holds this thread up, the loop's next thread must find the ingress free.
         if (FindOnly(run) is { } only)
         {
-            if (!_run.DeliverTo(only.Ref, run))
-                Reject(only.RefusalReason, run[0]);
+            HandTo(only, run);
             return;
         }
 
-        fixed (Datagram* first = run)
-        {
-            _runCame.First = (nint)first;
-            _runCame.Count = run.Length;
-            if (!Self.TryHandleNow(_runCame))
-                Reject(RejectReason.Backpressure, run[0]);
-        }
+        // What was told before these packets came is known when they are looked at.
+        if (Context.QueueLength > 0)
+            Self.TryHandleNow(_nothing);
+        for (int i = 0; i < run.Length && !environment.Loop.HasMovedOn; i++)
+            OnSingle(run.Slice(i, 1));
+    }
+
+    /// <summary>Hands packets to a session; those that it does not take are lost, as on any network.</summary>
+    /// <returns>It took them, and the loop has not gone on without this thread.</returns>
+    private bool HandTo(SessionRoute session, ReadOnlySpan<Datagram> run, bool hasRival = false, bool isContested = false)
+    {
+        bool isTaken = _run.DeliverTo(session.Ref, run, hasRival, isContested);
+        if (environment.Loop.HasMovedOn)
+            return false;
+        if (!isTaken)
+            Reject(session.RefusalReason, run[0]);
+        return isTaken;
     }
 
     protected override void PreStart()
@@ -132,13 +146,10 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 
     protected override void PostStop(Exception? failure) => _socket?.Dispose();
 
-    protected override unsafe void Receive(Message message)
+    protected override void Receive(Message message)
     {
         switch (message)
         {
-            case RunCame came:
-                Route(new((void*)came.First, came.Count));
-                break;
             case Reached reached:
                 OnReached(reached);
                 break;
@@ -167,7 +178,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 
     private void Forward(ReadOnlySpan<Datagram> run)
     {
-        if (group.OwnerOf(run[0].Remote) is not { } owner || group.TryLease() is not { } copies)
+        if (group.OwnerOf(run[0].Remote) is not { } owner || group.TryLease(environment.FileSystems.Stagings) is not { } copies)
         {
             Reject(RejectReason.Backpressure, run[0]);
             return;
@@ -183,17 +194,11 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     }
 
     /// <summary>Passes packets of this loop's clients on that came to another loop's socket; called there.</summary>
-    private void Post(Staging packets) => environment.EventLoop.Post(new Forwarded(this, group, packets));
+    private void Post(Staging packets) => environment.EventLoop.Post(new Forwarded(this, group, environment.FileSystems.Stagings, packets));
 
     /// <summary>The running session that all packets of the run go to, where there is no choice.</summary>
     private SessionRoute? FindOnly(ReadOnlySpan<Datagram> run) =>
         Find(run[0]) is { Older: null, Newest: { Phase: SessionPhase.Receiving } only } entry && entry.Key.RemotePort != 0 && !HasHerald(run) ? only : null;
-
-    private void Route(ReadOnlySpan<Datagram> run)
-    {
-        for (int i = 0; i < run.Length && !environment.Loop.HasMovedOn; i++)
-            OnSingle(run.Slice(i, 1));
-    }
 
     private static bool HasHerald(ReadOnlySpan<Datagram> run)
     {
@@ -235,12 +240,14 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             return;
         }
 
-        if (session is not null)
-            session.IsShadow = false;
         if (session is null)
+        {
             Reject(RejectReason.NoSession, datagram);
-        else if (!_inside.DeliverTo(session.Ref, single))
-            Reject(session.RefusalReason, datagram);
+            return;
+        }
+
+        session.IsShadow = false;
+        HandTo(session, single);
     }
 
     /// <summary>
@@ -253,24 +260,19 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         // No kernel begins with its end: a header or FINISHED that the older session expects is its own.
         bool isEnd = header.Type is MessageType.Kdh or MessageType.Finished;
         bool isContested = !isEnd && newest.Expects(header.Seqno);
-        ulong before = older.CoveredBytes;
-        older.IsContested = isContested;
-        older.MetForeign = false;
-        bool isTaken = _inside.DeliverTo(older.Ref, single);
-        older.IsContested = false;
-        // What is stored elsewhere is judged when it is (Advanced, MetForeign); until then the packet is nobody else's.
-        if (!isTaken || older.AnswersLater || environment.Loop.HasMovedOn)
+        if (!HandTo(older, single, hasRival: true, isContested))
             return;
 
-        if (isEnd || older.CoveredBytes > before)
+        if (isEnd || (!older.AnswersLater && older.HasAdvanced))
         {
             // The older session advances, so its kernel lives and the herald was a late duplicate.
             newest.Ref.Deliver(new SessionActor.Discard());
         }
-        else if (isContested)
+        else if (isContested && !older.AnswersLater)
         {
+            // What is stored elsewhere is judged when it is (Advanced, MetForeign); until then the packet is nobody else's.
             newest.IsShadow &= !older.MetForeign;
-            _inside.DeliverTo(newest.Ref, single);
+            HandTo(newest, single);
         }
     }
 
@@ -281,8 +283,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         var entry = Find(datagram);
         if (entry?.Newest is { } newest && (newest.Phase == SessionPhase.HalfOpen || (newest.Phase == SessionPhase.Receiving && entry.Older is not null)))
         {
-            if (!_inside.DeliverTo(newest.Ref, single))
-                Reject(newest.RefusalReason, datagram);
+            HandTo(newest, single);
             return;
         }
 
@@ -312,7 +313,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             EvictOldestHalfOpen(datagram);
 
         var session = OpenSession(datagram, header.Seqno, ref entry);
-        _inside.DeliverTo(session.Ref, single);
+        HandTo(session, single);
     }
 
     private SessionRoute OpenSession(in Datagram datagram, uint heraldSeqno, ref ClientEntry? entry)
@@ -347,11 +348,11 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         }
 
         actor ??= NewSession(key, datagram, heraldSeqno, _socket);
-        Register(key, actor, ref entry);
+        Register(key, actor, ref entry).Add(actor.Route);
         return actor.Route;
     }
 
-    private void Register(FlowKey key, SessionActor session, ref ClientEntry? entry)
+    private ClientEntry Register(FlowKey key, SessionActor session, ref ClientEntry? entry)
     {
         if (session.Route.Phase == SessionPhase.HalfOpen)
             BeginHalfOpen(key, session.Route);
@@ -364,8 +365,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             Strategy = SupervisorStrategy.Stop,
             OnStopped = _ => Self.Deliver(new SessionStopped(key, session.Route)),
         });
-        entry ??= CollectionsMarshal.GetValueRefOrAddDefault(_clients, key, out _) ??= new(key);
-        entry.Add(session.Route);
+        return entry ??= CollectionsMarshal.GetValueRefOrAddDefault(_clients, key, out _) ??= new(key);
     }
 
     private void OnResume(InterruptedDump dump)
@@ -374,7 +374,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             ? DumpSession.RestoreLingering(environment.Options, dump.IsWhole, Context.NowUs)
             // A kernel does not wait for a machine to be started again.
             : DumpSession.Restore(dump.MachineCrashed ? environment.Options with { ClientTimeoutUs = environment.Options.RetryBudgetUs } : environment.Options, saved, Context.NowUs);
-        var actor = ResumeSession(dump.File.Identity.Client, dump.File.Endpoint, session, dump.File.Identity.StartedAt);
+        var (actor, entry) = ResumeSession(dump.File.Identity.Client, dump.File.Endpoint, session, dump.File.Identity.StartedAt);
         actor.UseFile(dump.File, environment.FileSystems.LaneOf(dump.File));
         actor.Route.HasData = true;
         if (session.Phase == SessionPhase.Lingering)
@@ -391,6 +391,13 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         }
 
         actor.Route.Ref.Tell(new SessionActor.Continue());
+        // What superseded the older one before must do so again: that process may not have come to end it.
+        bool isDecided = session.Phase == SessionPhase.Receiving && (entry.Key.RemotePort == 0 || actor.HasWonBefore);
+        var loser = !entry.Resume(actor.Route) ? actor.Route : isDecided ? entry.Supersede(actor.Route) : null;
+        if (loser is not { HasEnded: false })
+            return;
+        CollectorLog.Superseded(environment.Logger, dump.File.Identity.Client);
+        loser.Ref.Tell(new SessionActor.EndDump(EndReason.Superseded));
     }
 
     private void OnResumeHerald(RememberedHerald remembered)
@@ -403,12 +410,13 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         }
 
         var session = DumpSession.RestoreHalfOpen(environment.Options, herald.Endpoint.HeraldSeqno, herald.Path, Context.NowUs);
-        var actor = ResumeSession(herald.Client, herald.Endpoint, session, herald.At);
+        var (actor, entry) = ResumeSession(herald.Client, herald.Endpoint, session, herald.At);
+        entry.Add(actor.Route);
         actor.UseHerald(remembered.Place);
         actor.Route.Ref.Tell(new SessionActor.Continue());
     }
 
-    private SessionActor ResumeSession(Ipv4 client, DumpEndpoint endpoint, DumpSession session, DateTimeOffset at)
+    private (SessionActor Session, ClientEntry Entry) ResumeSession(Ipv4 client, DumpEndpoint endpoint, DumpSession session, DateTimeOffset at)
     {
         var key = endpoint.RemotePort == 0 ? FlowKey.OfHost(client) : new(endpoint.Local, client, endpoint.RemotePort);
         _answersFromHeraldPort |= endpoint.RemotePort != 0;
@@ -435,8 +443,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         }
 
         var entry = _clients.GetValueOrDefault(key);
-        Register(key, actor, ref entry);
-        return actor;
+        return (actor, Register(key, actor, ref entry));
 
         SessionActor NewActor(IUdpEndpoint? served) => new(environment, new(endpoint.Local, client, key.RemotePort, endpoint.AckPort), served, session, at,
             (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
@@ -572,9 +579,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             group.RemoveOwnEndpoint();
         if (stopped.Session is { HasData: true, HasEnded: false })
             group.RemoveRunningDump();
-        if (stopped.Session is { HasEnded: true, HasSettled: false })
+        if (stopped.Session is { HasEnded: true, HasSettled: false, SettlesWithoutSession: false })
             _committing--;
-        if (stopped.Session is { HasData: true, HasSettled: false })
+        if (stopped.Session is { HasData: true, HasSettled: false, SettlesWithoutSession: false })
             OnSettled();
         if (!_clients.TryGetValue(stopped.Key, out var entry))
             return;

@@ -75,17 +75,17 @@ public sealed class IngressGroup(int count)
     internal void RemoveOwnEndpoint() => Interlocked.Decrement(ref _ownEndpoints);
 
     /// <summary>Room for one run of packets; null when too many are under way, which costs the client a retransmission.</summary>
-    internal Staging? TryLease()
+    internal Staging? TryLease(StagingPool pool)
     {
         if (Interlocked.Increment(ref _forwarded) <= MaxForwarded)
-            return new();
+            return pool.Rent();
         Interlocked.Decrement(ref _forwarded);
         return null;
     }
 
-    internal void Release(Staging packets)
+    internal void Release(StagingPool pool, Staging packets)
     {
-        packets.Dispose();
+        pool.Return(packets);
         Interlocked.Decrement(ref _forwarded);
     }
 }

@@ -71,6 +71,9 @@ public sealed class ActorCell<TMessage> : ICell, ILoopWork
 
     public Task Stopped => _stopped.Task;
 
+    /// <summary>The actor is to stop: it handles no more messages and must start no children.</summary>
+    public bool IsStopping => _stopRequested;
+
     /// <summary>Messages waiting.</summary>
     public int QueueLength => _mailbox.Count;
 

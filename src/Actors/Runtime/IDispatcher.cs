@@ -11,7 +11,7 @@ public interface IDispatcher
     /// <summary>The calling thread was the event loop's until a call held it up; what it is inside of is finished, nothing more is begun.</summary>
     bool HasMovedOn { get; }
 
-    /// <summary>Monotonic time in microseconds.</summary>
+    /// <summary>Monotonic time in microseconds, the same for all dispatchers of a process but for how often it is read.</summary>
     long NowUs { get; }
 
     /// <summary>Runs <paramref name="work"/> soon; work of one actor is queued once at a time.</summary>

@@ -34,16 +34,6 @@ public sealed class ThreadDispatcher : IDispatcher, IDisposable
 
     public long NowUs => Stopwatch.GetTimestamp() / (Stopwatch.Frequency / 1_000_000);
 
-    /// <summary>Work waiting for a thread.</summary>
-    public int Waiting
-    {
-        get
-        {
-            lock (_gate)
-                return _queue.Count;
-        }
-    }
-
     public void Execute(ILoopWork work)
     {
         lock (_gate)

@@ -15,12 +15,11 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
     // A batch of the transport is at most 1024 datagrams, and the relocated first burst may come on top.
     private const int MaxWrites = 2048;
 
-    private const ulong PeekBytes = 65536;
-
     [ThreadStatic]
     private static WriteSlice[]? s_slices;
 
     private PanicPeek? _peek;
+    private StormSlot? _slot;
 
     /// <summary>So many leading <see cref="DumpSession.Writes"/> are in the file.</summary>
     public int WritesDone { get; private set; }
@@ -62,7 +61,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
             Compare(file, datagrams, isContested);
             session.OnStored(nowUs);
             if (!session.IsKeepDecided)
-                DecideKeep(file, nowUs);
+                LookForMessage(file, nowUs);
         }
         else
         {
@@ -83,56 +82,68 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
             return 0;
 
         var slices = (s_slices ??= new WriteSlice[MaxWrites]).AsSpan(0, writes.Length);
-        ulong keptBytes = session.KeptBytes;
         int count = 0;
         fixed (byte* relocated = session.RelocatedBytes)
         {
             foreach (ref readonly var write in writes)
             {
                 // By policy only the first bytes of some dumps are stored.
-                if (write.Offset >= keptBytes)
+                int length = session.StoredBytesOf(write);
+                if (length == 0)
                     continue;
                 byte* bytes = write.Tag == StoreIntent.OwnBytes ? relocated : datagrams[write.Tag].Data + MessageHeader.SizeBytes;
-                slices[count++] = new(write.Offset, bytes, (int)Math.Min((ulong)write.Length, keptBytes - write.Offset));
+                slices[count++] = new(write.Offset, bytes, length);
             }
 
             int done = count == 0 ? 0 : file.Write(slices[..count], out error);
-            return done == count ? writes.Length : LeadingWrites(writes, done, keptBytes);
+            return done == count ? writes.Length : LeadingWrites(writes, done);
         }
     }
 
     /// <summary>How many leading intents are done when so many of those that are stored at all are.</summary>
-    private static int LeadingWrites(ReadOnlySpan<StoreIntent> writes, int done, ulong keptBytes)
+    private int LeadingWrites(ReadOnlySpan<StoreIntent> writes, int done)
     {
         int leading = 0;
-        while (leading < writes.Length && (writes[leading].Offset >= keptBytes || done-- > 0))
+        while (leading < writes.Length && (session.StoredBytesOf(writes[leading]) == 0 || done-- > 0))
             leading++;
         return leading;
     }
 
-    /// <summary>Looks for the panic message in what is stored, as long as the policy depends on it.</summary>
-    private void DecideKeep(DumpFile file, long nowUs)
+    /// <summary>Decides how much of the dump is stored where its message has no part in that: before anything of it is.</summary>
+    /// <param name="headersOnly">There is no room for more than the head.</param>
+    /// <param name="nowUs">Monotonic time in microseconds.</param>
+    public void DecideKeep(bool headersOnly, long nowUs)
     {
-        if (storm.WantsMessage)
-        {
-            _peek ??= new();
-            while (!_peek.IsOver && session.ContiguousBytes > (ulong)_peek.NextOffset)
-            {
-                ulong from = (ulong)_peek.NextOffset;
-                byte[] bytes = file.ReadBytes(new(from, Math.Min(session.ContiguousBytes, from + PeekBytes)));
-                if (bytes.Length == 0)
-                    break;
-                _peek.Feed(bytes);
-            }
+        if (session.IsKeepDecided)
+            return;
+        if (headersOnly && storm.Policy is not { Kind: KeepKind.Head, HeadBytes: < KeepPolicy.AutoHeadBytes })
+            session.Keep((ulong)KeepPolicy.AutoHeadBytes, "min-free");
+        else if (!storm.WantsMessage)
+            session.Keep(storm.Decide(null, nowUs).HeadBytes, storm.Policy.Name);
+    }
 
-            // A dump that ends before its message was found is stored whole.
-            if (!_peek.IsOver)
-                return;
-        }
+    /// <summary>Looks for the panic message in what is stored, and decides when it is known. A dump that ends before is stored whole.</summary>
+    private void LookForMessage(DumpFile file, long nowUs)
+    {
+        _peek ??= new(storm.PeekMemory);
+        ulong from = (ulong)_peek.NextOffset;
+        if (session.ContiguousBytes > from)
+            _peek.Feed(file.ReadBytes(new(from, Math.Min(session.ContiguousBytes, from + (ulong)_peek.NextBytes))));
+        if (!_peek.IsOver)
+            return;
 
-        var decision = storm.Decide(_peek?.Message, nowUs);
+        var decision = storm.Decide(_peek.Message, nowUs);
+        _slot = decision.Slot;
         session.Keep(decision.HeadBytes, storm.Policy.Name);
         Dispose();
+    }
+
+    /// <summary>The dump did not come whole, or is not durable: another one with its message is to be.</summary>
+    public void GiveSlotBack()
+    {
+        if (_slot is not null)
+            storm.GiveBack(_slot);
+        _slot = null;
     }
 
     public void Dispose()

@@ -3,7 +3,6 @@ using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
-using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
@@ -12,23 +11,25 @@ namespace NetdumpCollector.Actors.Sessions;
 
 public sealed partial class SessionActor
 {
-    private void OnPackets(ReadOnlySpan<Datagram> datagrams)
+    private void OnPackets(PacketRun run)
     {
+        var datagrams = run.Datagrams;
         Route.AnswersLater = false;
         if (_isStoring || _opening || (_file is null && NeedsFile(datagrams)))
         {
-            Stage(datagrams);
+            Stage(run);
             if (_file is null && !_opening)
                 Open();
         }
         else if (_file is null || _lane!.IsInline)
         {
-            Process(datagrams, Route.IsContested);
+            Process(datagrams, run.HasRival, run.IsContested);
         }
         else
         {
-            Stage(datagrams);
+            Stage(run);
             StoreStaged();
+            Route.AnswersLater = _isStoring;
         }
     }
 
@@ -49,12 +50,12 @@ public sealed partial class SessionActor
         return false;
     }
 
-    private void Stage(ReadOnlySpan<Datagram> datagrams)
+    private void Stage(PacketRun run)
     {
         Route.AnswersLater = true;
         _staging ??= _environment.FileSystems.Stagings.Rent();
-        _staging.IsContested |= Route.IsContested;
-        foreach (ref readonly var datagram in datagrams)
+        _staging.Begin(run);
+        foreach (ref readonly var datagram in run.Datagrams)
         {
             if (datagram.Remote != _client.Remote)
                 Reject(RejectReason.ForeignSource, datagram);
@@ -96,8 +97,7 @@ public sealed partial class SessionActor
 
     private void OnOpened(DumpFile file, FileSystemLane lane, HeadroomVerdict headroom)
     {
-        if (headroom == HeadroomVerdict.HeadersOnly)
-            _session.Keep((ulong)KeepPolicy.AutoHeadBytes, "min-free");
+        _store.DecideKeep(headroom == HeadroomVerdict.HeadersOnly, Context.NowUs);
         _opening = false;
         _file = file;
         _lane = lane;
@@ -125,24 +125,37 @@ public sealed partial class SessionActor
         if (_file is not null && !_lane!.IsInline)
         {
             StoreStaged();
-            return;
+        }
+        else
+        {
+            _staging = null;
+            try
+            {
+                Process(staging.Datagrams, staging.HasRival, staging.IsContested);
+            }
+            finally
+            {
+                GiveBack(ref staging);
+            }
         }
 
-        _staging = null;
-        try
-        {
-            Process(staging.Datagrams, staging.IsContested);
-        }
-        finally
-        {
-            GiveBack(ref staging);
-        }
+        if (!_isStoring)
+            TellVerdict();
+    }
+
+    /// <summary>Who brought these packets has gone on meanwhile, and is told now whose they were.</summary>
+    private void TellVerdict()
+    {
+        if (_hasRival && Route.HasAdvanced)
+            Reach(SessionMilestone.Advanced);
+        else if (_isContested && Route.MetForeign)
+            Reach(SessionMilestone.MetForeign);
     }
 
     /// <summary>Takes packets, stores what is to be stored and lets the session say what may be acked.</summary>
-    private void Process(ReadOnlySpan<Datagram> datagrams, bool isContested)
+    private void Process(ReadOnlySpan<Datagram> datagrams, bool hasRival, bool isContested)
     {
-        TakeAll(datagrams, isContested);
+        TakeAll(datagrams, hasRival, isContested);
         if (_file is null || !_store.HasWork)
             _session.OnStored(Context.NowUs);
         if (_file is not null && _store.HasWork)
@@ -161,6 +174,8 @@ public sealed partial class SessionActor
         finally
         {
             _isStoring = !loop.EndBlockingCall();
+            if (_isStoring)
+                _lane.EndStalledWrite();
         }
 
         if (_isStoring)
@@ -178,7 +193,7 @@ public sealed partial class SessionActor
     private void StoreStaged()
     {
         (_stored, _staging) = (_staging!, null);
-        TakeAll(_stored.Datagrams, _stored.IsContested);
+        TakeAll(_stored.Datagrams, _stored.HasRival, _stored.IsContested);
         if (!_store.HasWork)
             _session.OnStored(Context.NowUs);
         if (_store.HasWork)
@@ -198,7 +213,7 @@ public sealed partial class SessionActor
     /// <summary>Acks that time released wait, as all others do, for what another process would need to know.</summary>
     private void SaveState()
     {
-        _isContested = false;
+        _hasRival = _isContested = false;
         if (_lane!.IsInline)
             StoreHere([]);
         else
@@ -209,12 +224,8 @@ public sealed partial class SessionActor
     private void OnBatchStored()
     {
         _isStoring = false;
-        Route.MetForeign = false;
         Settle();
-        if (_isContested && _store.HasAdvanced)
-            Reach(SessionMilestone.Advanced);
-        else if (_isContested && Route.MetForeign)
-            Reach(SessionMilestone.MetForeign);
+        TellVerdict();
         GiveBack(ref _stored);
         if (_endAfterStore is EndReason reason)
             _session.End(reason);
@@ -229,9 +240,12 @@ public sealed partial class SessionActor
         staging = null;
     }
 
-    private void TakeAll(ReadOnlySpan<Datagram> datagrams, bool isContested)
+    private void TakeAll(ReadOnlySpan<Datagram> datagrams, bool hasRival, bool isContested)
     {
+        _hasRival = hasRival;
         _isContested = isContested;
+        Route.HasAdvanced = Route.MetForeign = false;
+        _session.SupersedesOlder = _wonBurst || !Route.IsShadow;
         long nowUs = Context.NowUs;
         long payloadBytes = _session.Counters.PayloadBytes;
         int used = 0;
@@ -261,6 +275,7 @@ public sealed partial class SessionActor
     /// <summary>The files are as the batch wanted them, or the reason why not is known.</summary>
     private void Settle()
     {
+        Route.HasAdvanced = _store.HasAdvanced;
         if (_session.Header is not null && !_kdhLogged)
         {
             CollectorLog.KdhFrom(_environment.Logger, ClientName);
@@ -325,7 +340,7 @@ public sealed partial class SessionActor
         _checkpointUs = Context.NowUs;
         byte[] state = new byte[DumpSession.StateBytes];
         _session.Save(state);
-        _checkpoints ??= Context.Spawn<CheckpointActor.TakeCheckpoint>("checkpoint", _lane!.Syncers, () => new CheckpointActor(Route.Ref), new() { MailboxCapacity = 4 });
+        _checkpoints ??= Context.Spawn<CheckpointActor.TakeCheckpoint>("checkpoint", _lane!.Checkpointers, () => new CheckpointActor(Route.Ref), new() { MailboxCapacity = 4 });
         _checkpoints.Tell(new(_file!, state, _session.CoveredRanges.ToArray()));
     }
 

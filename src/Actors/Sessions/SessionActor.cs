@@ -22,7 +22,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     public sealed record Opened(DumpFile File, FileSystemLane Lane, HeadroomVerdict Headroom) : Message, IOwningMessage
     {
         /// <summary>A session that has gone meanwhile acked nothing: the empty files say nothing either.</summary>
-        public void OnDeadLetter() => File.Discard();
+        public void OnDeadLetter() => Lane.Upkeep.Tell(new FileSystemActor.DiscardDump(File));
     }
 
     /// <summary>The dump's files could not be opened; the client's next packet tries again.</summary>
@@ -35,10 +35,10 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     public sealed record HostResolved(string Host) : Message;
 
     /// <summary>The ended dump is durable under its final name.</summary>
-    public sealed record Committed(DumpFile File) : Message, IOwningMessage
+    public sealed record Committed(DumpFile File, FileSystemLane Lane) : Message, IOwningMessage
     {
         /// <summary>A server that is stopping: the next start answers a repeated FINISHED.</summary>
-        public void OnDeadLetter() => File.Dispose();
+        public void OnDeadLetter() => Lane.Upkeep.Tell(new FileSystemActor.CloseDump(File));
     }
 
     /// <summary>What was stored when the checkpoint was ordered is on the device, or never will be.</summary>
@@ -104,10 +104,12 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private Staging? _stored;
     private bool _opening;
     private bool _isStoring;
+    private bool _hasRival;
     private bool _isContested;
     private EndReason? _endAfterStore;
     private bool _started;
     private bool _wonBurst;
+    private bool _hasPromised;
     private bool _announced;
     private bool _kdhLogged;
     private bool _damageLogged;
@@ -148,11 +150,15 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _checkpointUs = environment.Loop.NowUs;
         _session = session;
         _store = new(_session, environment.Storm);
+        Route = new() { StartedAt = startedAt };
         Route.Publish(_session);
     }
 
     /// <summary>What the ingress finds packets' way by.</summary>
-    public SessionRoute Route { get; } = new();
+    public SessionRoute Route { get; }
+
+    /// <summary>The earlier process that had the session came to <see cref="SessionMilestone.FirstBurst"/>.</summary>
+    internal bool HasWonBefore => _session.SupersedesOlder && _session.CoveredBytes > 0;
 
     private string ClientName => $"{_host ?? _client.Remote.ToString()} [{_client.Remote}]";
 
@@ -178,7 +184,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _kdhLogged = _session.Header is not null;
         _checkpointFrom = _session.CoveredBytes;
         _writebackFrom = _session.CoveredBytes;
-        _wonBurst = true;
+        _hasPromised = true;
+        _wonBurst = HasWonBefore;
         if (_session.Phase == SessionPhase.Lingering)
         {
             _handedOver = true;
@@ -187,12 +194,13 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         else
         {
             _file = file;
+            _store.DecideKeep(headersOnly: false, _environment.Loop.NowUs);
         }
     }
 
     void IDatagramReceiver.OnDatagrams(IUdpEndpoint endpoint, ReadOnlySpan<Datagram> datagrams)
     {
-        if (!_run.DeliverTo(Route.Ref, datagrams))
+        if (!_run.DeliverTo(Route.Ref, datagrams) && !_environment.Loop.HasMovedOn)
             _environment.Rejects.Add(Route.RefusalReason, datagrams[0].Remote, _environment.Loop.NowUs);
     }
 
@@ -210,13 +218,14 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         switch (message)
         {
             case PacketRun run:
-                OnPackets(run.Datagrams);
+                OnPackets(run);
                 break;
             case TimerDue:
                 _timerDueUs = long.MaxValue;
                 if (Context.NowUs >= _hostDueUs)
                     Name(_client.Remote.ToString());
-                if (!_isStoring)
+                // A file system that takes long to open a file says nothing about the client.
+                if (!_isStoring && !_opening)
                     OnTick();
                 break;
             case HeraldNoted:
@@ -246,6 +255,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 Reach(SessionMilestone.Settled);
                 break;
             case CommitFailed:
+                _store.GiveSlotBack();
                 _session.OnCommitFailed(Context.NowUs);
                 Reach(SessionMilestone.Settled);
                 break;
@@ -255,8 +265,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             case EndDump end:
                 _session.End(end.Reason);
                 break;
-            // A session that has promised bytes keeps them, whatever its ingress learned since.
-            case Discard when !_wonBurst:
+            // A session that has promised bytes keeps them, whatever its ingress learned since; one whose dump ended has it no more.
+            case Discard when !_hasPromised && !_handedOver:
                 _discarded = true;
                 Context.Stop();
                 return;
@@ -274,17 +284,27 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             _endpoint?.Dispose();
         if (_session.Phase == SessionPhase.Closed || _discarded)
             ForgetHerald();
-        if (_discarded)
-            DiscardDump();
+        LetGoOfFiles(failure);
+        if (!_handedOver)
+            _store.GiveSlotBack();
+        Dispose();
+    }
+
+    /// <summary>Decides what becomes of the dump's files. Others do it: what removes or closes a file may wait for a device.</summary>
+    private void LetGoOfFiles(Exception? failure)
+    {
+        bool isOver = _discarded || _session.Phase == SessionPhase.Closed;
+        if (_started && !_handedOver && isOver)
+            EndWithoutDump();
         else if (_started && !_handedOver && failure is not null)
             EndUnfinished(failure);
-        // Whoever starts next continues from what lies there: the dump, or the answers to a repeated FINISHED.
-        _file?.Dispose();
-        if (_session.Phase == SessionPhase.Closed && _committed is not null)
-            _lane!.Upkeep.Tell(new FileSystemActor.RemoveLedger(_committed));
-        else
-            _committed?.Dispose();
-        Dispose();
+
+        // Where the server is stopping, whoever starts next continues from what lies there: the dump, or the answers to a repeated FINISHED.
+        if (_file is not null)
+            _lane!.Upkeep.Tell(new FileSystemActor.CloseDump(_file));
+        if (_committed is not null)
+            _lane!.Upkeep.Tell(isOver || failure is not null ? new FileSystemActor.RemoveLedger(_committed) : new FileSystemActor.CloseDump(_committed));
+        _file = _committed = null;
     }
 
     private void OnTick()
@@ -312,7 +332,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         }
 
         // A timer that is due earlier than needed costs one idle call, re-arming at every burst would cost more.
-        long wakeUs = Math.Min(Math.Min(_session.WakeUs, _hostDueUs), _awaitsNote ? _noteDueUs : long.MaxValue);
+        long wakeUs = Math.Min(Math.Min(_opening ? long.MaxValue : _session.WakeUs, _hostDueUs), _awaitsNote ? _noteDueUs : long.MaxValue);
         if (wakeUs >= _timerDueUs)
             return;
         _timerDueUs = wakeUs;
@@ -332,7 +352,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _session.ClearAcks();
         if (_wonBurst || Route.IsShadow || _session.CoveredBytes == 0)
             return;
-        _wonBurst = true;
+        _wonBurst = _hasPromised = true;
         Reach(SessionMilestone.FirstBurst);
     }
 
@@ -388,10 +408,12 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         CollectorLog.NewDump(_environment.Logger, ClientName, _file.PartialPath);
     }
 
-    private void Commit(DumpSummary summary)
+    /// <param name="summary">What the dump came to.</param>
+    /// <param name="settled">See <see cref="CommitActor.CommitDump.Settled"/>.</param>
+    private void Commit(DumpSummary summary, Action? settled = null)
     {
-        // The files' names have the host's in them, so a dump that is shorter than the lookup waits, for what is left of its time.
-        var patience = TimeSpan.FromMicroseconds(_hostDueUs == long.MaxValue ? 0 : Math.Max(0, _hostDueUs - Context.NowUs));
+        // The files' names have the host's in them, so a dump that is shorter than the lookup waits, for what is left of its time then.
+        long hostDueUs = _hostDueUs == long.MaxValue ? 0 : _hostDueUs;
         Name(_client.Remote.ToString());
         var file = _file!;
         var circumstances = new DumpCircumstances
@@ -403,8 +425,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             EndedAt = _environment.Time.GetUtcNow(),
             Duration = TimeSpan.FromMicroseconds(Context.NowUs - _startedUs),
             Hash = _environment.Hashes is null ? HashState.Off : HashState.Pending,
+            HasScript = _environment.Scripts is not null,
         };
-        var order = new CommitActor.CommitDump(file, summary, circumstances, _hostLookup!, patience);
+        var order = new CommitActor.CommitDump(file, summary, circumstances, _hostLookup!, hostDueUs) { Settled = settled };
         var self = Route.Ref;
         // Not a child: the dump must become durable also when its session is gone.
         var commit = _environment.System.Spawn<CommitActor.Message>($"commit-{file.Identity.Id}", _lane!.Syncers,
@@ -414,16 +437,25 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         // Only now: where no actor can be started, the session's end tries once more.
         _file = null;
         _handedOver = true;
+        if (summary.Status is DumpStatus.Incomplete or DumpStatus.Damaged)
+            _store.GiveSlotBack();
         _environment.Counters.DumpEnded(summary.Status == DumpStatus.Complete);
     }
 
-    /// <summary>Strays of the live dump may have made the session open a file.</summary>
-    private void DiscardDump()
+    /// <summary>Nothing of a dump was acked: strays of a live one, or packets that no kernel sends, made the session ask for files, or none were to be had.</summary>
+    private void EndWithoutDump()
     {
+        if (_file is null && !_discarded)
+        {
+            CollectorLog.Lost(_environment.Logger, ClientName, _loggedWriteError ?? "they could not be opened in time");
+            _environment.Counters.DumpEnded(complete: false);
+            return;
+        }
+
         if (_file is not null)
             _lane!.Upkeep.Tell(new FileSystemActor.DiscardDump(_file));
-        if (_started)
-            _environment.Counters.DumpDiscarded();
+        _file = null;
+        _environment.Counters.DumpDiscarded();
     }
 
     /// <summary>Stopped in mid-dump by a failure of its own: what arrived is kept and reported as it is.</summary>
@@ -441,9 +473,14 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             summary = DumpSummary.Unknown(EndReason.InternalError, $"{failure.Message}; {e.Message}");
         }
 
-        if (_file is not null)
-            Commit(summary);
-        else
+        if (_file is null)
+        {
             _environment.Counters.DumpEnded(complete: false);
+            return;
+        }
+
+        Commit(summary, () => _onMilestone(Route, SessionMilestone.Settled));
+        Route.SettlesWithoutSession = true;
+        Reach(SessionMilestone.Ended);
     }
 }

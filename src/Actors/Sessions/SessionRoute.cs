@@ -10,6 +10,9 @@ public sealed class SessionRoute
     /// <summary>Address of the session; set once it is spawned.</summary>
     public ActorRef<SessionActor.Message> Ref { get; internal set; } = null!;
 
+    /// <summary>When the herald came, by the machine's clock.</summary>
+    public DateTimeOffset StartedAt { get; init; }
+
     public SessionPhase Phase { get; internal set; } = SessionPhase.HalfOpen;
 
     /// <summary><see cref="SessionMilestone.Data"/> was reported.</summary>
@@ -24,16 +27,19 @@ public sealed class SessionRoute
     /// <summary><see cref="SessionMilestone.Settled"/> was reported.</summary>
     public bool HasSettled { get; internal set; }
 
+    /// <summary>The session failed: <see cref="SessionMilestone.Settled"/> of what arrived comes when it is gone.</summary>
+    internal bool SettlesWithoutSession { get; set; }
+
     /// <summary>When the session's last packet came, in microseconds.</summary>
     public long LastPacketUs { get; internal set; }
 
     /// <summary>Distinct bytes stored.</summary>
     public ulong CoveredBytes { get; internal set; }
 
-    /// <summary>Set while the session is handed packets that a tentative session got too: what differs from the stored bytes is then the other's.</summary>
-    internal bool IsContested { get; set; }
+    /// <summary>The last packets brought bytes that were not stored before.</summary>
+    internal bool HasAdvanced { get; set; }
 
-    /// <summary>A contested packet was not this session's.</summary>
+    /// <summary>One of the last packets, which were contested (<see cref="PacketRun.IsContested"/>), was not this session's.</summary>
     internal bool MetForeign { get; set; }
 
     /// <summary>
@@ -41,7 +47,7 @@ public sealed class SessionRoute
     /// </summary>
     internal bool IsShadow { get; set; }
 
-    /// <summary>The session's packets wait to be stored elsewhere: what they are is known only then.</summary>
+    /// <summary>The session's last packets wait to be stored elsewhere: what they are is known only then.</summary>
     internal bool AnswersLater { get; set; }
 
     /// <summary>Set on a tentative session once its kernel is known to be another one than the older session's: it gets all that it can have sent.</summary>
@@ -77,7 +83,7 @@ public enum SessionMilestone
     /// <summary>The first acks of dump bytes were released.</summary>
     FirstBurst,
 
-    /// <summary>Contested packets turned out to be this session's: its kernel lives. Not once, but each time that shows only after a store elsewhere.</summary>
+    /// <summary>Packets that came while there was a rival advanced this session: its kernel lives. Not once, but each time that shows only after <see cref="SessionRoute.AnswersLater"/>.</summary>
     Advanced,
 
     /// <summary>Contested packets turned out to be another kernel's; likewise.</summary>

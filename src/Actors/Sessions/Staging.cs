@@ -16,10 +16,20 @@ internal sealed unsafe class Staging : IDisposable
 
     public int Count => _datagrams.Count;
 
-    /// <summary>Some of them may be another session's (<see cref="SessionRoute.IsContested"/>).</summary>
-    public bool IsContested { get; set; }
+    /// <summary>All of them came while there was a tentative session (<see cref="PacketRun.HasRival"/>); what came before it says nothing about it.</summary>
+    public bool HasRival { get; private set; }
+
+    /// <summary>Some of them may be another session's (<see cref="PacketRun.IsContested"/>).</summary>
+    public bool IsContested { get; private set; }
 
     public ReadOnlySpan<Datagram> Datagrams => CollectionsMarshal.AsSpan(_datagrams);
+
+    /// <summary>Before packets of <paramref name="run"/> are added.</summary>
+    public void Begin(PacketRun run)
+    {
+        HasRival = run.HasRival && (HasRival || Count == 0);
+        IsContested |= run.IsContested;
+    }
 
     /// <summary>Copies a datagram; false when there is no room.</summary>
     public bool TryAdd(in Datagram datagram)
@@ -38,6 +48,7 @@ internal sealed unsafe class Staging : IDisposable
     {
         _datagrams.Clear();
         _used = 0;
+        HasRival = false;
         IsContested = false;
     }
 

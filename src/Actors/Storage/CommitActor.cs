@@ -17,8 +17,13 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
 
     private const long RetryUs = 1_000_000;
 
-    /// <summary>An ended dump, named after its address where <paramref name="HostLookup"/> takes longer than <paramref name="Patience"/> from when it is handled.</summary>
-    public sealed record CommitDump(DumpFile File, DumpSummary Summary, DumpCircumstances Circumstances, Task<string> HostLookup, TimeSpan Patience) : Message;
+    /// <summary>An ended dump, named after its address where <paramref name="HostLookup"/> takes longer than until <paramref name="HostDueUs"/>, in the dispatchers' time.</summary>
+    /// <remarks>A point in time and not a span: commits that have waited for a thread do not wait once more, one behind the other.</remarks>
+    public sealed record CommitDump(DumpFile File, DumpSummary Summary, DumpCircumstances Circumstances, Task<string> HostLookup, long HostDueUs) : Message
+    {
+        /// <summary>Set where the session has failed: called in its place, and the ledger goes at once, because nobody answers the client any more.</summary>
+        public Action? Settled { get; init; }
+    }
 
     private int _attempts;
 
@@ -28,13 +33,16 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
         string host = order.Circumstances.Host;
         try
         {
-            if (order.HostLookup.Wait(order.Patience))
+            if (order.HostLookup.Wait(TimeSpan.FromMicroseconds(Math.Max(0, order.HostDueUs - Context.NowUs))))
                 host = order.HostLookup.Result;
             var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host });
             order.File.CloseData();
-            session.Tell(new SessionActor.Committed(order.File));
-            LogOutcome(host, order.File.Identity.Client, order.Summary, dump);
+            // First, because a server that ends waits for scripts once no session has a commit under way.
             Follow(dump, order.File.Identity.Client);
+            if (order.Settled is not null)
+                order.File.RemoveLedger();
+            Report(order, new SessionActor.Committed(order.File, environment.FileSystems.LaneOf(order.File)));
+            LogOutcome(host, order.File.Identity.Client, order.Summary, dump);
         }
         catch (Exception e)
         {
@@ -48,7 +56,7 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
                 return;
             }
 
-            session.Tell(new SessionActor.CommitFailed());
+            Report(order, new SessionActor.CommitFailed());
             if (e is StorageException { Kept: { } kept })
             {
                 order.File.RemoveLedger();
@@ -60,6 +68,14 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
         }
 
         Context.Stop();
+    }
+
+    private void Report(CommitDump order, SessionActor.Message outcome)
+    {
+        if (order.Settled is { } settled)
+            settled();
+        else
+            session.Tell(outcome);
     }
 
     private void Follow(CommittedDump dump, Ipv4 client)

@@ -17,6 +17,12 @@ public sealed class FileSystemActor : Actor<FileSystemActor.Message>
         public void OnDeadLetter() => File.Discard();
     }
 
+    /// <summary>Closes the files of a dump, which stay for the server's next start.</summary>
+    public sealed record CloseDump(DumpFile File) : Message, IOwningMessage
+    {
+        public void OnDeadLetter() => File.Dispose();
+    }
+
     /// <summary>Removes the ledger of a dump whose client has been answered for long enough.</summary>
     public sealed record RemoveLedger(DumpFile File) : Message, IOwningMessage
     {
@@ -32,6 +38,9 @@ public sealed class FileSystemActor : Actor<FileSystemActor.Message>
                 break;
             case DiscardDump discard:
                 discard.File.Discard();
+                break;
+            case CloseDump close:
+                close.File.Dispose();
                 break;
             case RemoveLedger ended:
                 ended.File.RemoveLedger();

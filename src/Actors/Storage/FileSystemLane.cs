@@ -9,7 +9,8 @@ namespace NetdumpCollector.Actors.Storage;
 /// <summary>One file system's threads, and whether its writes are quick enough for an event loop.</summary>
 /// <remarks>
 /// A write to the page cache takes microseconds, less than handing it to another thread, so loops do it themselves. A file system that holds a loop up (a full device
-/// queue, a dead server) is given its own threads, whole bursts at a time, until it has been quick for a while: one second, then twice as long each time it relapses.
+/// queue, a dead server) is given its own threads, whole bursts at a time, until all its writes have been quick for a while, those that are in progress included: one second, then twice as long
+/// each time it relapses.
 /// Sessions on other file systems lose at most what it takes to notice. A write that took long because the machine is busy says nothing about its device, so only those
 /// that waited for something count (<see cref="ThreadWaits"/>). Source: design.md, "Data path".
 /// </remarks>
@@ -17,6 +18,7 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
 {
     private const int WriteThreads = 8;
     private const int SyncThreads = 16;
+    private const int CheckpointThreads = 4;
 
     /// <summary>A write that takes no longer than this (2 ms) is the page cache's.</summary>
     private readonly long _quickTicks;
@@ -30,7 +32,13 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     private static readonly TimeSpan s_firstProbation = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_longestProbation = TimeSpan.FromMinutes(1);
 
+    /// <summary>A write that is in progress for longer than this (20 ms) hangs.</summary>
+    private readonly long _hangTicks;
+
     private readonly object _gate = new();
+
+    // When the writes of Writers that are in progress began, the oldest first.
+    private readonly List<long> _threaded = new(WriteThreads);
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly string _name;
@@ -42,6 +50,7 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     private long? _inlineSince;
     private long _excessTicks;
     private long _excessFrom;
+    private int _stalled;
 
     /// <param name="name">How logs call the file system: a path on it.</param>
     /// <param name="system">Where its actor lives.</param>
@@ -54,8 +63,9 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
         _quickTicks = time.TimestampFrequency / 500;
         _watchTicks = time.TimestampFrequency * 10;
         _excessTicksPerSecond = time.TimestampFrequency / 50;
+        _hangTicks = time.TimestampFrequency / 50;
         _logger = logger;
-        Upkeep = system.Spawn<FileSystemActor.Message>("upkeep", Syncers, () => new FileSystemActor(), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
+        Upkeep = system.Spawn<FileSystemActor.Message>("upkeep", Checkpointers, () => new FileSystemActor(), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
     }
 
     /// <summary>Loops may write themselves.</summary>
@@ -64,13 +74,16 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     /// <summary>Threads that write bursts while loops must not.</summary>
     public ThreadDispatcher Writers { get; } = new("write", WriteThreads);
 
-    /// <summary>Threads that wait until bytes are on the device; apart from the writers, so that no fsync delays an ack.</summary>
+    /// <summary>Threads that make ended dumps durable; apart from the writers, so that no fsync delays an ack.</summary>
     public ThreadDispatcher Syncers { get; } = new("sync", SyncThreads);
+
+    /// <summary>Threads that put bytes of running dumps on the device; few and apart from the <see cref="Syncers"/>, because a client waits for its commit and not for these.</summary>
+    public ThreadDispatcher Checkpointers { get; } = new("checkpoint", CheckpointThreads);
 
     /// <summary>Does what nobody waits for.</summary>
     public ActorRef<FileSystemActor.Message> Upkeep { get; }
 
-    /// <summary>Notes that the calling thread begins a write.</summary>
+    /// <summary>Notes that a loop begins a write; ended by <see cref="EndInlineWrite"/>, or where the loop has gone on without its thread by <see cref="EndStalledWrite"/>.</summary>
     public WriteStart BeginWrite() => new(_time.GetTimestamp(), _isWatched || !_isInline ? ThreadWaits.Count() : WriteStart.Unmeasured);
 
     /// <summary>A loop has written.</summary>
@@ -94,6 +107,25 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
         }
     }
 
+    /// <summary>A write that a loop was held up by (<see cref="OnStall"/>) has come back.</summary>
+    public void EndStalledWrite()
+    {
+        lock (_gate)
+        {
+            _stalled--;
+            _quickSince = _time.GetTimestamp();
+        }
+    }
+
+    /// <summary>Notes that a thread of <see cref="Writers"/> begins a write; ended by <see cref="EndThreadedWrite"/> on the same thread.</summary>
+    public WriteStart BeginThreadedWrite()
+    {
+        var start = BeginWrite();
+        lock (_gate)
+            _threaded.Add(start.Timestamp);
+        return start;
+    }
+
     /// <summary>A thread of <see cref="Writers"/> has written.</summary>
     public void EndThreadedWrite(in WriteStart start)
     {
@@ -101,9 +133,11 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
         bool isSlow = now - start.Timestamp > _quickTicks && (start.Waits == WriteStart.Unmeasured || ThreadWaits.Count() > start.Waits);
         lock (_gate)
         {
+            _threaded.Remove(start.Timestamp);
             if (_isInline)
                 return;
-            if (isSlow)
+            // That this write was quick says nothing while another one does not come back: the next may hang as well.
+            if (isSlow || _stalled > 0 || (_threaded.Count > 0 && now - _threaded[0] > _hangTicks))
                 _quickSince = now;
             if (_time.GetElapsedTime(_quickSince, now) < _probation)
                 return;
@@ -117,12 +151,18 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     }
 
     /// <summary>A loop was held up by a write that has not come back.</summary>
-    public void OnStall() => TurnSlow(_time.GetTimestamp());
+    public void OnStall()
+    {
+        lock (_gate)
+            _stalled++;
+        TurnSlow(_time.GetTimestamp());
+    }
 
     public void Dispose()
     {
         Writers.Dispose();
         Syncers.Dispose();
+        Checkpointers.Dispose();
     }
 
     private void AddExcess(long now, long excessTicks)

@@ -46,7 +46,7 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, ILogger l
     }
 
     /// <summary>The lanes of all file systems that dumps were opened on.</summary>
-    public IReadOnlyList<FileSystemLane> Lanes
+    internal IReadOnlyList<FileSystemLane> Lanes
     {
         get
         {

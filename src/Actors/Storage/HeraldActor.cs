@@ -1,5 +1,6 @@
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Actors.Storage;
@@ -21,31 +22,64 @@ public sealed class HeraldActor(HeraldLedger ledger) : Actor<HeraldActor.Message
     /// <summary>The session has a ledger of its own now, or is over.</summary>
     public sealed record Forget(SessionRoute Session) : Message;
 
-    private readonly Dictionary<SessionRoute, int> _slots = [];
+    /// <summary>Places are searched for lost ones at most this often.</summary>
+    private const long SweepUs = 1_000_000;
+
+    /// <summary>A herald that nothing has followed for so long is forgotten by its session; where a full mailbox has lost that, here.</summary>
+    private static readonly long s_longestUs = new SessionOptions().HalfOpenTimeoutUs;
+
+    private readonly Dictionary<SessionRoute, (int Place, long AtUs)> _slots = [];
+    private long _sweptUs = long.MinValue / 2;
 
     protected override void Receive(Message message)
     {
         switch (message)
         {
             case Remember remember:
-                if (_slots.TryGetValue(remember.Session, out int slot) || ledger.TryTake(out slot))
+                if (TryTake(remember.Session, out int place))
                 {
-                    _slots[remember.Session] = slot;
-                    ledger.Write(slot, remember.Herald);
+                    _slots[remember.Session] = (place, Context.NowUs);
+                    ledger.Write(place, remember.Herald);
                 }
 
                 remember.Session.Ref.Tell(new SessionActor.HeraldNoted());
                 break;
             case Adopt adopt:
-                _slots[adopt.Session] = adopt.Place;
+                _slots[adopt.Session] = (adopt.Place, Context.NowUs);
                 break;
             case Drop drop:
                 ledger.Clear(drop.Place);
                 break;
             case Forget forget:
-                if (_slots.Remove(forget.Session, out int used))
-                    ledger.Clear(used);
+                if (_slots.Remove(forget.Session, out var used))
+                    ledger.Clear(used.Place);
                 break;
         }
+    }
+
+    /// <summary>The session's place, or a free one; false when all are taken.</summary>
+    private bool TryTake(SessionRoute session, out int place)
+    {
+        if (_slots.TryGetValue(session, out var known))
+        {
+            place = known.Place;
+            return true;
+        }
+
+        if (ledger.TryTake(out place))
+            return true;
+        // A storm of heralds may come when all places are taken for good reasons.
+        if (Context.NowUs - _sweptUs < SweepUs)
+            return false;
+        _sweptUs = Context.NowUs;
+        foreach (var (lost, note) in _slots)
+        {
+            if (Context.NowUs - note.AtUs <= s_longestUs)
+                continue;
+            _slots.Remove(lost);
+            ledger.Clear(note.Place);
+        }
+
+        return ledger.TryTake(out place);
     }
 }

@@ -20,25 +20,21 @@ public sealed class StorageActor(SessionEnvironment environment, ActorRef<Sessio
         DumpFile? file = null;
         try
         {
-            file = environment.Directory.Create(open.Identity, open.Endpoint, open.HeraldPath);
-            var verdict = environment.Headroom.Judge(Path.GetDirectoryName(file.PartialPath)!, out string? shortage);
-            if (verdict != HeadroomVerdict.Ample)
+            file = environment.Directory.Create(open.Identity, open.Endpoint, open.HeraldPath, environment.Headroom, out var shortage);
+            if (shortage is not null)
                 environment.Counters.RanShortOfRoom();
-            switch (verdict)
+            if (file is null)
             {
-                case HeadroomVerdict.MakeRoom or HeadroomVerdict.Refused:
-                    if (verdict == HeadroomVerdict.MakeRoom)
-                        environment.Room?.Tell(new RetentionActor.MakeRoom(Path.GetDirectoryName(file.PartialPath)!));
-                    // The client's next packet asks again.
-                    file.Discard();
-                    session.Tell(new SessionActor.OpenFailed(shortage!));
-                    return;
-                case HeadroomVerdict.HeadersOnly:
-                    CollectorLog.HeadersOnly(environment.Logger, open.Identity.Client, shortage!);
-                    break;
+                if (shortage!.Verdict == HeadroomVerdict.MakeRoom)
+                    environment.Room?.Tell(new RetentionActor.MakeRoom(shortage.Directory));
+                // The client's next packet asks again.
+                session.Tell(new SessionActor.OpenFailed(shortage.Words));
+                return;
             }
 
-            session.Tell(new SessionActor.Opened(file, environment.FileSystems.LaneOf(file), verdict));
+            if (shortage is not null)
+                CollectorLog.HeadersOnly(environment.Logger, open.Identity.Client, shortage.Words);
+            session.Tell(new SessionActor.Opened(file, environment.FileSystems.LaneOf(file), shortage?.Verdict ?? HeadroomVerdict.Ample));
         }
         catch (Exception e)
         {

@@ -12,9 +12,16 @@ internal sealed class WriterActor(FileSystemLane lane, ActorRef<SessionActor.Mes
 
     protected override void Receive(StoreBurst message)
     {
-        var start = lane.BeginWrite();
-        message.Store.Run(message.File, message.Packets.Datagrams, message.Packets.IsContested, message.NowUs);
-        lane.EndThreadedWrite(start);
+        var start = lane.BeginThreadedWrite();
+        try
+        {
+            message.Store.Run(message.File, message.Packets.Datagrams, message.Packets.IsContested, message.NowUs);
+        }
+        finally
+        {
+            lane.EndThreadedWrite(start);
+        }
+
         session.Tell(new SessionActor.BatchStored());
     }
 }

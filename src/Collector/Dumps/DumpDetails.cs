@@ -32,6 +32,8 @@ internal static class DumpDetails
         Line(output, "SHA-256", manifest.Sha256 ?? Word(manifest.HashState));
         if (manifest.Script is ManifestScript script)
             Line(output, "Script", $"{script.Path} {script.Reason}: {ResultOf(script)}");
+        else if (manifest.ScriptPending)
+            Line(output, "Script", "has not come to its end yet");
         Line(output, "Core file", dump.VmcorePath);
         Line(output, "Info file", dump.InfoPath);
         if (dump.KeyPath is string keyPath)

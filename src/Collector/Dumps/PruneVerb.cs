@@ -37,25 +37,25 @@ internal static class PruneVerb
                 throw new UsageException("prune needs a policy: --retain-age, --retain-count or --retain-size, or the same settings in the environment or a file");
 
             var now = TimeProvider.System.GetUtcNow();
-            return parseResult.GetValue(dryRun) ? Show(catalog, policy, now, io) : Prune(catalog.Root, policy, now, io);
+            var removals = RetentionPlanner.Plan(RetentionCandidate.Of(catalog, now, scriptPatience: TimeSpan.Zero), policy, now);
+            return parseResult.GetValue(dryRun) ? Show(catalog, removals, io) : Prune(catalog.Root, removals, now, io);
         }));
         return command;
     }
 
-    private static int Show(DumpCatalog catalog, RetentionPolicy policy, DateTimeOffset now, CommandIo io)
+    private static int Show(DumpCatalog catalog, IReadOnlyList<Removal> removals, CommandIo io)
     {
-        var removals = RetentionPlanner.Plan(RetentionCandidate.Of(catalog, now, scriptPatience: TimeSpan.Zero), policy, now);
         foreach (var removal in removals)
             io.Output.WriteLine($"Would delete {RemoveVerb.Describe(removal.Candidate.Dump)}: {removal.Reason}");
         io.Output.WriteLine($"{removals.Count} of {catalog.Dumps.Count} dumps, {ByteSize.Format(removals.Sum(removal => (double)removal.Candidate.Bytes))}");
         return ExitCode.Ok;
     }
 
-    private static int Prune(string root, RetentionPolicy policy, DateTimeOffset now, CommandIo io)
+    private static int Prune(string root, IReadOnlyList<Removal> removals, DateTimeOffset now, CommandIo io)
     {
         int exitCode = ExitCode.Ok;
         RemoveVerb.FinishInterrupted(root, io);
-        foreach (var result in DumpRetention.Apply(root, policy, now, scriptPatience: TimeSpan.Zero))
+        foreach (var result in DumpRetention.Carry(removals, now, scriptPatience: TimeSpan.Zero))
         {
             if (result.IsRemoved)
                 io.Output.WriteLine($"Deleted {RemoveVerb.Describe(result.Removal.Candidate.Dump)}: {result.Removal.Reason}");

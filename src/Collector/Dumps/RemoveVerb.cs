@@ -38,11 +38,17 @@ internal static class RemoveVerb
         command.SetAction(parseResult => DumpsVerb.WithCatalog(directory, parseResult, io, catalog =>
         {
             bool isForced = parseResult.GetValue(force);
-            if (DumpsVerb.FindAll(catalog, parseResult.GetRequiredValue(ids), io) is not { } dumps || (!isForced && Refuses(catalog, dumps, io)))
+            if (DumpsVerb.FindAll(catalog, parseResult.GetRequiredValue(ids), io) is not { } dumps)
+                return ExitCode.Failed;
+            var now = TimeProvider.System.GetUtcNow();
+            var all = RetentionCandidate.Of(catalog, now, scriptPatience: TimeSpan.Zero);
+            RetentionCandidate[] going = [.. dumps.Select(dump => all.First(candidate => candidate.Dump == dump))];
+            if (!isForced && Refuses(all, going, io))
                 return ExitCode.Failed;
 
             if (!parseResult.GetValue(dryRun))
-                return Remove(dumps, isForced, catalog.Root, io);
+                return Remove(going, catalog.Root, candidate => isForced ? DumpRemoval.Remove(candidate.Dump)
+                    : DumpRetention.Remove(candidate, RetentionPlanner.NewestCompleteOf(candidate.Dump.Manifest.Host, all), now, scriptPatience: TimeSpan.Zero), io);
             foreach (var dump in dumps)
                 io.Output.WriteLine($"Would delete {Describe(dump)}");
             return ExitCode.Ok;
@@ -61,11 +67,10 @@ internal static class RemoveVerb
 
     public static string Describe(CatalogedDump dump) => $"{dump.Name} ({dump.Manifest.Id}, {ByteSize.Format(dump.Manifest.Bytes)})";
 
-    private static bool Refuses(DumpCatalog catalog, IReadOnlyList<CatalogedDump> dumps, CommandIo io)
+    private static bool Refuses(IReadOnlyList<RetentionCandidate> all, RetentionCandidate[] going, CommandIo io)
     {
         bool refuses = false;
-        var all = RetentionCandidate.Of(catalog, TimeProvider.System.GetUtcNow(), scriptPatience: TimeSpan.Zero);
-        foreach (var candidate in all.Where(candidate => dumps.Contains(candidate.Dump)))
+        foreach (var candidate in going)
         {
             if (RetentionPlanner.ProtectionOf(candidate, all) is not string protection)
                 continue;
@@ -76,21 +81,22 @@ internal static class RemoveVerb
         return refuses;
     }
 
-    private static int Remove(IReadOnlyList<CatalogedDump> dumps, bool isForced, string root, CommandIo io)
+    private static int Remove(RetentionCandidate[] going, string root, Func<RetentionCandidate, bool> remove, CommandIo io)
     {
         int exitCode = ExitCode.Ok;
         FinishInterrupted(root, io);
-        foreach (var dump in dumps)
+        foreach (var candidate in going)
         {
+            var dump = candidate.Dump;
             try
             {
-                if (DumpRemoval.Remove(dump, evenPinned: isForced))
+                if (remove(candidate))
                 {
                     io.Output.WriteLine($"Deleted {Describe(dump)}");
                     continue;
                 }
 
-                io.Complain($"{dump.Name} ({dump.Manifest.Id}) has been pinned or deleted by somebody else meanwhile");
+                io.Complain($"{dump.Name} ({dump.Manifest.Id}) has been deleted meanwhile, or pinned, or is kept because a newer one has been deleted");
             }
             catch (StorageException e)
             {

@@ -7,6 +7,7 @@ using NetdumpCollector.Actors.Scripts;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Minidump;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Protocol.Storm;
@@ -27,6 +28,12 @@ internal sealed class Server : IDisposable
     /// <summary>So long heralds wait for dumps of an earlier process to get their ports back; a file system beneath the dump directory may hang.</summary>
     private static readonly TimeSpan s_resumePatience = TimeSpan.FromSeconds(1);
 
+    /// <summary>So long actors may take to end once sockets close; nothing that they do then is missed by the next start.</summary>
+    private static readonly TimeSpan s_closingPatience = TimeSpan.FromMilliseconds(300);
+
+    /// <summary>So long dumps on file systems beneath the dump directory's own are looked for before the others go on without them.</summary>
+    private static readonly TimeSpan s_searchPatience = TimeSpan.FromMilliseconds(500);
+
     private readonly CancellationTokenSource _stopping = new();
     private readonly ILogger _log;
     private readonly DumpDirectory _directory;
@@ -36,8 +43,9 @@ internal sealed class Server : IDisposable
     private readonly ThreadDispatcher _herald = new("heralds", 1);
     private HeraldLedger? _heraldLedger;
     private ActorRef<HeraldActor.Message>? _heralds;
+    private ActorRef<ScriptActor.Message>? _scriptRuns;
     private readonly ThreadDispatcher _hash = new("hash", 1, background: true);
-    private readonly ThreadDispatcher _retention = new("retention", 1, background: true);
+    private readonly ThreadDispatcher _retention = new("retention", 1);
     private readonly ThreadDispatcher? _room;
     private readonly ActorSystem _system;
     private readonly ITransport _transport;
@@ -107,47 +115,54 @@ internal sealed class Server : IDisposable
         }
     }
 
-    /// <summary>Does what can wait until heralds are answered: hashes that an earlier run did not get to.</summary>
+    /// <summary>Does what can wait until heralds are answered: hashes and scripts that an earlier run did not get to, or not to the end of.</summary>
     public void CatchUp()
     {
         ManifestFile.Prepare();
         _hashes?.Tell(new HashActor.HashLeftOvers(_directory.Root));
+        if (_scriptRuns is not { } scripts)
+            return;
+
+        foreach (var dump in DumpCatalog.Read(_directory.Root).Dumps)
+        {
+            if (dump.Manifest.ScriptPending && Ipv4.TryParse(dump.Manifest.Client, out var client))
+                scripts.Tell(new ScriptActor.DumpCommitted(dump.CommittedIn(_directory.Root), client));
+        }
+
+        scripts.Tell(new ScriptActor.LeftOversTold());
     }
 
     /// <summary>Answers no more heralds and waits until running dumps have ended and are durable: where another node answers the same address.</summary>
     /// <returns>False when some still run after <paramref name="timeout"/>.</returns>
-    public bool Drain(TimeSpan timeout)
+    public bool Drain(TimeSpan timeout) =>
+        Ended(Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(reply => new IngressActor.Drain(reply), timeout))));
+
+    /// <summary>Ends the server. Dumps that are being made durable are waited for, and their scripts; running ones stay as they are, for the next start to continue.</summary>
+    /// <returns>False when a commit or script took longer than <paramref name="timeout"/>; the next start takes commits up as well.</returns>
+    public bool Stop(TimeSpan timeout)
+    {
+        _stopping.Cancel();
+        // Sockets stay open meanwhile: from the moment they close, the kernels of running dumps wait, and for no longer than 11 s.
+        long started = TimeProvider.System.GetTimestamp();
+        bool done = Ended(Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(done => new IngressActor.AwaitCommits(done), timeout))));
+        var left = timeout - TimeProvider.System.GetElapsedTime(started);
+        if (_scriptRuns is { } runs && left > TimeSpan.Zero)
+            done &= Ended(runs.Ask<bool>(done => new ScriptActor.AwaitEnded(done), left));
+        _ = _system.StopAsync(s_closingPatience).GetAwaiter().GetResult();
+        return done;
+    }
+
+    private static bool Ended(Task task)
     {
         try
         {
-            Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(reply => new IngressActor.Drain(reply), timeout))).GetAwaiter().GetResult();
+            task.GetAwaiter().GetResult();
             return true;
         }
         catch (TimeoutException)
         {
             return false;
         }
-    }
-
-    /// <summary>Ends the server. Dumps that are being made durable are waited for, and their scripts; running ones stay as they are, for the next start to continue.</summary>
-    /// <returns>False when something took longer than <paramref name="timeout"/>; the next start takes that up as well.</returns>
-    public bool Stop(TimeSpan timeout)
-    {
-        _stopping.Cancel();
-        long started = TimeProvider.System.GetTimestamp();
-        bool durable = true;
-        try
-        {
-            // The acks of FINISHED leave before the sockets close.
-            Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(done => new IngressActor.AwaitCommits(done), timeout))).GetAwaiter().GetResult();
-        }
-        catch (TimeoutException)
-        {
-            durable = false;
-        }
-
-        var left = timeout - TimeProvider.System.GetElapsedTime(started);
-        return _system.StopAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero).GetAwaiter().GetResult() && durable;
     }
 
     public void Dispose()
@@ -175,6 +190,7 @@ internal sealed class Server : IDisposable
         foreach (string finding in _directory.AccessOfOthers())
             CollectorLog.AccessOfOthers(_log, finding);
     }
+
     private ActorRef<RetentionActor.Message> SpawnRetention(string name, ThreadDispatcher thread, RetentionSetup setup) => _system.Spawn<RetentionActor.Message>(name, thread,
         () => new RetentionActor(setup, TimeProvider.System, Counters, _log, _stopping.Token), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
 
@@ -201,8 +217,8 @@ internal sealed class Server : IDisposable
             DumpsPerSource = settings.SourceRate > 0 ? settings.SourceRate
                 : settings.Endpoint == EndpointMode.Shared ? AdmissionOptions.DefaultDumpsPerNetwork : AdmissionOptions.DefaultDumpsPerSource,
             DumpsPerNetwork = settings.NetworkRate,
-            // Half of the sockets are for dumps that have begun.
-            MaxHalfOpenEndpoints = Math.Clamp(affordable / 2, 1, defaults.MaxHalfOpenEndpoints),
+            // Half of the sockets, and of their ports, are for dumps that have begun.
+            MaxHalfOpenEndpoints = Math.Clamp(Math.Min(affordable, settings.EndpointPorts.Last - settings.EndpointPorts.First + 1) / 2, 1, defaults.MaxHalfOpenEndpoints),
         };
     }
 
@@ -222,7 +238,7 @@ internal sealed class Server : IDisposable
             MaxOwnEndpoints = affordable,
             Admission = AdmissionFor(settings, affordable),
         };
-        var scripts = _scripts is not { } runner ? null : _system.Spawn<ScriptActor.Message>("script", _script,
+        _scriptRuns = _scripts is not { } runner ? null : _system.Spawn<ScriptActor.Message>("script", _script,
             () => new ScriptActor(runner, _log),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         var rejects = new RejectLog(Counters, _log);
@@ -257,7 +273,7 @@ internal sealed class Server : IDisposable
                 Rejects = rejects,
                 Logger = _log,
                 Hashes = _hashes,
-                Scripts = scripts,
+                Scripts = _scriptRuns,
                 Heralds = _heralds,
                 Storm = storm,
                 Headroom = headroom,
@@ -269,7 +285,7 @@ internal sealed class Server : IDisposable
         }
 
         var resumed = Task.Run(ResumeAsync);
-        _ = resumed.ContinueWith(failed => CollectorLog.ActorFailed(_log, "resume", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        LogFailure(resumed);
         Task.WhenAny(resumed, Task.Delay(s_resumePatience)).GetAwaiter().GetResult();
         _ingresses.IsResuming = false;
         CollectorLog.Listening(_log, socket!.Address, socket.Port, _transport.Name, settings.Endpoint.ToString().ToLowerInvariant(), _directory.Root);
@@ -281,9 +297,14 @@ internal sealed class Server : IDisposable
     /// <summary>Continues what an earlier process left: kernels send on to where they were told to.</summary>
     private async Task ResumeAsync()
     {
-        var dumps = _directory.TakeOver(problem => CollectorLog.LeftAsItIs(_log, problem));
-        foreach (var dump in dumps.OrderBy(dump => dump.File.Identity.StartedAt))
-            _ingresses.Of(dump.File.Identity.Client).Tell(new IngressActor.ResumeDump(dump));
+        // A file system that hangs keeps only its own dumps waiting: they go on when it answers, if their kernels are still there.
+        Task<IReadOnlyList<InterruptedDump>>[] searches = [.. _directory.FileSystemTops().Select(top =>
+            Task.Factory.StartNew(() => _directory.TakeOver(top, problem => CollectorLog.LeftAsItIs(_log, problem)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
+        await searches[0].ConfigureAwait(false);
+        await Task.WhenAny(Task.WhenAll(searches), Task.Delay(s_searchPatience)).ConfigureAwait(false);
+        var found = searches.ToLookup(search => search.IsCompleted);
+        InterruptedDump[] dumps = [.. (await Task.WhenAll(found[true]).ConfigureAwait(false)).SelectMany(dumps => dumps)];
+        Resume(dumps);
         // A herald is forgotten only after its dump has a ledger.
         var started = dumps.Select(dump => (dump.File.Identity.Client, dump.File.Identity.StartedAt)).ToHashSet();
         foreach (var remembered in _heraldLedger?.LeftOver ?? [])
@@ -294,6 +315,16 @@ internal sealed class Server : IDisposable
                 _ingresses.Of(remembered.Herald.Client).Tell(new IngressActor.ResumeHerald(remembered));
         }
 
-        await Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(done => new IngressActor.AwaitResumed(done), s_resumePatience)));
+        await Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(done => new IngressActor.AwaitResumed(done), s_resumePatience))).ConfigureAwait(false);
+        LogFailure(Task.WhenAll(found[false].Select(async search => Resume(await search.ConfigureAwait(false)))));
+    }
+
+    private void LogFailure(Task resuming) =>
+        resuming.ContinueWith(failed => CollectorLog.ActorFailed(_log, "resume", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+
+    private void Resume(IEnumerable<InterruptedDump> dumps)
+    {
+        foreach (var dump in dumps.OrderBy(dump => dump.File.Identity.StartedAt))
+            _ingresses.Of(dump.File.Identity.Client).Tell(new IngressActor.ResumeDump(dump));
     }
 }

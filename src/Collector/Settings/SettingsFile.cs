@@ -20,7 +20,8 @@ internal static class SettingsFile
                 foreach (var property in document.RootElement.EnumerateObject())
                     Take(property, path, given, problems);
         }
-        catch (JsonException exception)
+        // Text that is not UTF-8, or half of a surrogate pair, is only found where it is read.
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
             problems.Add($"config: {path} is not JSON: {exception.Message}");
         }

@@ -11,9 +11,9 @@ internal sealed class SettingsResolution
 {
     public const string DefaultSource = "default";
 
-    /// <summary>Variables with our prefix that are no settings: what scripts are given, and what steers the simulation tests.</summary>
+    /// <summary>Variables with our prefix that are no settings: what scripts are given, and what steers the tests.</summary>
     private static readonly string[] s_foreignVariables = ["NETDUMP_STATUS", "NETDUMP_MANIFEST"];
-    private const string SimulationPrefix = "NETDUMP_SIM_";
+    private static readonly string[] s_testPrefixes = ["NETDUMP_SIM_", "NETDUMP_FUZZ_"];
 
     private readonly Dictionary<Setting, ResolvedSetting> _resolved;
 
@@ -96,7 +96,7 @@ internal sealed class SettingsResolution
             string text = environment[name];
             if (settings.TryGetValue(name, out var setting))
                 given[setting] = new(text, $"environment variable {name}");
-            else if (!name.StartsWith(SimulationPrefix, StringComparison.Ordinal) && !s_foreignVariables.Contains(name))
+            else if (!s_testPrefixes.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal)) && !s_foreignVariables.Contains(name))
                 problems.Add($"unknown setting {name}=\"{text}\" in the environment; allowed: {string.Join(", ", settings.Keys.Order(StringComparer.Ordinal))}");
         }
 

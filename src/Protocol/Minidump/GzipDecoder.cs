@@ -6,6 +6,9 @@ namespace NetdumpCollector.Protocol.Minidump;
 /// <remarks>A <see cref="GZipStream"/> that finds nothing to read says 0 and goes on when there is more.</remarks>
 internal sealed unsafe class GzipDecoder : StreamDecoder
 {
+    /// <summary>What zlib and the stream around it need, whatever they decode: window, tables, and 8 KiB of input.</summary>
+    public const int StateBytes = 65536;
+
     private readonly Source _source = new();
     private readonly GZipStream _gzip;
 
@@ -14,6 +17,8 @@ internal sealed unsafe class GzipDecoder : StreamDecoder
     public override void Supply(byte* bytes, int count) => _source.Supply(bytes, count);
 
     public override int Read(Span<byte> destination) => _gzip.Read(destination);
+
+    public override long MemoryBytes => 0;
 
     public override void Dispose() => _gzip.Dispose();
 

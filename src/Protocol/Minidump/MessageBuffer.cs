@@ -16,6 +16,9 @@ internal static class MessageBuffer
     private const uint Magic = 0x063062;
     private const int MaxPrefixBytes = 40;
 
+    /// <summary>So many places that look like a panic and are none are passed; no kernel writes that many.</summary>
+    private const int MaxCandidates = 4096;
+
     private static readonly SearchValues<byte> s_prefix = SearchValues.Create("<>[]. 0123456789"u8);
 
     /// <summary>Finds the text of the newest line "panic: …"; null when there is none.</summary>
@@ -59,7 +62,8 @@ internal static class MessageBuffer
 
     private static string? FindLastPanic(ReadOnlySpan<byte> messages)
     {
-        for (int end = messages.Length; ;)
+        int end = messages.Length;
+        for (int candidates = 0; candidates < MaxCandidates; candidates++)
         {
             int at = messages[..end].LastIndexOf("panic: "u8);
             if (at < 0)
@@ -76,6 +80,8 @@ internal static class MessageBuffer
             text = (lineEnd < 0 ? text : text[..lineEnd]).Trim((byte)' ');
             return text.IsEmpty ? null : PrintableText.From(text);
         }
+
+        return null;
     }
 
     /// <summary>Only a priority <c>&lt;N&gt;</c> or a time <c>[N.N]</c>, as the kernel puts them before its lines, stands between <paramref name="before"/>'s end and the start of its last line.</summary>

@@ -10,5 +10,8 @@ internal abstract unsafe class StreamDecoder : IDisposable
     /// <exception cref="InvalidDataException">The stream is not what it started as.</exception>
     public abstract int Read(Span<byte> destination);
 
+    /// <summary>Memory that the decoder has at the moment, as far as the stream has a say in it.</summary>
+    public abstract long MemoryBytes { get; }
+
     public abstract void Dispose();
 }

@@ -62,6 +62,8 @@ internal sealed unsafe class ZstdDecoder : StreamDecoder
         }
     }
 
+    public override long MemoryBytes => (long)_library.SizeOf(_context.DangerousGetHandle());
+
     public override void Dispose() => _context.Dispose();
 
     /// <summary>ZSTD_inBuffer and ZSTD_outBuffer.</summary>
@@ -99,6 +101,7 @@ internal sealed unsafe class ZstdDecoder : StreamDecoder
         public readonly delegate* unmanaged<nint, nuint> FreeContext;
         public readonly delegate* unmanaged<nint, int, int, nuint> SetParameter;
         public readonly delegate* unmanaged<nint, Buffer*, Buffer*, nuint> Decompress;
+        public readonly delegate* unmanaged<nint, nuint> SizeOf;
         public readonly delegate* unmanaged<nuint, uint> IsError;
 
         private Library(nint library)
@@ -107,6 +110,7 @@ internal sealed unsafe class ZstdDecoder : StreamDecoder
             FreeContext = (delegate* unmanaged<nint, nuint>)NativeLibrary.GetExport(library, "ZSTD_freeDCtx");
             SetParameter = (delegate* unmanaged<nint, int, int, nuint>)NativeLibrary.GetExport(library, "ZSTD_DCtx_setParameter");
             Decompress = (delegate* unmanaged<nint, Buffer*, Buffer*, nuint>)NativeLibrary.GetExport(library, "ZSTD_decompressStream");
+            SizeOf = (delegate* unmanaged<nint, nuint>)NativeLibrary.GetExport(library, "ZSTD_sizeof_DCtx");
             IsError = (delegate* unmanaged<nuint, uint>)NativeLibrary.GetExport(library, "ZSTD_isError");
         }
 

@@ -820,8 +820,10 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         // What a client that is acked packet by packet repeats of its last burst is no new packet, if the dump has its bytes.
         for (int below = 1; perPacket && below <= WellKnown.AckWindow; below++)
         {
-            if ((stored[below / 8] & (1 << (below % 8))) != 0)
-                restored._arrived.Set(first - (uint)below);
+            if ((stored[below / 8] & (1 << (below % 8))) == 0)
+                continue;
+            restored._arrived.Set(first - (uint)below);
+            restored._stored.Set(first - (uint)below);
         }
 
         for (int index = 0; index < packets; index++)

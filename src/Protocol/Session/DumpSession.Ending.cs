@@ -118,6 +118,7 @@ public sealed partial class DumpSession
             UnverifiedBytes = unverified.Aggregate(0ul, (sum, range) => sum + range.Length),
             UnverifiedRanges = unverified.Length,
             TruncatedBy = isCut ? _keepPolicy : null,
+            KeptBytes = KeptBytes,
             Relocated = _relocated,
             PayloadBytes = _bursts.PayloadBytes,
             Counters = Counters,

@@ -23,8 +23,14 @@ public sealed partial class DumpSession
     private bool _machineCrashed;
     private bool _isChanged;
 
+    /// <summary>Another process would find a state.</summary>
+    private bool _isSaved;
+
     /// <summary>Acks wait for what must be saved before they leave.</summary>
     public bool MustSave => _isChanged && _acks.Count > 0;
+
+    /// <summary>The packets are a kernel's of its own, not repeats of what an older session of the host got: once bytes of them are acked, the older dump is over. Set by whoever knows of both.</summary>
+    public bool SupersedesOlder { get; set; }
 
     /// <summary>Ranges that were stored since <see cref="OnSaved"/> and lie apart from what <see cref="Save"/> says.</summary>
     public ReadOnlySpan<ByteRange> UnsavedRanges => CollectionsMarshal.AsSpan(_unsaved);
@@ -60,10 +66,11 @@ public sealed partial class DumpSession
         to.I64(_counters.Rejected);
         to.Flag(_machineCrashed);
         to.Flag(IsKeepDecided);
-        to.U64(KeptBytes);
+        to.U64(_decidedBytes);
         string policy = _keepPolicy ?? "";
         to.Byte((byte)Math.Min(policy.Length, MaxPolicyBytes));
         _ = Encoding.ASCII.TryGetBytes(policy.AsSpan(0, Math.Min(policy.Length, MaxPolicyBytes)), to.Reserve(MaxPolicyBytes), out _);
+        to.Flag(SupersedesOlder);
         _bursts.Save(state[128..]);
         if (_firstBurst is not null)
             _firstBurst.Save(state[(128 + BurstAcks.StateBytes)..]);
@@ -73,6 +80,8 @@ public sealed partial class DumpSession
     public void OnSaved()
     {
         _isChanged = false;
+        _isSaved = true;
+        KeptBytes = _decidedBytes;
         _unsaved.Clear();
         _damaged.OnSaved();
         _overwritten.OnSaved();
@@ -113,9 +122,11 @@ public sealed partial class DumpSession
             session._counters = new() { Packets = from.I64(), PayloadBytes = from.I64(), Retransmissions = from.I64(), Acks = from.I64(), Rejected = from.I64() };
             session._machineCrashed = from.Flag();
             session.IsKeepDecided = from.Flag();
-            session.KeptBytes = from.U64();
+            session._decidedBytes = from.U64();
             int policyBytes = Math.Min((int)from.Byte(), MaxPolicyBytes);
-            session._keepPolicy = policyBytes == 0 ? null : Encoding.ASCII.GetString(from.Take(policyBytes));
+            var policy = from.Take(MaxPolicyBytes);
+            session._keepPolicy = policyBytes == 0 ? null : Encoding.ASCII.GetString(policy[..policyBytes]);
+            session.SupersedesOlder = from.Flag();
             session._bursts = BurstAcks.Restore(options, state.AsSpan(128));
             session._firstBurst = hasFirstBurst ? FirstBurst.Restore(state.AsSpan(128 + BurstAcks.StateBytes), saved.FirstBurst, saved.MovedFirstBurst) : null;
             session._coverage.Add(0, contiguous);
@@ -128,13 +139,15 @@ public sealed partial class DumpSession
             session._firstBurst = null;
         }
 
-        foreach (var range in saved.Ranges)
+        // Without a state nothing was acked, and the ranges may have bytes that a decision it does not know of let go.
+        foreach (var range in saved.State is null ? [] : saved.Ranges)
             session._coverage.Add(range.Start, range.End);
         foreach (var range in saved.Damaged)
             session._damaged.Add(range);
         foreach (var range in saved.Overwritten)
             session._overwritten.Add(range);
         session.OnSaved();
+        session._isSaved = saved.State is not null || saved.MachineCrashed;
         session._unverifiedEnd = Math.Max(session._unverifiedEnd, saved.UnverifiedEnd);
         session._machineCrashed |= saved.MachineCrashed;
         session._header = saved.Header;

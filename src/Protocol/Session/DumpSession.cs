@@ -55,6 +55,7 @@ public sealed partial class DumpSession
     private long _lastPacketUs;
     private uint? _finishSeqno;
     private string? _keepPolicy;
+    private ulong _decidedBytes = ulong.MaxValue;
 
     /// <param name="options">Times and limits.</param>
     /// <param name="heraldSeqno">Seqno of the herald that opened the session: 1 from a kernel, 0 from netdump-client, which waits for each ack.</param>
@@ -119,8 +120,18 @@ public sealed partial class DumpSession
     /// <summary>It is known how much of the dump is stored.</summary>
     public bool IsKeepDecided { get; private set; }
 
-    /// <summary>Bytes from 0 on that are stored; what comes beyond them is acked and let go.</summary>
+    /// <summary>Bytes from 0 on that are stored; what comes beyond them is acked and let go, and what lies beyond them already is not the dump's.</summary>
     public ulong KeptBytes { get; private set; } = ulong.MaxValue;
+
+    /// <summary>How many of a write's first bytes go to the file.</summary>
+    /// <remarks>Beyond <see cref="KeptBytes"/> only what may have to be moved to offset 0 later, also by another process.</remarks>
+    public int StoredBytesOf(in StoreIntent write)
+    {
+        ulong end = write.Offset + (ulong)write.Length;
+        if (end <= KeptBytes || (!_relocated && _firstBurst is not null && _firstBurst.Holds(write.Offset, end)))
+            return write.Length;
+        return write.Offset >= KeptBytes ? 0 : (int)(KeptBytes - write.Offset);
+    }
 
     /// <summary>The last write failed; the client is waiting for space.</summary>
     public string? WriteError => _writeError;
@@ -147,16 +158,24 @@ public sealed partial class DumpSession
         return rejected;
     }
 
-    /// <summary>Decides how much of the dump is stored. What was acked before stays.</summary>
+    /// <summary>Decides how much of the dump is stored. What has come from byte 0 on without a hole stays; a piece that lies apart, beyond that, goes.</summary>
+    /// <remarks>
+    /// Another process that does not know of the decision must not take what was let go for stored. So the decision holds from when it is saved,
+    /// or at once where nothing was: without a saved state all is forgotten.
+    /// </remarks>
     /// <param name="bytes">Bytes from 0 on; null for all.</param>
     /// <param name="policy">Name of the policy that says so.</param>
     public void Keep(ulong? bytes, string policy)
     {
         IsKeepDecided = true;
+        _isChanged |= _isSaved;
         if (bytes is not ulong kept)
             return;
-        KeptBytes = Math.Max(kept, _coverage.End);
+
+        _decidedBytes = Math.Max(kept, ContiguousBytes);
         _keepPolicy = policy;
+        if (!_isSaved)
+            KeptBytes = _decidedBytes;
     }
 
     /// <summary>A packet named by its index in <see cref="Compares"/> differs from what is stored.</summary>
@@ -410,6 +429,7 @@ public sealed partial class DumpSession
             return;
 
         _relocated = true;
+        _firstBurst!.End();
         _writes.Add(new(StoreIntent.OwnBytes, 0, 0, bytes.Length, IntentKind.Relocation));
     }
 
@@ -475,6 +495,12 @@ public sealed partial class DumpSession
             _unsaved[^1] = new(_unsaved[^1].Start, range.End);
         else
             _unsaved.Add(range);
+        if (_unsaved.Count <= 2 * _options.MaxRanges)
+            return;
+
+        // A client that writes the same places again and again and is never acked: what is stored is no more than the ranges.
+        _unsaved.Clear();
+        _unsaved.AddRange(_coverage.Ranges);
     }
 
     private void SettleRecord(in StoreIntent record)

@@ -16,6 +16,9 @@ internal sealed class FirstBurst
     private readonly Coverage _kept = new();
     private bool _over;
 
+    /// <summary>Of bytes that change no more: a state is saved with each burst.</summary>
+    private uint? _checksum;
+
     /// <summary>Takes note of a new VMCORE packet.</summary>
     public void OnPacket(uint seqno, ulong offset, ReadOnlySpan<byte> payload)
     {
@@ -49,6 +52,9 @@ internal sealed class FirstBurst
         _kept.Add(offset, offset + (ulong)payload.Length);
     }
 
+    /// <summary>The bytes are about to be moved: what comes now no longer changes them.</summary>
+    public void End() => _over = true;
+
     /// <summary>As far from the packet that came first in the dump as in seqnos; the lower of two packets of a burst is a full one.</summary>
     private bool IsOfFirstBurst(uint seqno, ulong offset, int length)
     {
@@ -61,6 +67,9 @@ internal sealed class FirstBurst
 
     /// <summary>Where the bytes lie in the dump, when they came in one piece at an offset other than 0.</summary>
     public ByteRange? Kept => _bytes is null || _kept.Count != 1 ? null : _kept.Ranges[0];
+
+    /// <summary>It has a copy of <c>[start, end)</c>.</summary>
+    public bool Holds(ulong start, ulong end) => _bytes is not null && _kept.Contains(start, end);
 
     /// <summary>Writes down what another process needs besides the bytes, which are in the dump.</summary>
     public void Save(Span<byte> state)
@@ -75,7 +84,7 @@ internal sealed class FirstBurst
         to.U32(_seqno);
         to.U64(_offset);
         to.I32(_length);
-        to.U32(kept is null ? 0 : ChecksumOf(Bytes));
+        to.U32(kept is null ? 0 : _over ? _checksum ??= ChecksumOf(Bytes) : ChecksumOf(Bytes));
     }
 
     /// <summary>Where the bytes of the saved burst lay in the dump, or null.</summary>

@@ -25,6 +25,12 @@ internal sealed class RangeNotes
             _ranges[^1] = new(Math.Min(_ranges[^1].Start, range.Start), Math.Max(_ranges[^1].End, range.End));
         else if (_ranges.Count < DumpSummary.MaxListedRanges)
             _ranges.Add(range);
+        if (_unsaved.Count <= 2 * DumpSummary.MaxListedRanges)
+            return;
+
+        // The same places again and again, and nothing is saved meanwhile: the ranges say as much.
+        _unsaved.Clear();
+        _unsaved.AddRange(_ranges);
     }
 
     public bool Intersects(ulong start, ulong end)

@@ -14,6 +14,10 @@ public sealed record CatalogedDump(string ManifestPath, Manifest Manifest)
     public string InfoPath => PathOf(Manifest.Files.Info);
     public string? KeyPath => Manifest.Files.Key is string key ? PathOf(key) : null;
 
+    /// <summary>The dump as it was when it ended.</summary>
+    /// <param name="root">The dump directory, absolute.</param>
+    public CommittedDump CommittedIn(string root) => new(Manifest.Id, ManifestPath, Path.GetRelativePath(root, InfoPath), Path.GetRelativePath(root, VmcorePath), Manifest);
+
     private string PathOf(string name) => Path.Join(Path.GetDirectoryName(ManifestPath), name);
 }
 

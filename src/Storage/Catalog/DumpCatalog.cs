@@ -56,21 +56,21 @@ public sealed class DumpCatalog
         return new(root, dumps, partials, problems);
     }
 
-    /// <summary>Paths of all ledgers beneath <paramref name="root"/>; directories that cannot be read are told of.</summary>
-    /// <exception cref="StorageException">The directory itself cannot be read.</exception>
-    internal static List<string> LedgersBeneath(string root, Action<string> onProblem)
+    /// <summary>Paths of all ledgers beneath <paramref name="top"/>, but not beneath others of <paramref name="tops"/>; directories that cannot be read are told of.</summary>
+    /// <exception cref="StorageException">The dump directory <paramref name="root"/> itself cannot be read.</exception>
+    internal static List<string> LedgersBeneath(string root, string top, HashSet<string> tops, Action<string> onProblem)
     {
         var ledgers = new List<string>();
-        var pending = new Stack<string>([root]);
+        var pending = new Stack<string>([top]);
         while (pending.TryPop(out string? directory))
         {
             try
             {
                 foreach (var (path, isDirectory) in Entries(directory))
                 {
-                    if (isDirectory)
+                    if (isDirectory && !tops.Contains(path))
                         pending.Push(path);
-                    else if (path.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal) && Path.GetFileName(path).StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal))
+                    else if (!isDirectory && path.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal) && Path.GetFileName(path).StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal))
                         ledgers.Add(path);
                 }
             }
@@ -109,8 +109,8 @@ public sealed class DumpCatalog
         (ref FileSystemEntry entry) => (entry.ToFullPath(), entry.IsDirectory),
         new EnumerationOptions { AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = false, MatchType = MatchType.Simple })
     {
-        // Temporary files of writers start with a dot.
-        ShouldIncludePredicate = (ref FileSystemEntry entry) => !entry.FileName.StartsWith('.'),
+        // Temporary files of writers start with a dot; directories may, because heralds name them.
+        ShouldIncludePredicate = (ref FileSystemEntry entry) => entry.IsDirectory || !entry.FileName.StartsWith('.'),
     };
 
     private static void ReadEntry(string path, List<CatalogedDump> dumps, List<PartialDump> partials, List<CatalogProblem> problems)

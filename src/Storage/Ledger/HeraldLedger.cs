@@ -29,8 +29,8 @@ public sealed class HeraldLedger : IDisposable
     public const int MaxHeralds = 4096;
 
     private const int HeaderBytes = 64;
-    private const int PlaceBytes = 1088;
-    private const int FixedBytes = 4 + 2 + 4 + LedgerFormat.EndpointBytes + 8;
+    internal const int PlaceBytes = 1088;
+    internal const int FixedBytes = 4 + 2 + 4 + LedgerFormat.EndpointBytes + 8;
     private const uint FormatVersion = 1;
 
     private readonly SafeFileHandle _file;
@@ -107,7 +107,8 @@ public sealed class HeraldLedger : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    private static List<RememberedHerald> Read(ReadOnlySpan<byte> places)
+    /// <summary>Reads places; what is wrong in one is not there.</summary>
+    internal static List<RememberedHerald> Read(ReadOnlySpan<byte> places)
     {
         var heralds = new List<RememberedHerald>();
         for (int place = 0; places.Length >= FixedBytes; place++, places = places[Math.Min(PlaceBytes, places.Length)..])

@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Storage.Native;
 
 namespace NetdumpCollector.Storage;
@@ -26,6 +27,13 @@ public static class LedgerFile
         // The class library would take a lock of its own, which the lock of a running dump refuses.
         using var file = Posix.Open(path, Posix.O_RDONLY | Posix.O_NOFOLLOW | Posix.O_NONBLOCK)
             ?? throw new StorageException($"ledger {path}: {Errno.Words(Errno.Last)}");
+        return Read(file, path);
+    }
+
+    /// <summary>Reads an open ledger; <paramref name="path"/> is what errors call it.</summary>
+    /// <exception cref="StorageException">The file cannot be read.</exception>
+    internal static LedgerContents Read(SafeFileHandle file, string path)
+    {
         try
         {
             byte[] bytes = new byte[(int)Math.Min(RandomAccess.GetLength(file), MaxBytes)];

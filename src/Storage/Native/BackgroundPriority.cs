@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 
 namespace NetdumpCollector.Storage.Native;
@@ -25,6 +26,30 @@ public static unsafe partial class BackgroundPriority
         int noPriority = 0;
         _ = syscall(setScheduler, CallingThread, SchedIdle, (nint)(&noPriority));
         _ = syscall(setIoPriority, IoprioWhoProcess, CallingThread, IoprioClassIdle);
+    }
+
+    /// <summary>Does <paramref name="work"/> on a thread of its own that runs only then, and waits for it: the caller stays as it is, which a thread that has entered cannot become again.</summary>
+    public static T Run<T>(Func<T> work)
+    {
+        T? result = default;
+        ExceptionDispatchInfo? failure = null;
+        var thread = new Thread(() =>
+        {
+            Enter();
+            try
+            {
+                result = work();
+            }
+            catch (Exception e)
+            {
+                failure = ExceptionDispatchInfo.Capture(e);
+            }
+        })
+        { IsBackground = true, Name = "background" };
+        thread.Start();
+        thread.Join();
+        failure?.Throw();
+        return result!;
     }
 
     /// <summary>The numbers of sched_setscheduler and ioprio_set; null where they are not known.</summary>

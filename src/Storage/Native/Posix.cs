@@ -44,9 +44,11 @@ internal static unsafe partial class Posix
     private const uint RenameNoReplace = 1;
     private const int AtEmptyPath = 0x1000;
 
-    // struct statx: 256 bytes, stx_dev_major at byte 136.
+    // struct statx: 256 bytes, stx_ino at byte 32, stx_dev_major at byte 136.
     private const int StatxWords = 64;
+    private const int StatxInode = 8;
     private const int StatxDeviceMajor = 34;
+    private const uint StatxInodeMask = 0x100;
 
     [StructLayout(LayoutKind.Sequential)]
     public struct IoVector
@@ -257,6 +259,18 @@ internal static unsafe partial class Posix
         return number >= 0 && statx(number, file, "", AtEmptyPath, mask: 0, status) == 0
             ? ((ulong)status[StatxDeviceMajor] << 32) + status[StatxDeviceMajor + 1]
             : 0;
+    }
+
+    /// <summary>The name leads to this open file; also where the system does not say.</summary>
+    public static bool IsNamed(SafeFileHandle file, SafeFileHandle directory, string name)
+    {
+        long number = StatxNumber;
+        uint* open = stackalloc uint[StatxWords], named = stackalloc uint[StatxWords];
+        if (number < 0 || statx(number, file, "", AtEmptyPath, StatxInodeMask, open) != 0)
+            return true;
+        if (statx(number, directory, name, AtSymlinkNoFollow, StatxInodeMask, named) != 0)
+            return Errno.Last != Errno.ENOENT;
+        return new ReadOnlySpan<uint>(open + StatxInode, 2).SequenceEqual(new(named + StatxInode, 2));
     }
 
     [LibraryImport("libc", EntryPoint = "pwritev", SetLastError = true)]

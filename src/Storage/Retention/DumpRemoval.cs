@@ -39,18 +39,23 @@ public sealed class DumpRemoval
         _manifest = manifest;
     }
 
+    /// <summary>Deletes a dump and all its files whatever keeps it; it is durable when this returns.</summary>
+    /// <returns>False when it is gone already.</returns>
+    /// <exception cref="StorageException">As for <see cref="Remove(CatalogedDump, Func{Manifest, bool})"/>.</exception>
+    public static bool Remove(CatalogedDump dump) => Remove(dump, static _ => true);
+
     /// <summary>Deletes a dump and all its files; it is durable when this returns.</summary>
     /// <param name="dump">The dump.</param>
-    /// <param name="evenPinned">Also when it is pinned.</param>
-    /// <returns>False when it stays: it has been pinned since <paramref name="dump"/> was read, or is gone.</returns>
+    /// <param name="mayGo">Asked once nobody else can change it, with its manifest of then.</param>
+    /// <returns>False when it stays, or is gone already.</returns>
     /// <exception cref="StorageException">Something could not be deleted; the dump is listed as before, or the next <see cref="FinishInterrupted"/> deletes the rest.</exception>
-    public static bool Remove(CatalogedDump dump, bool evenPinned)
+    public static bool Remove(CatalogedDump dump, Func<Manifest, bool> mayGo)
     {
         using var directory = ManifestFile.LockDirectoryOf(dump.ManifestPath);
         if (!File.Exists(dump.ManifestPath))
             return false;
         var manifest = ManifestFile.Read(dump.ManifestPath);
-        if (manifest.Id != dump.Manifest.Id || (manifest.Pinned && !evenPinned))
+        if (manifest.Id != dump.Manifest.Id || !mayGo(manifest))
             return false;
 
         var removal = new DumpRemoval(directory, dump.ManifestPath, manifest);

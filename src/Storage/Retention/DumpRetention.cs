@@ -1,42 +1,28 @@
+using NetdumpCollector.Protocol;
+
 namespace NetdumpCollector.Storage;
 
 /// <summary>What becomes of a dump that was to go.</summary>
 /// <param name="Removal">The dump and why.</param>
 /// <param name="IsRemoved">It is gone.</param>
-/// <param name="Error">Why it could not be deleted; null when it was, or when it has been pinned or deleted meanwhile.</param>
+/// <param name="Error">Why it could not be deleted; null when it was, or when something keeps it by now or it was deleted meanwhile.</param>
 public sealed record RemovalResult(Removal Removal, bool IsRemoved, string? Error);
 
 /// <summary>Carries out what <see cref="RetentionPlanner"/> decides.</summary>
 public static class DumpRetention
 {
-    /// <summary>Deletes what a policy does not keep, one dump at a time as the caller takes the results.</summary>
-    /// <exception cref="StorageException">The dump directory cannot be read.</exception>
-    public static IEnumerable<RemovalResult> Apply(string root, RetentionPolicy policy, DateTimeOffset now, TimeSpan scriptPatience) =>
-        policy.IsOff ? [] : Carry(RetentionPlanner.Plan(RetentionCandidate.Of(DumpCatalog.Read(root), now, scriptPatience), policy, now));
-
-    /// <summary>Deletes the oldest dumps until the file system of <paramref name="directory"/> has the room that <paramref name="headroom"/> asks for.</summary>
-    /// <returns>What was deleted; nothing when all that may go would not be enough.</returns>
-    /// <exception cref="StorageException">The dump directory cannot be read.</exception>
-    public static IEnumerable<RemovalResult> MakeRoom(string root, string directory, Headroom headroom, DateTimeOffset now, TimeSpan scriptPatience)
-    {
-        long missing = headroom.MissingBytes(directory);
-        if (missing == 0 || FileSystemSpace.DeviceOf(directory) is not ulong device)
-            return [];
-
-        var all = RetentionCandidate.Of(DumpCatalog.Read(root), now, scriptPatience);
-        var there = RetentionCandidate.ByDevice(all)[device].ToHashSet();
-        // Files may free more than their bytes; what is no longer needed is not deleted.
-        return Carry(RetentionPlanner.PlanRoom(all, there.Contains, missing).TakeWhile(_ => headroom.MissingBytes(directory) > 0));
-    }
-
-    private static IEnumerable<RemovalResult> Carry(IEnumerable<Removal> removals)
+    /// <summary>Deletes what is planned, one dump at a time as the caller takes the results.</summary>
+    /// <param name="removals">The plan; what it rests on is looked at again for each dump.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="scriptPatience">As for <see cref="RetentionCandidate.Of"/>.</param>
+    public static IEnumerable<RemovalResult> Carry(IEnumerable<Removal> removals, DateTimeOffset now, TimeSpan scriptPatience)
     {
         foreach (var removal in removals)
         {
             RemovalResult result;
             try
             {
-                result = new(removal, DumpRemoval.Remove(removal.Candidate.Dump, evenPinned: false), null);
+                result = new(removal, Remove(removal.Candidate, removal.NewestComplete, now, scriptPatience), null);
             }
             catch (StorageException e)
             {
@@ -46,4 +32,19 @@ public static class DumpRetention
             yield return result;
         }
     }
+
+    /// <summary>Deletes a dump unless something keeps it that came up after it was looked at.</summary>
+    /// <param name="candidate">The dump.</param>
+    /// <param name="newestComplete">The newest complete dump of its host, because of which a complete one may go.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="scriptPatience">As for <see cref="RetentionCandidate.Of"/>.</param>
+    /// <returns>False when it stays, or is gone already.</returns>
+    /// <exception cref="StorageException">As for <see cref="DumpRemoval.Remove(CatalogedDump, Func{Manifest, bool})"/>.</exception>
+    public static bool Remove(RetentionCandidate candidate, RetentionCandidate? newestComplete, DateTimeOffset now, TimeSpan scriptPatience) =>
+        DumpRemoval.Remove(candidate.Dump, manifest => !manifest.Pinned
+            && !RetentionCandidate.IsUsed(candidate.Dump.ManifestPath, manifest, now, scriptPatience)
+            && (!candidate.HasCore || manifest.Status != DumpStatus.Complete || IsThere(newestComplete)));
+
+    private static bool IsThere(RetentionCandidate? newestComplete) =>
+        newestComplete is { Dump: var dump } && File.Exists(dump.ManifestPath) && File.Exists(dump.VmcorePath);
 }

@@ -21,6 +21,9 @@ public readonly record struct FileSystemSpace(long FreeBytes, long TotalBytes)
         }
     }
 
+    /// <summary>Bytes of the device that a file takes, holes left out; null where the system does not say.</summary>
+    internal static long? AllocatedBytes(string path) => Posix.AllocatedBytesOf(path);
+
     /// <summary>Tells file systems apart; null when the directory cannot be opened.</summary>
     internal static ulong? DeviceOf(string directory)
     {

@@ -46,6 +46,12 @@ public enum HeadroomVerdict
     Refused,
 }
 
+/// <summary>A file system has less room than must stay free.</summary>
+/// <param name="Directory">Absolute path of the directory on it.</param>
+/// <param name="Verdict">What is to be done with the dump.</param>
+/// <param name="Words">What is missing, in words.</param>
+public sealed record RoomShortage(string Directory, HeadroomVerdict Verdict, string Words);
+
 /// <summary>Judges, before a dump begins, whether its file system has room, as savecore's minfree does. Thread-safe; may block on the device.</summary>
 /// <param name="minFree">What must stay free.</param>
 /// <param name="whenFull">What to do where it is not.</param>
@@ -57,24 +63,26 @@ public sealed class Headroom(MinFree minFree, WhenFull whenFull, Func<string, Fi
 
     /// <summary>What is to be done with a dump whose files would lie in <paramref name="directory"/>.</summary>
     /// <param name="directory">Absolute path; its own file system counts, not the dump directory's.</param>
-    /// <param name="shortage">What is missing in words, when the verdict is not <see cref="HeadroomVerdict.Ample"/>.</param>
-    public HeadroomVerdict Judge(string directory, out string? shortage)
+    /// <returns>What is missing, or null when there is room.</returns>
+    public RoomShortage? Judge(string directory)
     {
-        shortage = null;
         if (MissingBytes(directory, out var space, out long wantedBytes) == 0)
-            return HeadroomVerdict.Ample;
+            return null;
 
-        shortage = string.Create(CultureInfo.InvariantCulture, $"{space.FreeBytes} bytes are free on the file system of {directory}, and {wantedBytes} have to be (--min-free {minFree})");
-        return whenFull switch
+        string words = string.Create(CultureInfo.InvariantCulture, $"{space.FreeBytes} bytes are free on the file system of {directory}, and {wantedBytes} have to be (--min-free {minFree})");
+        return new(directory, whenFull switch
         {
             WhenFull.Headers => HeadroomVerdict.HeadersOnly,
             WhenFull.Delete => HeadroomVerdict.MakeRoom,
             _ => HeadroomVerdict.Refused,
-        };
+        }, words);
     }
 
     /// <summary>What would have to become free on the file system of <paramref name="directory"/>, 0 when there is room.</summary>
     public long MissingBytes(string directory) => MissingBytes(directory, out _, out _);
+
+    /// <summary>What is free on the file system of <paramref name="directory"/>; null where that does not say.</summary>
+    public long? FreeBytes(string directory) => spaceOf(directory)?.FreeBytes;
 
     private long MissingBytes(string directory, out FileSystemSpace space, out long wantedBytes)
     {

@@ -22,7 +22,8 @@ public enum RemovalCause
 /// <param name="Candidate">The dump.</param>
 /// <param name="Cause">Which rule.</param>
 /// <param name="Reason">The same in words that follow "because".</param>
-public sealed record Removal(RetentionCandidate Candidate, RemovalCause Cause, string Reason);
+/// <param name="NewestComplete">The newest complete dump of its host, null when there is none.</param>
+public sealed record Removal(RetentionCandidate Candidate, RemovalCause Cause, string Reason, RetentionCandidate? NewestComplete);
 
 /// <summary>Decides which dumps go. Sans-I/O.</summary>
 /// <remarks>
@@ -34,6 +35,9 @@ public static class RetentionPlanner
     /// <summary>Why <paramref name="candidate"/> is kept whatever the policy, in words that follow "it"; null when it may go.</summary>
     public static string? ProtectionOf(RetentionCandidate candidate, IReadOnlyList<RetentionCandidate> all) =>
         ProtectionOf(candidate, NewestComplete(all));
+
+    /// <summary>The newest complete dump of <paramref name="host"/>, null when there is none.</summary>
+    public static RetentionCandidate? NewestCompleteOf(string host, IReadOnlyList<RetentionCandidate> all) => NewestComplete(all).GetValueOrDefault(host);
 
     /// <summary>What <paramref name="policy"/> makes go, the oldest first.</summary>
     public static IReadOnlyList<Removal> Plan(IReadOnlyList<RetentionCandidate> all, RetentionPolicy policy, DateTimeOffset now)
@@ -50,9 +54,9 @@ public static class RetentionPlanner
             followers[manifest.Host] = newer + 1;
             bool mayGo = ProtectionOf(candidate, newestComplete) is null;
             if (mayGo && policy.MaxAge is TimeSpan age && now - manifest.StartedAt > age)
-                removals.Add(new(candidate, RemovalCause.Age, Text($"it started {Days(now - manifest.StartedAt)} days ago and {Days(age)} are kept")));
+                removals.Add(RemovalOf(candidate, RemovalCause.Age, Text($"it started {Days(now - manifest.StartedAt)} days ago and {Days(age)} are kept"), newestComplete));
             else if (mayGo && newer >= policy.MaxPerHost)
-                removals.Add(new(candidate, RemovalCause.Count, Text($"{manifest.Host} has {newer} newer ones and {policy.MaxPerHost} are kept")));
+                removals.Add(RemovalOf(candidate, RemovalCause.Count, Text($"{manifest.Host} has {newer} newer ones and {policy.MaxPerHost} are kept"), newestComplete));
             else
                 keptBytes += candidate.Bytes;
         }
@@ -66,7 +70,7 @@ public static class RetentionPlanner
                     break;
                 if (going.Contains(candidate) || ProtectionOf(candidate, newestComplete) is not null)
                     continue;
-                removals.Add(new(candidate, RemovalCause.TotalSize, Text($"all dumps take {keptBytes} bytes and {limit} are kept")));
+                removals.Add(RemovalOf(candidate, RemovalCause.TotalSize, Text($"all dumps take {keptBytes} bytes and {limit} are kept"), newestComplete));
                 keptBytes -= candidate.Bytes;
             }
         }
@@ -89,12 +93,15 @@ public static class RetentionPlanner
                 break;
             if (candidate.Bytes == 0 || ProtectionOf(candidate, newestComplete) is not null)
                 continue;
-            removals.Add(new(candidate, RemovalCause.Room, Text($"a new dump needs room and {bytes} bytes more must be free")));
+            removals.Add(RemovalOf(candidate, RemovalCause.Room, Text($"a new dump needs room and {bytes} bytes more must be free"), newestComplete));
             missing -= candidate.Bytes;
         }
 
         return missing > 0 ? [] : removals;
     }
+
+    private static Removal RemovalOf(RetentionCandidate candidate, RemovalCause cause, string reason, Dictionary<string, RetentionCandidate> newestComplete) =>
+        new(candidate, cause, reason, newestComplete.GetValueOrDefault(candidate.Dump.Manifest.Host));
 
     private static string? ProtectionOf(RetentionCandidate candidate, Dictionary<string, RetentionCandidate> newestComplete) =>
         candidate.Dump.Manifest.Pinned ? "is pinned"

@@ -1,4 +1,7 @@
 using System.Runtime.Versioning;
+using NetdumpCollector.Actors.Aftermath;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Scripts;
 
 namespace NetdumpCollector.Actors.Tests.Aftermath;
 
@@ -33,16 +36,46 @@ public sealed class ScriptActorTests
         await Eventually.Holds(() => collector.Dumps is [{ Manifest.Script.Reason: "timeout", Manifest.Script.ExitCode: 0 }], "the manifest tells of the script");
     }
 
+    [Fact]
+    public async Task A_dump_that_is_found_among_left_overs_too_has_its_script_run_once()
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = "portable" });
+        var client = collector.NewClient();
+        client.SendDump(new TestDump(50_000));
+        client.Reboot();
+        client.SendDump(new TestDump(50_000));
+        var dumps = collector.Dumps.Select(dump => dump.CommittedIn(collector.Root)).ToArray();
+        string script = Path.Join(collector.Root, "script");
+        File.WriteAllText(script, "#!/bin/sh\necho \"$4 $5\" >>runs\n");
+        File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        using var runner = new ScriptRunner(script, collector.Root, 1, ScriptRunner.DefaultTimeout, TimeProvider.System);
+        using var thread = new ThreadDispatcher("script", 1);
+        var scripts = new ActorSystem("test").Spawn<ScriptActor.Message>("script", thread, () => new ScriptActor(runner, collector.Log));
+
+        // Found, committed while left-overs are looked for; committed before and told of late; not found.
+        scripts.Tell(new ScriptActor.DumpCommitted(dumps[0], client.Address));
+        scripts.Tell(new ScriptActor.DumpCommitted(dumps[0], client.Address));
+        scripts.Tell(new ScriptActor.LeftOversTold());
+        scripts.Tell(new ScriptActor.DumpCommitted(dumps[0], client.Address));
+        scripts.Tell(new ScriptActor.DumpCommitted(dumps[1], client.Address));
+        await scripts.Ask<bool>(done => new ScriptActor.AwaitEnded(done), Eventually.Deadline);
+
+        Assert.Equal(
+            ["info.panicked.0 vmcore.panicked.0", "info.panicked.1 vmcore.panicked.1"],
+            File.ReadAllLines(Path.Join(collector.Root, "runs")).Order(StringComparer.Ordinal));
+        Assert.All(collector.Dumps, dump => Assert.Equal((0, false), (dump.Manifest.Script!.ExitCode, dump.Manifest.ScriptPending)));
+    }
+
     [Theory, EveryTransport]
-    public async Task Stopping_waits_for_scripts_that_run(string transport)
+    public async Task It_tells_when_no_script_runs_any_more(string transport)
     {
         string marker = Path.Combine(Path.GetTempPath(), $"netdump-marker-{Guid.NewGuid():n}");
         try
         {
-            await using (var collector = await RunningCollector.StartAsync(new() { Transport = transport, Script = $"sleep 0.3; touch {marker}" }))
-            {
-                collector.NewClient().SendDump(new TestDump(50_000));
-            }
+            await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Script = $"sleep 0.3; touch {marker}" });
+            collector.NewClient().SendDump(new TestDump(50_000));
+
+            Assert.True(await collector.Scripts!.Ask<bool>(done => new ScriptActor.AwaitEnded(done), Eventually.Deadline));
 
             Assert.True(File.Exists(marker));
         }

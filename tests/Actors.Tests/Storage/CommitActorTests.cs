@@ -17,6 +17,16 @@ public sealed class CommitActorTests
     private const int LogCompleted = 1003;
     private const int LogCommitFailed = 1006;
 
+    private static readonly DumpCircumstances s_circumstances = new()
+    {
+        Host = "h",
+        Endpoint = "shared",
+        LocalAddress = Ipv4.Loopback,
+        LocalPort = 1,
+        EndedAt = DateTimeOffset.UnixEpoch,
+        Duration = TimeSpan.Zero,
+    };
+
     [Theory, EveryEndpoint]
     public async Task A_dump_that_cannot_be_made_durable_is_not_acked_and_holds_nothing_up(string transport, EndpointMode mode)
     {
@@ -53,14 +63,41 @@ public sealed class CommitActorTests
         // Without a data file there is nothing to try again.
         var file = directory.Create(new("id", Ipv4.Loopback, DateTimeOffset.UnixEpoch), default, heraldPath: null);
         File.Delete(file.PartialPath);
-        var circumstances = new DumpCircumstances { Host = "h", Endpoint = "shared", LocalAddress = Ipv4.Loopback, LocalPort = 1, EndedAt = DateTimeOffset.UnixEpoch, Duration = TimeSpan.Zero };
-
         var commit = environment.System.Spawn<CommitActor.Message>("commit", threads, () => new CommitActor(environment, session));
         // A session never says so; should one do, the directory refuses with an exception that no disk brings about.
         var contradiction = DumpSummary.Unknown(EndReason.Finished, null) with { Status = DumpStatus.Complete };
-        commit.Tell(new CommitActor.CommitDump(file, contradiction, circumstances, Task.FromResult("h"), TimeSpan.Zero));
+        commit.Tell(new CommitActor.CommitDump(file, contradiction, s_circumstances, Task.FromResult("h"), HostDueUs: 0));
 
         Assert.IsType<SessionActor.CommitFailed>(await told.Task.WaitAsync(Eventually.Deadline));
+        Assert.True(await environment.System.StopAsync(Eventually.Deadline));
+        Directory.Delete(root, recursive: true);
+    }
+
+    [Fact]
+    public async Task Dumps_whose_names_do_not_come_wait_for_them_all_at_once()
+    {
+        // One thread: each would have to wait for those before it.
+        using var thread = new ThreadDispatcher("test", 1);
+        using var threads = new ThreadDispatcher("test", 1);
+        string root = Directory.CreateTempSubdirectory("netdump-commit-").FullName;
+        using var directory = DumpDirectory.Open(root, defaultPath: null);
+        using var loop = Transports.Default.CreateLoop("test", _ => { });
+        var environment = EnvironmentOf(directory, threads, loop);
+        var name = new TaskCompletionSource<string>();
+        long dueUs = thread.NowUs + 3_000_000;
+        List<Task<SessionActor.Message>> answers = [];
+        for (int i = 0; i < 30; i++)
+        {
+            var told = new TaskCompletionSource<SessionActor.Message>(TaskCreationOptions.RunContinuationsAsynchronously);
+            answers.Add(told.Task);
+            var session = environment.System.Spawn<SessionActor.Message>($"session-{i}", threads, () => new Listener(told));
+            var file = directory.Create(new($"id-{i}", Ipv4.Loopback, DateTimeOffset.UnixEpoch), default, heraldPath: null);
+            var commit = environment.System.Spawn<CommitActor.Message>($"commit-{i}", thread, () => new CommitActor(environment, session));
+            commit.Tell(new CommitActor.CommitDump(file, DumpSummary.Unknown(EndReason.ClientTimedOut, null), s_circumstances, name.Task, dueUs));
+        }
+
+        foreach (var answer in await Task.WhenAll(answers).WaitAsync(Eventually.Deadline))
+            Assert.IsType<SessionActor.Committed>(answer).File.Dispose();
         Assert.True(await environment.System.StopAsync(Eventually.Deadline));
         Directory.Delete(root, recursive: true);
     }

@@ -87,7 +87,7 @@ public sealed class FileSystemLaneTests : IDisposable
     [Fact]
     public void A_second_of_quick_writes_brings_it_back()
     {
-        _lane.OnStall();
+        Stall();
         WriteThreadedFor(TimeSpan.FromMilliseconds(900));
         Assert.False(_lane.IsInline);
         WriteThreaded(TimeSpan.FromMilliseconds(3), Waited);
@@ -106,7 +106,7 @@ public sealed class FileSystemLaneTests : IDisposable
         List<double> seconds = [];
         for (int relapse = 0; relapse < 9; relapse++)
         {
-            _lane.OnStall();
+            Stall();
             int writes = 0;
             for (; !_lane.IsInline; writes++)
                 WriteThreaded(TimeSpan.FromMilliseconds(1), DidNotWait);
@@ -119,17 +119,53 @@ public sealed class FileSystemLaneTests : IDisposable
     [Fact]
     public void After_a_minute_without_relapse_a_second_is_enough_again()
     {
-        _lane.OnStall();
+        Stall();
         WriteThreadedFor(TimeSpan.FromSeconds(1));
-        _lane.OnStall();
+        Stall();
         WriteThreadedFor(TimeSpan.FromSeconds(2));
         Assert.True(_lane.IsInline);
 
         _time.Advance(TimeSpan.FromMinutes(2));
-        _lane.OnStall();
+        Stall();
         WriteThreadedFor(TimeSpan.FromSeconds(1));
 
         Assert.True(_lane.IsInline);
+    }
+
+    [Fact]
+    public void Quick_writes_do_not_bring_it_back_while_the_one_that_stalled_a_loop_hangs()
+    {
+        _lane.OnStall();
+        WriteThreadedFor(TimeSpan.FromSeconds(10));
+        Assert.False(_lane.IsInline);
+
+        _lane.EndStalledWrite();
+        WriteThreadedFor(TimeSpan.FromMilliseconds(900));
+        Assert.False(_lane.IsInline);
+        WriteThreadedFor(TimeSpan.FromMilliseconds(200));
+        Assert.True(_lane.IsInline);
+    }
+
+    [Fact]
+    public void Quick_writes_do_not_bring_it_back_while_one_of_its_own_threads_hangs()
+    {
+        Stall();
+        WriteThreadedFor(TimeSpan.FromMilliseconds(500));
+        var hanging = _lane.BeginThreadedWrite();
+        WriteThreadedFor(TimeSpan.FromSeconds(10));
+        Assert.False(_lane.IsInline);
+
+        _lane.EndThreadedWrite(hanging with { Waits = Waited });
+        WriteThreadedFor(TimeSpan.FromMilliseconds(900));
+        Assert.False(_lane.IsInline);
+        WriteThreadedFor(TimeSpan.FromMilliseconds(200));
+        Assert.True(_lane.IsInline);
+    }
+
+    private void Stall()
+    {
+        _lane.OnStall();
+        _lane.EndStalledWrite();
     }
 
     private void WriteInline(TimeSpan duration, long waits)
@@ -141,7 +177,7 @@ public sealed class FileSystemLaneTests : IDisposable
 
     private void WriteThreaded(TimeSpan duration, long waits)
     {
-        var start = new WriteStart(_time.GetTimestamp(), waits);
+        var start = _lane.BeginThreadedWrite() with { Waits = waits };
         _time.Advance(duration);
         _lane.EndThreadedWrite(start);
     }

@@ -68,6 +68,43 @@ public sealed class SlowFileSystemTests
     }
 
     [Theory, EveryEndpoint]
+    public async Task A_file_system_stays_slow_until_the_write_that_hung_has_come_back(string transport, EndpointMode mode)
+    {
+        var time = new ManualTimeProvider();
+        using var gate = new StallingLoop.Gate();
+        await using var collector = await RunningCollector.StartAsync(new()
+        {
+            Transport = transport,
+            Mode = mode,
+            Loops = 1,
+            StorageTime = time,
+            Decorate = loop => new StallingLoop(loop, gate),
+        });
+        var stuck = collector.NewClient();
+        var dump = new TestDump(499_712);
+        stuck.Herald();
+        stuck.SendBurst(dump);
+        gate.HoldNext();
+        byte[][] burst = stuck.TakeBurst(dump);
+        foreach (byte[] packet in burst)
+            stuck.Send(packet);
+        Assert.True(gate.Holds.Wait(Eventually.Deadline));
+
+        var other = collector.NewClient();
+        other.Herald();
+        other.SendBurst(dump);
+        time.Advance(TimeSpan.FromSeconds(2));
+        other.SendBurst(dump);
+        Assert.False(Assert.Single(collector.FileSystems.Lanes).IsInline);
+
+        gate.Open();
+        stuck.SendUntilAcked(burst);
+        time.Advance(TimeSpan.FromSeconds(2));
+        other.SendBurst(dump);
+        Assert.True(collector.FileSystems.Lanes[0].IsInline);
+    }
+
+    [Theory, EveryEndpoint]
     public async Task A_drain_waits_for_a_write_that_hangs_and_for_the_rest_of_its_dump(string transport, EndpointMode mode)
     {
         using var gate = new StallingLoop.Gate();

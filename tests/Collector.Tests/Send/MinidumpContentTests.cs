@@ -29,7 +29,7 @@ public sealed class MinidumpContentTests
     [Fact]
     public void The_panic_is_known_while_it_arrives()
     {
-        using var peek = new PanicPeek();
+        using var peek = new PanicPeek(new());
         peek.Feed(Read(new(1 << 20, 0, "web1", "out of coffee"), 0, 2 * WellKnown.BurstBytes));
         Assert.True(peek.IsOver);
         Assert.Equal("out of coffee", peek.Message);

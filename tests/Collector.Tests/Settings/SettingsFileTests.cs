@@ -77,6 +77,19 @@ public sealed class SettingsFileTests : IDisposable
     public void What_cannot_be_right_is_told(string json, string words) =>
         Assert.Contains(words, ProblemOf(json), StringComparison.Ordinal);
 
+    [Theory]
+    [InlineData("port")]
+    [InlineData("ab")]
+    public void Text_that_is_not_UTF_8_is_told(string text)
+    {
+        byte[] json = [.. """{ "port": 1, "directory": "ab" }"""u8];
+        json[json.AsSpan().IndexOf(System.Text.Encoding.UTF8.GetBytes(text))] = 0xff;
+        File.WriteAllBytes(_temp.File("settings.json"), json);
+        var exception = Assert.Throws<UsageException>(() => Resolve(_temp.File("settings.json")));
+
+        Assert.Contains("is not JSON", exception.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_setting_that_may_be_given_several_times_may_be_an_array()
     {

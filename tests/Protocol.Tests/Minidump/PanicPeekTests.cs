@@ -28,7 +28,7 @@ public sealed class PanicPeekTests
         byte[] dump = GoldenFiles.Read(name);
         foreach (int chunk in (int[])[1, 3, 1448, 65536])
         {
-            using var peek = new PanicPeek();
+            using var peek = new PanicPeek(new());
             FeedInChunks(peek, dump, _ => chunk);
             Assert.True(peek.IsOver);
             Assert.Equal(expected, peek.Message);
@@ -39,7 +39,7 @@ public sealed class PanicPeekTests
     public void Knows_the_message_of_a_real_dump_before_two_bursts_have_come()
     {
         byte[] dump = GoldenFiles.Read("head-none-none.bin");
-        using var peek = new PanicPeek();
+        using var peek = new PanicPeek(new());
         peek.Feed(dump.AsSpan(0, dump.Length - 1));
         Assert.False(peek.IsOver);
         Assert.Equal(dump.Length - 1, peek.NextOffset);
@@ -109,7 +109,7 @@ public sealed class PanicPeekTests
         {
             var random = new Random(given.Item2);
             int most = 1 << random.Next(0, 14);
-            using var peek = new PanicPeek();
+            using var peek = new PanicPeek(new());
             FeedInChunks(peek, given.Item1, _ => random.Next(0, most + 1));
             Assert.True(given.Item1 != dumps[2] || PanicPeek.ReadsZstd ? peek.Message == Panic : peek.Message is null);
         }).QuickCheckThrowOnFailure();
@@ -126,7 +126,7 @@ public sealed class PanicPeekTests
         {
             byte[] dump = new byte[4096];
             Encoding.Latin1.GetBytes(start).CopyTo(dump, 0);
-            using var peek = new PanicPeek();
+            using var peek = new PanicPeek(new());
             peek.Feed(dump);
             Assert.True(peek.IsOver, start);
             Assert.Null(peek.Message);
@@ -141,7 +141,7 @@ public sealed class PanicPeekTests
     {
         byte[] dump = SampleMinidump.Amd64(Messages);
         BitConverter.TryWriteBytes(dump.AsSpan(28), ringBytes);
-        using var peek = new PanicPeek();
+        using var peek = new PanicPeek(new());
         peek.Feed(dump.AsSpan(0, 4096));
         Assert.True(peek.IsOver);
         Assert.Null(peek.Message);
@@ -158,7 +158,7 @@ public sealed class PanicPeekTests
     public void A_dump_that_ends_too_early_leaves_the_message_unknown()
     {
         byte[] dump = SampleMinidump.Amd64(Messages);
-        using var peek = new PanicPeek();
+        using var peek = new PanicPeek(new());
         peek.Feed(dump.AsSpan(0, 9000));
         Assert.False(peek.IsOver);
         Assert.Null(peek.Message);
@@ -172,12 +172,86 @@ public sealed class PanicPeekTests
         foreach (byte[] bomb in (byte[][])[SampleMinidump.Gzip([.. header, .. new byte[64 << 20]]), ZstdOfZeros(header, 8192)])
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
-            using var peek = new PanicPeek();
+            using var peek = new PanicPeek(new());
             FeedInChunks(peek, bomb, _ => 1448);
             Assert.True(peek.IsOver);
             Assert.Null(peek.Message);
             Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 20 << 20);
         }
+    }
+
+    [Fact]
+    public void A_header_alone_takes_no_memory_for_the_buffer_that_it_announces()
+    {
+        var memory = new PeekMemory();
+        byte[] dump = SampleMinidump.Amd64(Messages, ringBytes: PanicPeek.MaxMessageBufferBytes);
+        using var peek = new PanicPeek(memory);
+        peek.Feed(dump.AsSpan(0, 4096 + 1448));
+        Assert.False(peek.IsOver);
+        Assert.InRange(memory.TakenBytes, 1, 65536);
+        FeedInChunks(peek, dump.AsSpan(4096 + 1448), _ => 1448);
+        Assert.Equal(Panic, peek.Message);
+        Assert.Equal(0, memory.TakenBytes);
+    }
+
+    [Fact]
+    public void Where_all_together_take_too_much_one_more_gives_up_and_nothing_is_lost()
+    {
+        byte[] plain = SampleMinidump.Amd64(Messages);
+        foreach (byte[] dump in (byte[][])[plain, SampleMinidump.Gzip(plain), SampleMinidump.Zstd(plain)])
+        {
+            var memory = new PeekMemory(100_000);
+            Assert.True(memory.TryTake(90_000));
+            using (var peek = new PanicPeek(memory))
+            {
+                FeedInChunks(peek, dump, _ => 1448);
+                Assert.True(peek.IsOver);
+                Assert.Null(peek.Message);
+            }
+
+            Assert.Equal(90_000, memory.TakenBytes);
+        }
+    }
+
+    [Fact]
+    public void The_window_of_a_zstd_stream_counts()
+    {
+        if (!PanicPeek.ReadsZstd)
+            return;
+        var memory = new PeekMemory();
+        // A window of 8 MiB and a block that is not whole yet.
+        using (var peek = new PanicPeek(memory))
+        {
+            peek.Feed([0x28, 0xb5, 0x2f, 0xfd, 0x00, 13 << 3, 0xf0, 0, 0, 1, 2, 3]);
+            Assert.False(peek.IsOver);
+            Assert.InRange(memory.TakenBytes, 8 << 20, 9 << 20);
+        }
+
+        Assert.Equal(0, memory.TakenBytes);
+    }
+
+    [Theory]
+    [InlineData(new byte[] { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff })]
+    [InlineData(new byte[] { 0x1f, 0x8b, 8, 0xe0, 0, 0, 0, 0, 0, 3, 7, 7, 7, 7 })]
+    [InlineData(new byte[] { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff })]
+    public void A_stream_that_cannot_be_decoded_gives_no_message_and_no_exception(byte[] start)
+    {
+        var memory = new PeekMemory();
+        using var peek = new PanicPeek(memory);
+        peek.Feed([.. start, .. new byte[100_000]]);
+        Assert.True(peek.IsOver);
+        Assert.Null(peek.Message);
+        Assert.Equal(0, memory.TakenBytes);
+    }
+
+    [Fact]
+    public void A_buffer_full_of_panics_that_are_none_is_given_up()
+    {
+        const int Ring = 1 << 20;
+        string decoys = string.Concat(Enumerable.Repeat("xpanic: ", Ring / 8 - 100));
+        string messages = new string('.', 500) + "\npanic: real\n";
+        Assert.Null(Peek(SampleMinidump.Amd64(messages + decoys, ringBytes: Ring)));
+        Assert.Equal("real", Peek(SampleMinidump.Amd64(messages + string.Concat(Enumerable.Repeat("xpanic: ", 1000)) + "\n", ringBytes: Ring)));
     }
 
     [Fact]
@@ -190,10 +264,11 @@ public sealed class PanicPeekTests
         foreach (byte[] stream in (byte[][])[gzip, zstd, skippable])
         {
             var watch = Stopwatch.StartNew();
-            using var peek = new PanicPeek();
+            using var peek = new PanicPeek(new());
             FeedInChunks(peek, stream, _ => 1448);
             Assert.True(peek.IsOver);
             Assert.Null(peek.Message);
+            Assert.Equal(PanicPeek.MaxCompressedBytes, peek.NextOffset);
             Assert.True(watch.Elapsed < TimeSpan.FromSeconds(20), $"{watch.Elapsed}");
         }
     }
@@ -216,7 +291,7 @@ public sealed class PanicPeekTests
             if (random.Next(10) == 0)
                 random.NextBytes(dump.AsSpan(random.Next(8)));
             int most = 1 << random.Next(0, 16);
-            using var peek = new PanicPeek();
+            using var peek = new PanicPeek(new());
             FeedInChunks(peek, dump.AsSpan(0, random.Next(dump.Length)), _ => random.Next(1, most + 1));
             Assert.True(peek.Message is null || peek.IsOver);
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(3000));
@@ -224,7 +299,7 @@ public sealed class PanicPeekTests
 
     private static string? Peek(ReadOnlySpan<byte> dump)
     {
-        using var peek = new PanicPeek();
+        using var peek = new PanicPeek(new());
         FeedInChunks(peek, dump, _ => 1448);
         return peek.Message;
     }

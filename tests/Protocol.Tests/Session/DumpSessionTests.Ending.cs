@@ -410,6 +410,22 @@ public sealed partial class DumpSessionTests
         Assert.Equal(dump.Content, server.Bytes(0, dump.Content.Length));
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(49_448)]
+    [InlineData(80_000)]
+    public void Packets_in_the_batch_of_a_header_do_not_change_what_it_moves(ulong offset)
+    {
+        var dump = new SampleDump();
+        var server = new SessionDriver();
+        byte[] first = Filled(1448, 0x55), second = Filled(1448, 0x66);
+        server.Receive(dump.Herald);
+        server.Receive(ClientMessage.Vmcore(2, 48_000, first), dump.Kdh, ClientMessage.Vmcore(3, offset, second));
+        Assert.Equal(first, server.Bytes(48_000, first.Length));
+        Assert.Equal(offset == 0 ? second : first, server.Bytes(0, first.Length));
+        Assert.Equal(second, server.Bytes(offset, second.Length));
+    }
+
     [Fact]
     public void A_dump_whose_first_packet_was_lost_at_first_has_nothing_to_move()
     {

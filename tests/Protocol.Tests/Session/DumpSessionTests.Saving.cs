@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using NetdumpCollector.Protocol.Session;
 
 namespace NetdumpCollector.Protocol.Tests.Session;
 
@@ -70,6 +71,28 @@ public sealed partial class DumpSessionTests
         Assert.Equal(dump.Content, server.Bytes(0, dump.Content.Length));
     }
 
+    /// <summary>Of packets that are acked alone: what a process did not see itself it must still tell the next one.</summary>
+    [Fact]
+    public void A_packet_that_is_repeated_two_processes_later_is_no_overwrite()
+    {
+        var dump = new SampleDump(4096 + 65536, 8948);
+        var server = new SessionDriver();
+        server.Receive(dump.Herald);
+        server.Receive(dump.Bursts[0]);
+        var burst = dump.Bursts[1];
+        server.Receive(burst[0], burst[2], burst[3], burst[5], burst[6], burst[7]);
+        server.Restart();
+        server.Receive(burst[4]);
+        server.Restart();
+
+        server.Receive(burst[1], burst[6]);
+        server.Receive(dump.Kdh);
+        server.Receive(dump.Finished);
+
+        Assert.Equal(DumpStatus.Complete, server.Summary.Status);
+        Assert.Empty(server.Summary.Overwritten);
+    }
+
     [Fact]
     public void Damage_and_overwrites_outlive_the_process()
     {
@@ -124,5 +147,24 @@ public sealed partial class DumpSessionTests
             server.Restart();
             server.Wait(random.Next(1000) * 1000);
         }
+    }
+
+    [Fact]
+    public void A_client_that_is_never_acked_does_not_grow_what_is_to_be_saved()
+    {
+        var options = new SessionOptions { MaxRanges = 64 };
+        var session = new DumpSession(options, heraldSeqno: 1, nowUs: 0);
+        byte[] payload = new byte[100];
+        // Seqnos that begin nowhere are not acked before a pause, and each packet rewrites one of two places.
+        for (uint i = 0; i < 20_000; i++)
+        {
+            Assert.NotEqual(RejectReason.TooFragmented, session.OnMessage(new(MessageType.Vmcore, 10_000 + i, 4096 + (i % 2 * 4096), 100), payload, tag: 0, nowUs: i));
+            session.OnStored(i);
+            Assert.False(session.MustSave);
+        }
+
+        Assert.Superset(session.CoveredRanges.ToArray().ToHashSet(), session.UnsavedRanges.ToArray().ToHashSet());
+        Assert.True(session.UnsavedRanges.Length <= 2 * options.MaxRanges);
+        Assert.True(session.UnsavedOverwrites.Length <= 2 * DumpSummary.MaxListedRanges);
     }
 }

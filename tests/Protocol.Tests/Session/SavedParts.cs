@@ -21,6 +21,9 @@ internal sealed class SavedParts
             _header = KernelDumpHeader.Read(payload) ?? _header;
     }
 
+    /// <summary>Only the ranges come to be written down, not the state behind them.</summary>
+    public bool SavesRangesOnly { get; set; }
+
     /// <summary>As the collector does before acks leave.</summary>
     public void Save(DumpSession session)
     {
@@ -32,6 +35,12 @@ internal sealed class SavedParts
         _stored.AddRange(session.UnsavedRanges);
         _damaged.AddRange(session.UnsavedDamage);
         _overwritten.AddRange(session.UnsavedOverwrites);
+        if (SavesRangesOnly)
+        {
+            session.OnSaveFailed();
+            return;
+        }
+
         _state = state;
         session.OnSaved();
     }

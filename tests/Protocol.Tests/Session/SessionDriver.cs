@@ -34,6 +34,9 @@ internal sealed class SessionDriver
     /// <summary>One batch arrives; the file takes only so many of its writes and records.</summary>
     public RejectReason?[] ReceiveWhileDiskIsFull(IEnumerable<ClientMessage> batch, int writesDone = 0, int recordsDone = 0) => Receive(batch, writesDone, recordsDone);
 
+    /// <summary>The process can save nothing any more, or is killed where it has saved some of it.</summary>
+    public bool SavesRangesOnly { set => _saved.SavesRangesOnly = value; }
+
     /// <summary>The process is killed and another one continues with what was saved; the file is as it was.</summary>
     public void Restart() => Session = DumpSession.Restore(Options, _saved.Found(_heraldSeqno, range => Bytes(range.Start, (int)range.Length)), NowUs);
 
@@ -88,7 +91,7 @@ internal sealed class SessionDriver
         for (int i = 0; i < writesDone; i++)
         {
             var bytes = BytesOf(Session.Writes[i], messages);
-            for (int at = 0; at < bytes.Length; at++)
+            for (int at = 0; at < Session.StoredBytesOf(Session.Writes[i]); at++)
                 _file[Session.Writes[i].Offset + (ulong)at] = bytes[at];
         }
 

@@ -14,7 +14,7 @@ public sealed class StormPolicyTests
     {
         var policy = new StormPolicy(KeepPolicy.Full);
         Assert.False(policy.WantsMessage);
-        Assert.All(Enumerable.Range(0, 10), _ => Assert.True(policy.Decide("same", 0).IsFull));
+        Assert.All(Enumerable.Range(0, 10), _ => Assert.Null(policy.Decide("same", 0).HeadBytes));
     }
 
     [Fact]
@@ -31,10 +31,10 @@ public sealed class StormPolicyTests
     {
         var policy = new StormPolicy(KeepPolicy.Auto(2));
         Assert.True(policy.WantsMessage);
-        Assert.Equal(new(null, 1), policy.Decide("page fault at 0x1000", 0));
-        Assert.Equal(new(null, 2), policy.Decide("page fault at 0x2000", 1));
-        Assert.Equal(new(KeepPolicy.AutoHeadBytes, 3), policy.Decide("page fault at 0x3000", 2));
-        Assert.True(policy.Decide("another", 3).IsFull);
+        Assert.Equal(new(null, new("page fault at ?", 0)), policy.Decide("page fault at 0x1000", 0));
+        Assert.Equal(new(null, new("page fault at ?", 0)), policy.Decide("page fault at 0x2000", 1));
+        Assert.Equal(new(KeepPolicy.AutoHeadBytes, null), policy.Decide("page fault at 0x3000", 2));
+        Assert.Null(policy.Decide("another", 3).HeadBytes);
     }
 
     [Fact]
@@ -45,13 +45,30 @@ public sealed class StormPolicyTests
     }
 
     [Fact]
+    public void What_breaks_off_leaves_its_place_to_the_next_of_its_hour()
+    {
+        var policy = new StormPolicy(KeepPolicy.Auto(1));
+        var broken = policy.Decide("same", 0);
+        Assert.NotNull(policy.Decide("same", 1).HeadBytes);
+        policy.GiveBack(broken.Slot!);
+        var whole = policy.Decide("same", 2);
+        Assert.Null(whole.HeadBytes);
+        Assert.NotNull(policy.Decide("same", 3).HeadBytes);
+
+        // Another hour owes nothing to what began in this one.
+        Assert.Null(policy.Decide("same", StormPolicy.HourUs).HeadBytes);
+        policy.GiveBack(whole.Slot!);
+        Assert.NotNull(policy.Decide("same", StormPolicy.HourUs + 1).HeadBytes);
+    }
+
+    [Fact]
     public void An_hour_after_its_first_dump_a_message_counts_anew()
     {
         var policy = new StormPolicy(KeepPolicy.Auto(1));
-        Assert.True(policy.Decide("same", 5).IsFull);
-        Assert.False(policy.Decide("same", 5 + StormPolicy.HourUs - 1).IsFull);
-        Assert.True(policy.Decide("same", 5 + StormPolicy.HourUs).IsFull);
-        Assert.False(policy.Decide("same", 5 + StormPolicy.HourUs).IsFull);
+        Assert.Null(policy.Decide("same", 5).HeadBytes);
+        Assert.NotNull(policy.Decide("same", 5 + StormPolicy.HourUs - 1).HeadBytes);
+        Assert.Null(policy.Decide("same", 5 + StormPolicy.HourUs).HeadBytes);
+        Assert.NotNull(policy.Decide("same", 5 + StormPolicy.HourUs).HeadBytes);
     }
 
     [Fact]
@@ -63,8 +80,8 @@ public sealed class StormPolicyTests
         for (int i = 0; i < StormPolicy.MaxMessages - 1; i++)
             _ = policy.Decide("made up " + (char)('a' + i % 26) + new string('x', i), 2);
 
-        Assert.False(policy.Decide("second", 3).IsFull);
-        Assert.True(policy.Decide("oldest", 3).IsFull);
+        Assert.NotNull(policy.Decide("second", 3).HeadBytes);
+        Assert.Null(policy.Decide("oldest", 3).HeadBytes);
     }
 
     [Fact]
@@ -82,7 +99,7 @@ public sealed class StormPolicyTests
                 if (!model.TryGetValue(name, out var hour) || nowUs - hour.StartUs >= StormPolicy.HourUs)
                     hour = (nowUs, 0);
                 bool isFull = hour.Full < given.Item1;
-                Assert.Equal(isFull, policy.Decide(message, nowUs).IsFull);
+                Assert.Equal(isFull, policy.Decide(message, nowUs).HeadBytes is null);
                 model[name] = (hour.StartUs, hour.Full + (isFull ? 1 : 0));
             }
         }).QuickCheckThrowOnFailure();
@@ -94,7 +111,7 @@ public sealed class StormPolicyTests
         int full = 0;
         Parallel.For(0, 1000, _ =>
         {
-            if (policy.Decide("same", 0).IsFull)
+            if (policy.Decide("same", 0).HeadBytes is null)
                 Interlocked.Increment(ref full);
         });
         Assert.Equal(7, full);

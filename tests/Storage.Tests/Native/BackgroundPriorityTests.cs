@@ -24,6 +24,16 @@ public sealed partial class BackgroundPriorityTests
     }
 
     [Fact]
+    public void Work_can_be_idle_while_its_caller_is_not()
+    {
+        var before = Policy();
+
+        Assert.Equal(OperatingSystem.IsLinux() ? SchedIdle : before, BackgroundPriority.Run(Policy));
+        Assert.Equal(before, Policy());
+        Assert.Equal("boom", Assert.Throws<StorageException>(() => BackgroundPriority.Run<int>(() => throw new StorageException("boom"))).Message);
+    }
+
+    [Fact]
     public void The_calling_thread_becomes_idle_for_the_disk()
     {
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)

@@ -22,11 +22,11 @@ public sealed class DumpRemovalTests : IDisposable
         File.WriteAllText(_temp.File("bounds.web"), "2\n");
         var dump = StoredDumps.Write(_temp.Path, "web", 1, hasKey: hasKey, compression: compression);
 
-        Assert.True(DumpRemoval.Remove(dump, evenPinned: false));
+        Assert.True(DumpRemoval.Remove(dump));
 
         Assert.Equal([.. before.Append("bounds.web").Order(StringComparer.Ordinal)], _temp.Names);
         Assert.Equal("2\n", _temp.Text("bounds.web"));
-        Assert.False(DumpRemoval.Remove(dump, evenPinned: false));
+        Assert.False(DumpRemoval.Remove(dump));
     }
 
     [Fact]
@@ -35,11 +35,11 @@ public sealed class DumpRemovalTests : IDisposable
         CatalogedDump[] dumps = [.. ((long[])[0, 9, 10]).Select(index => StoredDumps.Write(_temp.Path, "web", index, compression: index == 9 ? DumpCompression.Gzip : DumpCompression.None))];
         StoredDumps.Write(_temp.Path, "web.7", 77);
 
-        DumpRemoval.Remove(dumps[2], evenPinned: false);
+        DumpRemoval.Remove(dumps[2]);
         Assert.Equal(("vmcore.web.9.gz", "info.web.9"), Links("web"));
-        DumpRemoval.Remove(dumps[0], evenPinned: false);
+        DumpRemoval.Remove(dumps[0]);
         Assert.Equal(("vmcore.web.9.gz", "info.web.9"), Links("web"));
-        DumpRemoval.Remove(dumps[1], evenPinned: false);
+        DumpRemoval.Remove(dumps[1]);
         Assert.Equal((null, null), Links("web"));
         Assert.Equal(("vmcore.web.7.77", "info.web.7.77"), Links("web.7"));
     }
@@ -51,7 +51,7 @@ public sealed class DumpRemovalTests : IDisposable
         File.Delete(_temp.File("vmcore.web.last"));
         File.WriteAllText(_temp.File("vmcore.web.last"), "precious");
 
-        DumpRemoval.Remove(dump, evenPinned: false);
+        DumpRemoval.Remove(dump);
 
         Assert.Equal(["vmcore.web.last"], _temp.Names);
         Assert.Equal("precious", _temp.Text("vmcore.web.last"));
@@ -65,11 +65,11 @@ public sealed class DumpRemovalTests : IDisposable
         Assert.True(DumpPin.Set(dump, pinned: true));
         Assert.False(DumpPin.Set(dump, pinned: true));
 
-        Assert.False(DumpRemoval.Remove(dump, evenPinned: false));
+        Assert.False(DumpRemoval.Remove(dump, manifest => !manifest.Pinned));
         Assert.Equal(before, _temp.Names);
         Assert.True(ManifestFile.Read(dump.ManifestPath).Pinned);
 
-        Assert.True(DumpRemoval.Remove(dump, evenPinned: true));
+        Assert.True(DumpRemoval.Remove(dump));
         Assert.Empty(_temp.Names);
         Assert.Throws<StorageException>(() => DumpPin.Set(dump, pinned: true));
     }
@@ -81,7 +81,7 @@ public sealed class DumpRemovalTests : IDisposable
         StoredDumps.Write(_temp.Path, "web", 0);
         string[] before = _temp.Names;
 
-        Assert.False(DumpRemoval.Remove(old, evenPinned: true));
+        Assert.False(DumpRemoval.Remove(old));
         Assert.Throws<StorageException>(() => DumpPin.Set(old, pinned: true));
 
         Assert.Equal(before, _temp.Names);
@@ -127,7 +127,7 @@ public sealed class DumpRemovalTests : IDisposable
             AssertHonest(root, crash);
             Assert.True(isListed == File.Exists(dump.ManifestPath), $"a dump that is listed goes only by another deletion, {crash}");
             if (isListed)
-                DumpRemoval.Remove(dump, evenPinned: false);
+                DumpRemoval.Remove(dump);
             Assert.Equal(["dump.web.0.json", "info.web.0", "info.web.last", "vmcore.web.0", "vmcore.web.last"],
                 Directory.GetFileSystemEntries(root).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal));
             Assert.Equal("vmcore.web.0", new FileInfo(Path.Join(root, "vmcore.web.last")).LinkTarget);
@@ -205,7 +205,7 @@ public sealed class DumpRemovalTests : IDisposable
         bool removed = false;
         using (ManifestFile.LockDirectoryOf(dump.ManifestPath))
         {
-            removing = new(() => removed = DumpRemoval.Remove(dump, evenPinned: false));
+            removing = new(() => removed = DumpRemoval.Remove(dump));
             removing.Start();
             Assert.False(removing.Join(100), "it did not wait");
             Assert.True(File.Exists(dump.ManifestPath));

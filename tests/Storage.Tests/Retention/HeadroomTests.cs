@@ -12,8 +12,7 @@ public sealed class HeadroomTests
     {
         var headroom = new Headroom(new(bytes, percent), WhenFull.Refuse, _ => new(freeBytes, 1000));
 
-        Assert.Equal(verdict, headroom.Judge("/dumps", out string? shortage));
-        Assert.Equal(verdict == HeadroomVerdict.Ample, shortage is null);
+        Assert.Equal(verdict, headroom.Judge("/dumps")?.Verdict ?? HeadroomVerdict.Ample);
     }
 
     [Theory]
@@ -24,19 +23,18 @@ public sealed class HeadroomTests
     {
         var headroom = new Headroom(new(0, 10), whenFull, directory => directory == "/dumps/lab" ? new(7, 1000) : new(1000, 1000));
 
-        Assert.Equal(verdict, headroom.Judge("/dumps/lab", out string? shortage));
-        Assert.Equal("7 bytes are free on the file system of /dumps/lab, and 100 have to be (--min-free 10%)", shortage);
+        Assert.Equal(new("/dumps/lab", verdict, "7 bytes are free on the file system of /dumps/lab, and 100 have to be (--min-free 10%)"), headroom.Judge("/dumps/lab"));
         Assert.Equal(93, headroom.MissingBytes("/dumps/lab"));
-        Assert.Equal(HeadroomVerdict.Ample, headroom.Judge("/dumps", out _));
+        Assert.Null(headroom.Judge("/dumps"));
     }
 
     [Fact]
     public void A_file_system_that_does_not_say_has_room() =>
-        Assert.Equal(HeadroomVerdict.Ample, new Headroom(new(long.MaxValue, 0), WhenFull.Refuse, _ => null).Judge("/dumps", out _));
+        Assert.Null(new Headroom(new(long.MaxValue, 0), WhenFull.Refuse, _ => null).Judge("/dumps"));
 
     [Fact]
     public void Nothing_is_asked_when_nothing_must_be_free() =>
-        Assert.Equal(HeadroomVerdict.Ample, new Headroom(MinFree.None, WhenFull.Refuse, _ => throw new InvalidOperationException("asked")).Judge("/dumps", out _));
+        Assert.Null(new Headroom(MinFree.None, WhenFull.Refuse, _ => throw new InvalidOperationException("asked")).Judge("/dumps"));
 
     [Fact]
     public void The_largest_file_system_does_not_overflow() => Assert.Equal(9131138316486228042, new MinFree(0, 99).BytesOf(long.MaxValue - 7));
