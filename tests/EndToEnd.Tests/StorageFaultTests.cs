@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Tests;
 using NetdumpCollector.Protocol;
@@ -112,6 +114,47 @@ public sealed class StorageFaultTests : IDisposable
             client.Finish();
         AssertWhole(collector.Dumps, client, s_dump);
         await collector.StopAsync();
+    }
+
+    /// <summary>A process ends only when its last call returns from the device; what others wait for must be free before.</summary>
+    [FuseTheory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
+    public async Task Told_to_stop_while_a_write_hangs_it_frees_its_ports_and_the_dumps_elsewhere_at_once(string endpoint)
+    {
+        await using var files = await CrashFileSystem.MountAsync(Faulty);
+        await using var first = await StartAsync("--endpoint", endpoint);
+        using var stuck = NewClient(first);
+        using var running = NewClient(first);
+        stuck.Herald(FaultyDirectory);
+        stuck.SendBurst(s_dump);
+        running.Herald();
+        running.SendBurst(s_dump);
+        await files.TellAsync("hang write");
+        byte[][] burst = stuck.TakeBurst(s_dump);
+        Assert.False(IsAcked(first, Slow, stuck, burst));
+
+        first.Terminate();
+        await Eventually.Holds(() => IsFree(first.Address, first.Port), "the herald port is free");
+        await using (var next = await StartAgainAsync())
+        {
+            running.SendRest(s_dump);
+            running.Finish();
+            Assert.True(File.Exists($"/proc/{first.ProcessId}/status"));
+            await files.RecoverAsync();
+            await first.KillAsync();
+            await next.KillAsync();
+        }
+
+        await using var last = await StartAgainAsync();
+        stuck.SendUntilAcked(burst);
+        stuck.SendRest(s_dump);
+        stuck.Finish();
+        AssertWhole(last.Dumps, running, s_dump);
+        AssertWhole(last.Dumps, stuck, s_dump);
+        await last.StopAsync();
+
+        Task<Collector> StartAgainAsync() => Collector.StartAtAsync(first.Address, first.Port, Dumps, "--client-port", $"{_clientPort}", "--endpoint", endpoint);
     }
 
     [FuseTheory]
@@ -306,6 +349,42 @@ public sealed class StorageFaultTests : IDisposable
         await next.StopAsync();
     }
 
+    /// <summary>Both sessions wait for the same packets then, and in shared mode only what is in the ledgers tells them apart.</summary>
+    [FuseTheory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
+    public async Task A_dump_that_was_superseded_but_not_yet_ended_by_a_killed_server_takes_none_of_its_successors_bytes(string endpoint)
+    {
+        var again = new TestDump(500_000, seed: 2);
+        await using var files = await CrashFileSystem.MountAsync(Dumps);
+        await using var first = await StartAsync("--endpoint", endpoint);
+        using var client = NewClient(first);
+        client.Herald();
+        client.SendBurst(s_dump);
+        client.SendBurst(s_dump);
+        client.Reboot();
+        client.Herald();
+        // The first burst supersedes; then the older dump's commit, which takes many calls, is slower than the two writes of a burst.
+        await files.TellAsync("delay 150");
+        client.SendBurst(again);
+        client.SendBurst(again);
+        await first.KillAsync();
+        Assert.Contains("started a new dump", first.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("Incomplete dump", first.Output, StringComparison.Ordinal);
+        await files.RecoverAsync();
+
+        await using var next = await Collector.StartAtAsync(first.Address, first.Port, Dumps, "--client-port", $"{_clientPort}", "--endpoint", endpoint);
+        client.SendRest(again);
+        client.Finish();
+
+        await Eventually.Holds(() => next.Dumps.Count == 2, "both dumps ended");
+        Assert.Equal((DumpStatus.Incomplete, EndReason.Superseded), (next.Dumps[0].Manifest.Status, next.Dumps[0].Manifest.Reason));
+        Assert.Equal(s_dump.Content[..(4096 + 65536)], File.ReadAllBytes(next.Dumps[0].VmcorePath));
+        Assert.Equal(DumpStatus.Complete, next.Dumps[1].Manifest.Status);
+        Assert.Equal(again.Content, File.ReadAllBytes(next.Dumps[1].VmcorePath));
+        await next.StopAsync();
+    }
+
     [FuseTheory]
     [InlineData("ephemeral")]
     [InlineData("shared")]
@@ -321,7 +400,7 @@ public sealed class StorageFaultTests : IDisposable
 
         AssertWhole(collector.Dumps, client, s_dump);
         Assert.Equal(Dumps, Path.GetDirectoryName(Assert.Single(collector.Dumps).VmcorePath));
-        Assert.Contains($"path '{FaultyDirectory}': partial.{client.Address}.", collector.Output, StringComparison.Ordinal);
+        await collector.PrintsAsync($"path '{FaultyDirectory}': partial.{client.Address}.");
     }
 
     [FuseTheory]
@@ -359,6 +438,20 @@ public sealed class StorageFaultTests : IDisposable
             while (packets.Any(packet => client.Acks.All(ack => ack.Seqno != TestDump.SeqnoOf(packet))) && client.TryReceive(s_patience) is not null)
             {
             }
+        }
+    }
+
+    private static bool IsFree(string address, int port)
+    {
+        using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        try
+        {
+            probe.Bind(new IPEndPoint(IPAddress.Parse(address), port));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
         }
     }
 

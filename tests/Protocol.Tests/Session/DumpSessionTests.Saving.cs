@@ -111,6 +111,22 @@ public sealed partial class DumpSessionTests
         Assert.Equal(new ByteRange(4096, 4096 + 1448), Assert.Single(server.Summary.Damaged));
     }
 
+    [Fact]
+    public void That_it_supersedes_an_older_dump_outlives_the_process()
+    {
+        var dump = new SampleDump();
+        var server = new SessionDriver();
+        server.Receive(dump.Herald);
+        server.Receive(dump.Bursts[0]);
+        server.Restart();
+        Assert.False(server.Session.SupersedesOlder);
+
+        server.Session.SupersedesOlder = true;
+        server.Receive(dump.Bursts[1]);
+        server.Restart();
+        Assert.True(server.Session.SupersedesOlder);
+    }
+
     /// <summary>As the kernel: what seems unacked is sent again each second, and an ack stands for all packets equal to it modulo 32.</summary>
     private static void SendWithKills(SessionDriver server, ClientMessage[] burst, Random random, double loss, int killsFrom = 0)
     {
