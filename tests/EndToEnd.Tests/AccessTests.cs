@@ -42,7 +42,8 @@ public sealed partial class AccessTests : IDisposable
         double rate = storm.Stop();
 
         Assert.True(rate > 1000, $"{rate:F0} heralds per second are no storm");
-        Assert.InRange(stormDescriptors, idleDescriptors, idleDescriptors + (endpoint == "shared" ? 0 : 1024));
+        // Loops that look at the same moment may each open one more.
+        Assert.InRange(stormDescriptors, idleDescriptors, idleDescriptors + (endpoint == "shared" ? 0 : 1024 + Environment.ProcessorCount));
         Assert.InRange(memoryMebibytes, 1, 512);
         await collector.PrintsAsync("TooManyHalfOpen (");
         Assert.DoesNotContain("TooManySessions", collector.Output, StringComparison.Ordinal);
