@@ -123,13 +123,10 @@ internal sealed partial class Collector : IAsyncDisposable
     /// <summary>Stops it as an init system does and checks that it ends well.</summary>
     public async Task StopAsync()
     {
-        Terminate();
+        _process.Send(Signal.Terminate);
         await EndsAsync();
         Assert.True(_process.ExitCode == 0, $"exit code {_process.ExitCode}:\n{Output}");
     }
-
-    /// <summary>Tells it to stop; its last thread may hang in a device for longer.</summary>
-    public void Terminate() => _process.Send(Signal.Terminate);
 
     /// <summary>Ends it without giving it a chance.</summary>
     public Task KillAsync()

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Tests;
 using NetdumpCollector.Protocol;
@@ -114,47 +112,6 @@ public sealed class StorageFaultTests : IDisposable
             client.Finish();
         AssertWhole(collector.Dumps, client, s_dump);
         await collector.StopAsync();
-    }
-
-    /// <summary>A process ends only when its last call returns from the device; what others wait for must be free before.</summary>
-    [FuseTheory]
-    [InlineData("ephemeral")]
-    [InlineData("shared")]
-    public async Task Told_to_stop_while_a_write_hangs_it_frees_its_ports_and_the_dumps_elsewhere_at_once(string endpoint)
-    {
-        await using var files = await CrashFileSystem.MountAsync(Faulty);
-        await using var first = await StartAsync("--endpoint", endpoint);
-        using var stuck = NewClient(first);
-        using var running = NewClient(first);
-        stuck.Herald(FaultyDirectory);
-        stuck.SendBurst(s_dump);
-        running.Herald();
-        running.SendBurst(s_dump);
-        await files.TellAsync("hang write");
-        byte[][] burst = stuck.TakeBurst(s_dump);
-        Assert.False(IsAcked(first, Slow, stuck, burst));
-
-        first.Terminate();
-        await Eventually.Holds(() => IsFree(first.Address, first.Port), "the herald port is free");
-        await using (var next = await StartAgainAsync())
-        {
-            running.SendRest(s_dump);
-            running.Finish();
-            Assert.True(File.Exists($"/proc/{first.ProcessId}/status"));
-            await files.RecoverAsync();
-            await first.KillAsync();
-            await next.KillAsync();
-        }
-
-        await using var last = await StartAgainAsync();
-        stuck.SendUntilAcked(burst);
-        stuck.SendRest(s_dump);
-        stuck.Finish();
-        AssertWhole(last.Dumps, running, s_dump);
-        AssertWhole(last.Dumps, stuck, s_dump);
-        await last.StopAsync();
-
-        Task<Collector> StartAgainAsync() => Collector.StartAtAsync(first.Address, first.Port, Dumps, "--client-port", $"{_clientPort}", "--endpoint", endpoint);
     }
 
     [FuseTheory]
@@ -438,20 +395,6 @@ public sealed class StorageFaultTests : IDisposable
             while (packets.Any(packet => client.Acks.All(ack => ack.Seqno != TestDump.SeqnoOf(packet))) && client.TryReceive(s_patience) is not null)
             {
             }
-        }
-    }
-
-    private static bool IsFree(string address, int port)
-    {
-        using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
-        try
-        {
-            probe.Bind(new IPEndPoint(IPAddress.Parse(address), port));
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
         }
     }
 

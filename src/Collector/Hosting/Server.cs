@@ -148,6 +148,9 @@ internal sealed class Server : IDisposable
         var left = timeout - TimeProvider.System.GetElapsedTime(started);
         if (_scriptRuns is { } runs && left > TimeSpan.Zero)
             done &= Ended(runs.Ask<bool>(done => new ScriptActor.AwaitEnded(done), left));
+        // All at once: a session that hangs on one loop must not keep the files of the others' dumps open.
+        foreach (var ingress in _ingresses.Members)
+            ingress.Stop(drain: true);
         _ = _system.StopAsync(s_closingPatience).GetAwaiter().GetResult();
         return done;
     }
