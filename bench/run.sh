@@ -43,7 +43,7 @@ loads=(
     '1000 x 2 MiB, plain sends||-n 1000 -s 2 --ramp-us 2000'
     '1 client, payload 8948, plain sends||-n 1 -s 1G -p 8948 --sync'
     '16 x 128 MiB, kernel pacing||-n 16 -s 128 --kernel-pacing --sync'
-    '1 client, kernel pacing||-n 1 -s 256 --kernel-pacing --sync'
+    '1 client, 1 GiB, kernel pacing||-n 1 -s 1G --kernel-pacing --sync'
 )
 
 # ---------------------------------------------------------------- pairs of runs

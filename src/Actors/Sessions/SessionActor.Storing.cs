@@ -328,6 +328,11 @@ public sealed partial class SessionActor
         _writebackFrom = covered;
     }
 
+    /// <summary>When the bytes since the last checkpoint get one although no more come.</summary>
+    private long CheckpointDueUs => _file is null || _isCheckpointing || _session.Phase != SessionPhase.Receiving || _session.CoveredBytes == _checkpointFrom
+        ? long.MaxValue
+        : _checkpointUs + CheckpointUs;
+
     /// <summary>A crash of the machine loses what came after the last checkpoint, so there is one now and then, on threads that may wait.</summary>
     private void TakeCheckpoint()
     {

@@ -182,7 +182,6 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _started = true;
         _announced = true;
         _kdhLogged = _session.Header is not null;
-        _checkpointFrom = _session.CoveredBytes;
         _writebackFrom = _session.CoveredBytes;
         _hasPromised = true;
         _wonBurst = HasWonBefore;
@@ -312,6 +311,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _session.OnTick(Context.NowUs);
         if (_file is not null && _session.MustSave)
             SaveState();
+        if (Context.NowUs >= CheckpointDueUs)
+            TakeCheckpoint();
     }
 
     /// <summary>Sends what may be sent and follows the session's phase.</summary>
@@ -332,7 +333,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         }
 
         // A timer that is due earlier than needed costs one idle call, re-arming at every burst would cost more.
-        long wakeUs = Math.Min(Math.Min(_opening ? long.MaxValue : _session.WakeUs, _hostDueUs), _awaitsNote ? _noteDueUs : long.MaxValue);
+        long wakeUs = Math.Min(Math.Min(_opening ? long.MaxValue : _session.WakeUs, _hostDueUs), Math.Min(_awaitsNote ? _noteDueUs : long.MaxValue, CheckpointDueUs));
         if (wakeUs >= _timerDueUs)
             return;
         _timerDueUs = wakeUs;

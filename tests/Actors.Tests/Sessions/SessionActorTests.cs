@@ -36,6 +36,19 @@ public sealed class SessionActorTests
         Assert.Equal(1, collector.Log.Count(LogNewDump));
     }
 
+    [Theory, EveryTransport]
+    public async Task What_came_before_a_silence_gets_its_checkpoint(string transport)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport });
+        var client = collector.NewClient();
+        client.Herald();
+        client.SendBurst(new TestDump(200_000));
+
+        await Eventually.Holds(() => Checkpoints() > 0, "a checkpoint is in the ledger");
+
+        int Checkpoints() => Directory.EnumerateFiles(collector.Root, "partial.*.ledger").Sum(path => LedgerFile.Read(path).Records.OfType<LedgerRecord.Checkpoint>().Count());
+    }
+
     [Theory, EveryEndpoint]
     public async Task Dumps_of_many_hosts_at_once_do_not_mix(string transport, EndpointMode mode)
     {
