@@ -42,7 +42,8 @@ internal static class MessageBuffer
             length += again;
         }
 
-        return FindLastPanic(scratch[..length]);
+        // What begins behind the ring's end is the copy of its start, and may be cut.
+        return FindLastPanic(scratch[..length], ringBytes);
     }
 
     /// <summary>Where in the ring the next message would go, which is where the oldest one is; null when the struct is not there.</summary>
@@ -60,9 +61,9 @@ internal static class MessageBuffer
         return null;
     }
 
-    private static string? FindLastPanic(ReadOnlySpan<byte> messages)
+    private static string? FindLastPanic(ReadOnlySpan<byte> messages, int ringBytes)
     {
-        int end = messages.Length;
+        int end = Math.Min(messages.Length, ringBytes + "panic: ".Length - 1);
         for (int candidates = 0; candidates < MaxCandidates; candidates++)
         {
             int at = messages[..end].LastIndexOf("panic: "u8);

@@ -76,9 +76,11 @@ public sealed class PanicPeekTests
         }).QuickCheckThrowOnFailure();
 
     [Fact]
-    public void Without_the_struct_behind_the_ring_a_line_around_its_end_is_found() =>
-        Prop.ForAll(Gen.Choose(0, 8191).ToArbitrary(), from =>
-            Assert.Equal(Panic, Peek(SampleMinidump.Amd64("\n" + Messages, from, ringBytes: 8192, hasStruct: false)))).QuickCheckThrowOnFailure();
+    public void Without_the_struct_behind_the_ring_a_line_around_its_end_is_found()
+    {
+        for (int from = 0; from < 8192; from++)
+            Assert.Equal(Panic, Peek(SampleMinidump.Amd64("\n" + Messages, from, ringBytes: 8192, hasStruct: false)));
+    }
 
     [Theory]
     [InlineData("panic: first line\nsecond line\n", "first line")]
