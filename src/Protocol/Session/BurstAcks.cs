@@ -181,8 +181,8 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         if ((int)(seqno + 1 - _base) <= 0 || _arrivedCount > 0)
             return;
 
-        _base = seqno + 1;
-        _anchor = Anchor.Known;
+        // What was stored before, for a burst that was given up, counts for none that follows.
+        StartBurst(seqno + 1, Anchor.Known);
     }
 
     /// <summary>Judges a VMCORE packet; when the answer is New or NewToAck, <see cref="OnStored"/> or <see cref="OnDropped"/> must follow.</summary>

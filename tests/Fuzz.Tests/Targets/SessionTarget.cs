@@ -51,6 +51,8 @@ internal static class SessionOrders
         yield return [.. stale, .. settle, .. burst, .. settle, .. burst, .. settle, .. header, .. finished, .. settle, .. commit];
         yield return [.. jumbo, .. settle, .. jumbo, .. kill, .. jumbo, .. settle, .. header, .. finished, .. settle, .. commit];
         yield return [.. flood, .. settle, .. flood, .. flood, .. kill, .. second, .. second];
+        // A burst that was given up with some of it stored, and a header that makes the next begin in its midst.
+        yield return Convert.FromHexString("c032466c85dc44469149071000ffff03e86d62ba28ea3903fd6d5b49a10101157518ab95b0a2dfb5d3ad9d7fb6c27dbfe20000821ba25acf195fefed5cc31de3f5cc92653274f8c617c5e8ff0fc645e30004000000000000");
         yield return [.. burst, .. fails, .. second, .. again, .. settle, .. head, .. altered, .. settle, .. burst, .. settle];
     }
 }

@@ -95,4 +95,27 @@ public sealed partial class DumpSessionTests
 
     private static byte[] HeaderOf(int dumpBytes, uint keyBytes) =>
         KernelDumpHeader.Create("amd64", (ulong)dumpBytes, DateTimeOffset.UnixEpoch, keyBytes, 512, DumpCompression.None, "", "", "");
+
+    /// <summary>The burst was given up with one packet of it stored; a message of another type makes the next seqno a burst's first.</summary>
+    [Fact]
+    public void What_was_stored_of_a_burst_that_was_given_up_stands_for_no_packet_of_the_next()
+    {
+        var dump = new SampleDump();
+        var server = new SessionDriver();
+        server.Receive(dump.Herald);
+        byte[] content = new byte[1448];
+        server.ReceiveWhileDiskIsFull(
+            [
+                Packet(2, 0, 1024), Packet(3, 1024, 1024), Packet(4, 2048, 1024), Packet(5, 3072, 1024),
+                // Fits neither those nor a burst of its own.
+                Packet(3, 0, 0), Packet(6, 2896, 1448), Packet(9, 7240, 1448), Packet(10, 8688, 1448), Packet(11, 10136, 1448), Packet(12, 11584, 704),
+            ],
+            writesDone: 1);
+
+        server.Receive(dump.Kdh with { Seqno = 4 }, Packet(8, 2896, 1200), Packet(7, 1448, 1448), Packet(6, 0, 1448));
+
+        Assert.DoesNotContain(5u, server.TakeAcks());
+
+        ClientMessage Packet(uint seqno, ulong offset, int length) => ClientMessage.Vmcore(seqno, offset, content[..length]);
+    }
 }
