@@ -129,7 +129,7 @@ public sealed unsafe class LinuxEndpointTests
     {
         const int Burst = 46;
         const int WarmUp = 100 * Burst;
-        const int Measured = 20_010;
+        const int Measured = 60_030;
         using RunningLoop loop = new("linux");
         AckingReceiver receiver = new(loop.Loop, WarmUp, Measured);
         IUdpEndpoint endpoint = loop.Open(Ipv4.Any, receiver, manySources: true);
@@ -144,7 +144,7 @@ public sealed unsafe class LinuxEndpointTests
                 client.ReceiveAck(Ipv4.Loopback, endpoint.Port);
         }
 
-        Assert.Equal(0, loop.Run(() => receiver.AllocatedBytes));
+        Assert.InRange(loop.Run(() => receiver.AllocatedBytes), 0, NoAllocation.NoiseBytes);
     }
 
     [Theory]
