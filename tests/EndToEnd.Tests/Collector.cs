@@ -123,10 +123,13 @@ internal sealed partial class Collector : IAsyncDisposable
     /// <summary>Stops it as an init system does and checks that it ends well.</summary>
     public async Task StopAsync()
     {
-        _process.Send(Signal.Terminate);
+        Terminate();
         await EndsAsync();
         Assert.True(_process.ExitCode == 0, $"exit code {_process.ExitCode}:\n{Output}");
     }
+
+    /// <summary>Tells it to stop as an init system does, without waiting for its end.</summary>
+    public void Terminate() => _process.Send(Signal.Terminate);
 
     /// <summary>Ends it without giving it a chance.</summary>
     public Task KillAsync()

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Tests;
 using NetdumpCollector.Protocol;
@@ -271,6 +273,53 @@ public sealed class StorageFaultTests : IDisposable
         await next.StopAsync();
     }
 
+    /// <summary>A process ends only when its last call returns from the device; what others wait for must be free before.</summary>
+    [FuseTheory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
+    public async Task Told_to_stop_while_a_write_hangs_it_frees_its_ports_and_the_dumps_elsewhere_at_once(string endpoint)
+    {
+        await using var files = await CrashFileSystem.MountAsync(Faulty);
+        await using var first = await StartAsync("--endpoint", endpoint);
+        using var stuck = NewClient(first);
+        using var running = NewClient(first);
+        stuck.Herald(FaultyDirectory);
+        stuck.SendBurst(s_dump);
+        running.Herald();
+        running.SendBurst(s_dump);
+        await files.TellAsync("hang write");
+        byte[][] burst = stuck.TakeBurst(s_dump);
+        Assert.False(IsAcked(first, Slow, stuck, burst));
+
+        try
+        {
+            first.Terminate();
+            await Eventually.Holds(() => IsFree(first.Address, first.Port), "the herald port is free");
+            await using var next = await StartAgainAsync();
+            running.SendRest(s_dump);
+            running.Finish();
+            Assert.True(File.Exists($"/proc/{first.ProcessId}/status"));
+            await next.KillAsync();
+        }
+        finally
+        {
+            // A process that hangs in a call ends only now.
+            await files.RecoverAsync();
+        }
+
+        await first.KillAsync();
+
+        await using var last = await StartAgainAsync();
+        stuck.SendUntilAcked(burst);
+        stuck.SendRest(s_dump);
+        stuck.Finish();
+        AssertWhole(last.Dumps, running, s_dump);
+        AssertWhole(last.Dumps, stuck, s_dump);
+        await last.StopAsync();
+
+        Task<Collector> StartAgainAsync() => Collector.StartAtAsync(first.Address, first.Port, Dumps, "--client-port", $"{_clientPort}", "--endpoint", endpoint);
+    }
+
     [FuseTheory]
     [InlineData("ephemeral", 0)]
     [InlineData("shared", 0)]
@@ -380,6 +429,20 @@ public sealed class StorageFaultTests : IDisposable
 
     /// <summary>Sends the packets, and those not acked again, until all are acked or, for one round more, the server has said that it refuses.</summary>
     /// <returns>All were acked.</returns>
+    private static bool IsFree(string address, int port)
+    {
+        using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        try
+        {
+            probe.Bind(new IPEndPoint(IPAddress.Parse(address), port));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
     private static bool IsAcked(Collector collector, string refusal, WireClient client, byte[][] packets)
     {
         long start = Stopwatch.GetTimestamp();
