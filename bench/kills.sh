@@ -110,8 +110,10 @@ new_directory data /dev/shm
 while [ "$done_kills" -lt "$kills" ]; do
     if [ $((rounds % 2)) = 0 ]; then round_of ephemeral; else round_of shared; fi
     stop_server
-    # What still lingers is the next round's.
-    find "$data" -maxdepth 1 \( -name 'vmcore*' -o -name 'info*' -o -name 'dump*' -o -name 'bounds*' \) -delete
+    # Clients got the ack of FINISHED, so only ledgers may be left, which answer its repetitions.
+    find "$data" -maxdepth 1 \( -name 'vmcore*' -o -name 'info*' -o -name 'dump*' -o -name 'bounds*' -o -name 'partial.*.ledger' \) -delete
+    left=$(find "$data" -name '*partial.*')
+    [ -z "$left" ] || { complain "left over: $left"; find "$data" -name '*partial.*' -delete; }
 done
 
 start_again

@@ -9,6 +9,9 @@ namespace NetdumpCollector.Storage;
 /// </remarks>
 internal sealed class AtomicFile : IDisposable
 {
+    private const string DraftSuffix = ".tmp";
+    private const int RandomSuffixLength = 9;
+
     private readonly SafeFileHandle _directory;
     private readonly SafeFileHandle _file;
     private readonly string _name;
@@ -106,21 +109,13 @@ internal sealed class AtomicFile : IDisposable
         Check(name, "link cannot be renamed from its temporary name", errno);
     }
 
-    /// <summary>Removes what a process that was killed left of its attempts to write a file of this name.</summary>
-    public static void RemoveDrafts(DumpFolder folder, string name)
-    {
-        try
-        {
-            foreach (string path in Directory.EnumerateFiles(folder.PathOf(""), $".{name}.*.tmp", new EnumerationOptions { AttributesToSkip = 0, MatchType = MatchType.Simple }))
-                _ = Posix.Unlink(folder.Handle, Path.GetFileName(path));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // They cost a little space and mean nothing.
-        }
-    }
+    /// <summary>The name that a draft called <paramref name="name"/> was to get; null for any other file.</summary>
+    public static string? TargetOf(string name) =>
+        name.Length > 1 + RandomSuffixLength + DraftSuffix.Length && name[0] == '.' && name.EndsWith(DraftSuffix, StringComparison.Ordinal) && name[^(RandomSuffixLength + DraftSuffix.Length)] == '.'
+            ? name[1..^(RandomSuffixLength + DraftSuffix.Length)]
+            : null;
 
-    private static string TemporaryNameFor(string name) => $".{name}.{Random.Shared.Next():x8}.tmp";
+    private static string TemporaryNameFor(string name) => $".{name}.{Random.Shared.Next():x8}{DraftSuffix}";
 
     private static void WriteAll(SafeFileHandle file, string name, ReadOnlySpan<byte> content)
     {

@@ -35,11 +35,13 @@ public sealed partial class DumpDirectory
     public IReadOnlyList<InterruptedDump> TakeOver(string top, Action<string> onProblem)
     {
         var interrupted = new List<InterruptedDump>();
-        foreach (string path in DumpCatalog.LedgersBeneath(Root, top, FileSystemTops().ToHashSet(StringComparer.Ordinal), onProblem))
+        // Once for all of them: a directory may have a hundred thousand files.
+        var (ledgers, drafts) = DumpCatalog.LeftBeneath(Root, top, FileSystemTops().ToHashSet(StringComparer.Ordinal), onProblem);
+        foreach (string path in ledgers)
         {
             try
             {
-                if (TakeOverDump(path) is { } dump)
+                if (TakeOverDump(path, drafts) is { } dump)
                     interrupted.Add(dump);
             }
             catch (StorageException e)
@@ -58,7 +60,7 @@ public sealed partial class DumpDirectory
     private static partial Regex OctalEscape();
 
     /// <summary>Null when another process has the dump, or nothing is left to do for it.</summary>
-    private InterruptedDump? TakeOverDump(string ledgerPath)
+    private InterruptedDump? TakeOverDump(string ledgerPath, ILookup<string, string> drafts)
     {
         string directory = Path.GetDirectoryName(ledgerPath)!;
         string relative = Path.GetRelativePath(Root, directory);
@@ -69,7 +71,7 @@ public sealed partial class DumpDirectory
         DumpFile? file = null;
         try
         {
-            var dump = TakeOver(folder, Path.GetFileName(ledgerPath), ref file);
+            var dump = TakeOver(folder, Path.GetFileName(ledgerPath), drafts, ref file);
             if (dump is null)
                 Close(file, folder);
             else if (LeavesHoles && dump.Saved is not null)
@@ -89,7 +91,7 @@ public sealed partial class DumpDirectory
         folder.Dispose();
     }
 
-    private static InterruptedDump? TakeOver(DumpFolder folder, string ledgerName, ref DumpFile? opened)
+    private static InterruptedDump? TakeOver(DumpFolder folder, string ledgerName, ILookup<string, string> drafts, ref DumpFile? opened)
     {
         string path = folder.PathOf(ledgerName);
         var ledger = Posix.OpenAt(folder.Handle, ledgerName, Posix.O_RDWR | Posix.O_NOFOLLOW | Posix.O_NONBLOCK)
@@ -131,7 +133,7 @@ public sealed partial class DumpDirectory
         if (committed is null && committing is not null)
         {
             bool isRenamed = !IsTaken(folder, [name, committing.Manifest]);
-            RemoveHalfDescription(folder, committing, isRenamed);
+            RemoveHalfDescription(folder, committing, isRenamed, drafts);
             if (isRenamed && Posix.RenameWithoutReplacing(folder.Handle, committing.Core, name) is not (0 or Errno.ENOENT) and var renameError)
             {
                 ledger.Dispose();
@@ -158,7 +160,7 @@ public sealed partial class DumpDirectory
         bool crashed = identity.BootId != BootId.Current || identity.BootId == Guid.Empty;
         var file = opened = new DumpFile(identity.Identity, endpoint.Value, folder, data, ledger, refusedPath: null);
         if (committed is not null)
-            AtomicFile.RemoveDrafts(folder, committing!.Manifest);
+            RemoveDrafts(folder, committing!.Manifest, drafts);
         if (committed is not null && crashed)
         {
             file.RemoveLedger();
@@ -192,7 +194,7 @@ public sealed partial class DumpDirectory
     }
 
     /// <summary>Removes what an interrupted commit wrote about the dump; its index is free again once the data has gone as well.</summary>
-    private static void RemoveHalfDescription(DumpFolder folder, LedgerRecord.Committing committing, bool isRenamed)
+    private static void RemoveHalfDescription(DumpFolder folder, LedgerRecord.Committing committing, bool isRenamed, ILookup<string, string> drafts)
     {
         if (CoreNames.OfManifest(committing) is not { } names)
             return;
@@ -206,7 +208,15 @@ public sealed partial class DumpDirectory
         foreach (string name in left)
             _ = Posix.Unlink(folder.Handle, name);
         foreach (string name in (string[])[names.Info, names.Key, names.Manifest, names.CoreLink, names.InfoLink])
-            AtomicFile.RemoveDrafts(folder, name);
+            RemoveDrafts(folder, name, drafts);
+    }
+
+    /// <summary>Removes what a process that was killed left of its attempts to write a file of this name.</summary>
+    private static void RemoveDrafts(DumpFolder folder, string name, ILookup<string, string> drafts)
+    {
+        // One that stays costs a little space and means nothing.
+        foreach (string path in drafts[folder.PathOf(name)])
+            _ = Posix.Unlink(folder.Handle, Path.GetFileName(path));
     }
 
     /// <summary>What an earlier boot wrote and no checkpoint vouches for must not be believed by a later process of this boot.</summary>

@@ -56,20 +56,26 @@ public sealed class DumpCatalog
         return new(root, dumps, partials, problems);
     }
 
-    /// <summary>Paths of all ledgers beneath <paramref name="top"/>, but not beneath others of <paramref name="tops"/>; directories that cannot be read are told of.</summary>
+    /// <summary>
+    /// What processes left beneath <paramref name="top"/>, but not beneath others of <paramref name="tops"/>: paths of all ledgers, and of drafts (<see cref="AtomicFile"/>) by the path that each
+    /// was to get. Directories that cannot be read are told of.
+    /// </summary>
     /// <exception cref="StorageException">The dump directory <paramref name="root"/> itself cannot be read.</exception>
-    internal static List<string> LedgersBeneath(string root, string top, HashSet<string> tops, Action<string> onProblem)
+    internal static (List<string> Ledgers, ILookup<string, string> Drafts) LeftBeneath(string root, string top, HashSet<string> tops, Action<string> onProblem)
     {
         var ledgers = new List<string>();
+        var drafts = new List<(string Target, string Path)>();
         var pending = new Stack<string>([top]);
         while (pending.TryPop(out string? directory))
         {
             try
             {
-                foreach (var (path, isDirectory) in Entries(directory))
+                foreach (var (path, isDirectory) in Entries(directory, withDrafts: true))
                 {
                     if (isDirectory && !tops.Contains(path))
                         pending.Push(path);
+                    else if (!isDirectory && AtomicFile.TargetOf(Path.GetFileName(path)) is { } target)
+                        drafts.Add((Path.Join(directory, target), path));
                     else if (!isDirectory && path.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal) && Path.GetFileName(path).StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal))
                         ledgers.Add(path);
                 }
@@ -82,7 +88,7 @@ public sealed class DumpCatalog
             }
         }
 
-        return ledgers;
+        return (ledgers, drafts.ToLookup(draft => draft.Target, draft => draft.Path, StringComparer.Ordinal));
     }
 
     /// <summary>The dumps that <paramref name="key"/> may mean: a whole id, else <c>HOST.N</c>, else the start of an id. More than one is for the user to decide.</summary>
@@ -104,13 +110,13 @@ public sealed class DumpCatalog
         return [];
     }
 
-    private static FileSystemEnumerable<(string Path, bool IsDirectory)> Entries(string directory) => new(
+    private static FileSystemEnumerable<(string Path, bool IsDirectory)> Entries(string directory, bool withDrafts = false) => new(
         directory,
         (ref FileSystemEntry entry) => (entry.ToFullPath(), entry.IsDirectory),
-        new EnumerationOptions { AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = false, MatchType = MatchType.Simple })
+        new EnumerationOptions { AttributesToSkip = 0, IgnoreInaccessible = false, MatchType = MatchType.Simple })
     {
-        // Temporary files of writers start with a dot; directories may, because heralds name them.
-        ShouldIncludePredicate = (ref FileSystemEntry entry) => entry.IsDirectory || !entry.FileName.StartsWith('.'),
+        // Drafts of files, and of links, start with a dot; directories may as well, because heralds name them. No link is followed.
+        ShouldIncludePredicate = (ref FileSystemEntry entry) => entry.FileName.StartsWith('.') && !entry.IsDirectory ? withDrafts : (entry.Attributes & FileAttributes.ReparsePoint) == 0,
     };
 
     private static void ReadEntry(string path, List<CatalogedDump> dumps, List<PartialDump> partials, List<CatalogProblem> problems)
