@@ -110,9 +110,9 @@ internal sealed class AtomicFile : IDisposable
     }
 
     /// <summary>The name that a draft called <paramref name="name"/> was to get; null for any other file.</summary>
-    public static string? TargetOf(string name) =>
+    public static string? TargetOf(ReadOnlySpan<char> name) =>
         name.Length > 1 + RandomSuffixLength + DraftSuffix.Length && name[0] == '.' && name.EndsWith(DraftSuffix, StringComparison.Ordinal) && name[^(RandomSuffixLength + DraftSuffix.Length)] == '.'
-            ? name[1..^(RandomSuffixLength + DraftSuffix.Length)]
+            ? name[1..^(RandomSuffixLength + DraftSuffix.Length)].ToString()
             : null;
 
     private static string TemporaryNameFor(string name) => $".{name}.{Random.Shared.Next():x8}{DraftSuffix}";

@@ -281,6 +281,7 @@ public sealed partial class DumpDirectory
         {
             HeraldSeqno = endpoint.HeraldSeqno,
             State = state,
+            FileLength = crashed ? 0 : (ulong)file.ReadLength(),
             FirstBurst = kept is ByteRange range ? file.ReadBytes(range) : [],
             MovedFirstBurst = kept is ByteRange { Length: var length } ? file.ReadBytes(new(0, length)) : [],
             Ranges = stored,

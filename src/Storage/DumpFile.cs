@@ -56,6 +56,12 @@ public sealed unsafe class DumpFile : IDisposable
     /// <summary>Why the dump is not in the directory that the herald asked for, or null when it is.</summary>
     public string? RefusedPath { get; }
 
+    /// <summary>End of what was ever written.</summary>
+    public ulong LengthBytes { get; private set; }
+
+    /// <summary>All that is stored lies below <see cref="LengthBytes"/>: no zeros are left out.</summary>
+    public bool HasAllBytes => !_leavesHoles;
+
     internal DumpFolder Folder { get; }
 
     /// <summary>The data file's name in <see cref="Folder"/>.</summary>
@@ -157,7 +163,11 @@ public sealed unsafe class DumpFile : IDisposable
             }
 
             if (!isHole)
+            {
                 _sparse.OnWritten(start + (ulong)written);
+                LengthBytes = Math.Max(LengthBytes, start + (ulong)written);
+            }
+
             long done = skipBytes + written;
             for (; count > 0 && done >= slices[whole].Length; count--)
                 done -= slices[whole++].Length;
@@ -346,6 +356,7 @@ public sealed unsafe class DumpFile : IDisposable
         if (contents.Records.Any(record => record is LedgerRecord.SyncFailed))
             SyncError = $"{PartialPath}: not durable, fsync failed before the collector was restarted";
         _stateNumber = contents.StateNumber;
+        LengthBytes = (ulong)ReadLength();
     }
 
     /// <summary>Writes a ledger anew that says what is known after a crash of the machine, and no more.</summary>
@@ -354,6 +365,7 @@ public sealed unsafe class DumpFile : IDisposable
     {
         Span<byte> state = stackalloc byte[DumpSession.StateBytes];
         DumpSession.Restore(new(), saved, nowUs: 0).Save(state);
+        LengthBytes = (ulong)ReadLength();
         ByteRange[] ranges = [.. saved.Ranges];
         bool written = AppendOpened(out string? error);
         foreach (var record in kept)

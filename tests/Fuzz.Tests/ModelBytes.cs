@@ -53,6 +53,8 @@ internal sealed class ModelBytes
         return true;
     }
 
+    public bool Contains(ModelBytes other) => other._pieces.TrueForAll(piece => Contains(piece.Start, piece.End));
+
     /// <summary>The file holds other bytes there than these, or none.</summary>
     public bool Differs(ulong start, ulong end, byte shade)
     {

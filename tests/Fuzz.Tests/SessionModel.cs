@@ -132,7 +132,7 @@ internal sealed class SessionModel(SessionOptions options, bool keepsPromises)
                 Wait(s_waitsUs[order[1] % s_waitsUs.Length], order[2] % 4 != 0);
                 break;
             case 13:
-                Restart(machineCrashes: order[1] % 4 == 1);
+                Restart(machineCrashes: order[1] % 4 == 1, written: order[2]);
                 break;
             case 14:
                 Settle(0, 0, 0);
@@ -254,6 +254,12 @@ internal sealed class SessionModel(SessionOptions options, bool keepsPromises)
     {
         int writesDone = failure == 0 ? _session.Writes.Length : failure % (_session.Writes.Length + 1);
         int recordsDone = failure == 0 ? _session.Records.Length : writesDone < _session.Writes.Length ? 0 : Math.Min(records, _session.Records.Length);
+        if (!TrySaveWithoutLength(saveFails: (mode & 6) == 6))
+        {
+            writesDone = recordsDone = 0;
+            failure = 1;
+        }
+
         Check(_session.Writes.Length <= MaxBatch + 1 && _session.Records.Length <= MaxBatch && _session.Compares.Length <= MaxBatch, "a batch asks for no more than it has packets");
         foreach (var write in _session.Writes[..writesDone])
             WriteDown(write);
@@ -326,7 +332,11 @@ internal sealed class SessionModel(SessionOptions options, bool keepsPromises)
     /// <summary>Saves, where the session wants it, and sends acks: each must be for what the next process would know of.</summary>
     private void Acknowledge(bool saveFails)
     {
-        if (_session.MustSave && saveFails)
+        if (_session.MustSave && _session.IsToldByLength(_file.End))
+        {
+            _saved.CopyFrom(_covered);
+        }
+        else if (_session.MustSave && saveFails)
         {
             _session.OnSaveFailed();
             return;
@@ -349,15 +359,32 @@ internal sealed class SessionModel(SessionOptions options, bool keepsPromises)
     {
         byte[] state = new byte[DumpSession.StateBytes];
         _run.Enter();
-        _session.Save(state);
+        _session.Save(state, _file.End);
         _run.Leave();
         _savedState = state;
         _savedRanges.AddRange(_session.UnsavedRanges);
         _savedDamage.AddRange(_session.UnsavedDamage);
         _savedOverwrites.AddRange(_session.UnsavedOverwrites);
         _saved.CopyFrom(_covered);
-        _session.OnSaved();
+        _session.OnSaved(state);
         Check(_session.UnsavedRanges.IsEmpty && !_session.MustSave, "what is saved need not be saved");
+    }
+
+    /// <summary>As the collector does before the file's length says more than is stored.</summary>
+    private bool TrySaveWithoutLength(bool saveFails)
+    {
+        if (!_session.WritesApart(_file.End))
+            return true;
+        if (saveFails)
+            return false;
+
+        byte[] state = new byte[DumpSession.StateBytes];
+        _run.Enter();
+        _session.SaveWithoutLength(state, _file.End);
+        _session.OnSavedWithoutLength();
+        _run.Leave();
+        _savedState = state;
+        return true;
     }
 
     /// <summary>Time passes, with the ticks that are due or with one late one; never while a batch is being stored.</summary>
@@ -397,8 +424,16 @@ internal sealed class SessionModel(SessionOptions options, bool keepsPromises)
     }
 
     /// <summary>The process is gone with the batch it had; another one goes on.</summary>
-    private void Restart(bool machineCrashes)
+    /// <param name="machineCrashes">The machine is, too.</param>
+    /// <param name="written">So many of the batch's writes are in the file, modulo what there are.</param>
+    private void Restart(bool machineCrashes, int written)
     {
+        if (TrySaveWithoutLength(saveFails: false))
+        {
+            foreach (var write in _session.Writes[..(written % (_session.Writes.Length + 1))])
+                WriteDown(write);
+        }
+
         _batch.Clear();
         Sessions++;
         if (_session.Phase == SessionPhase.Closed)
@@ -421,6 +456,7 @@ internal sealed class SessionModel(SessionOptions options, bool keepsPromises)
         {
             HeraldSeqno = _session.HeraldSeqno,
             State = state,
+            FileLength = machineCrashes ? 0 : _file.End,
             FirstBurst = kept is ByteRange range ? _file.Read(range) : [],
             MovedFirstBurst = kept is ByteRange { Length: var length } ? _file.Read(new(0, length)) : [],
             Ranges = machineCrashes ? _checkpointRanges : [.. _savedRanges],
@@ -442,14 +478,16 @@ internal sealed class SessionModel(SessionOptions options, bool keepsPromises)
             _savedRanges.AddRange(_checkpointRanges);
         }
 
-        _covered.CopyFrom(keepsPromises ? _saved : Covered(_session));
+        var known = Covered(_session);
+        Check(!keepsPromises || (known.Contains(_saved) && (machineCrashes ? _saved : _covered).Contains(known)), "what is known after a restart is what was promised and nothing that is not there");
+        _covered.CopyFrom(known);
+        _saved.CopyFrom(known);
         if (machineCrashes)
         {
             Save();
             _checkpoint = _savedState;
         }
 
-        Check(!keepsPromises || _session.CoveredBytes == _covered.Count, $"{_session.CoveredBytes} bytes of {_covered.Count} are known after a restart");
         _run.Saw(3, FuzzRun.Bucket(_session.CoveredRanges.Length), machineCrashes ? 1 : 0, _session.ExpectedCount == 0 ? 0 : 1);
     }
 

@@ -200,6 +200,8 @@ internal sealed class CollectorModel(IServerWorld world) : IServerModel
             var options = new SessionOptions();
             session = DumpSession.Restore(crashed ? options with { ClientTimeoutUs = options.RetryBudgetUs } : options, saved, nowUs);
             world.Faults.Count(saved.State is null ? FaultCoverage.RestoredWithoutState : FaultCoverage.Restored);
+            if (saved.State is not null && session.ContiguousBytes > DumpSession.ContiguousBytesOf(saved.State))
+                world.Faults.Count(FaultCoverage.RestoredByLength);
         }
 
         world.Trace($"restored on port {ledger.Port}: {session.Phase}, {session.CoveredBytes} bytes, expects {session.ExpectedFirst}+{session.ExpectedCount}");
@@ -289,6 +291,14 @@ internal sealed class CollectorModel(IServerWorld world) : IServerModel
         var session = slot.Session;
         int work = session.Writes.Length + session.Records.Length;
         bool fails = work > 0 && (world.Scenario.IsFull(nowUs) || Fails(world.Scenario.DataErrors));
+        bool isApart = slot.Ledger is not null && session.WritesApart(slot.Ledger.Disk.Length);
+        if (isApart && !TrySaveWithoutLength(slot))
+        {
+            session.OnStoreFailed(0, 0, "No space left on device", nowUs);
+            AfterStep(slot, nowUs);
+            return;
+        }
+
         int done = fails ? world.Random.Next(work) : work;
         for (int i = 0; i < Math.Min(done, session.Writes.Length); i++)
             Write(slot, session.Writes[i]);
@@ -347,31 +357,58 @@ internal sealed class CollectorModel(IServerWorld world) : IServerModel
     /// <summary>Nothing is acked that another process would not know of.</summary>
     private void Save(Slot slot)
     {
-        world.Life.Point();
         var session = slot.Session;
         var ledger = slot.Ledger!;
+        if (session.IsToldByLength(ledger.Disk.Length))
+        {
+            world.Faults.Count(FaultCoverage.ToldByLength);
+            return;
+        }
+
+        world.Life.Point();
         byte[] state = new byte[DumpSession.StateBytes];
-        session.Save(state);
+        session.Save(state, ledger.Disk.Length);
         if (SaveRanges(slot, ModelRecordKind.Stored, session.UnsavedRanges)
             && SaveRanges(slot, ModelRecordKind.Damaged, session.UnsavedDamage)
             && SaveRanges(slot, ModelRecordKind.Overwritten, session.UnsavedOverwrites)
-            && !Fails(world.Scenario.LedgerErrors))
+            && TryWriteState(ledger, state))
         {
-            if (world.Life.Strikes())
-            {
-                ledger.TearState();
-                world.Faults.Count(FaultCoverage.StateTorn);
-                throw new ServerKilledException();
-            }
-
-            ledger.WriteState(state);
-            session.OnSaved();
+            session.OnSaved(state);
             world.Life.Point();
             return;
         }
 
         world.Faults.Count(FaultCoverage.SaveFailed);
         session.OnSaveFailed();
+    }
+
+    /// <summary>The file is about to become longer than what is stored of it from 0 on.</summary>
+    private bool TrySaveWithoutLength(Slot slot)
+    {
+        world.Life.Point();
+        byte[] state = new byte[DumpSession.StateBytes];
+        slot.Session.SaveWithoutLength(state, slot.Ledger!.Disk.Length);
+        if (!TryWriteState(slot.Ledger, state))
+            return false;
+        slot.Session.OnSavedWithoutLength();
+        world.Faults.Count(FaultCoverage.SavedWithoutLength);
+        world.Life.Point();
+        return true;
+    }
+
+    private bool TryWriteState(ModelLedger ledger, byte[] state)
+    {
+        if (Fails(world.Scenario.LedgerErrors))
+            return false;
+        if (world.Life.Strikes())
+        {
+            ledger.TearState();
+            world.Faults.Count(FaultCoverage.StateTorn);
+            throw new ServerKilledException();
+        }
+
+        ledger.WriteState(state);
+        return true;
     }
 
     private bool SaveRanges(Slot slot, ModelRecordKind kind, ReadOnlySpan<ByteRange> ranges)

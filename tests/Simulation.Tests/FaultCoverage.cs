@@ -70,6 +70,9 @@ internal sealed class FaultCoverage
     public const string StateTorn = "killed while the state was written";
     public const string Restored = "session restored";
     public const string RestoredWithoutState = "session restored before its first save";
+    public const string ToldByLength = "acked without a save, told by the file's length";
+    public const string SavedWithoutLength = "saved before a write elsewhere than at the file's end";
+    public const string RestoredByLength = "session restored further than its saved state";
     public const string HeraldRestored = "half-open session restored";
     public const string HeraldForgotten = "herald answered and forgotten";
     public const string Checkpointed = "checkpoint taken";
@@ -100,7 +103,7 @@ internal sealed class FaultCoverage
 
     private static readonly string[] s_requiredOfRestarts =
     [
-        Killed, MachineCrashed, LongAway, CrashLostBytes, KilledInCommit, KilledInCheckpoint, KilledBeforeSave, KilledAfterHeader, StateTorn, Restored, RestoredWithoutState,
+        Killed, MachineCrashed, LongAway, CrashLostBytes, KilledInCommit, KilledInCheckpoint, KilledBeforeSave, KilledAfterHeader, StateTorn, Restored, RestoredWithoutState, ToldByLength, SavedWithoutLength, RestoredByLength,
         HeraldRestored, HeraldForgotten, Checkpointed, SyncFailed, SyncLostBytes, WriteFailed, NoSpace, SaveFailed, CommitFailed, Storm, CompleteAfterKills, CompleteAfterCrash,
         UnverifiedReported, RelocatedAfterKill, KilledIn(SessionPhase.HalfOpen), KilledIn(SessionPhase.Receiving), KilledIn(SessionPhase.Lingering),
         FirstBurstElsewhere, StaleBurstFirst, NoFinished, Era12, Era12WithKey, Era13WithKey, HeraldInPieces, CompleteAt(576), CompleteAt(1460), CompleteAt(1500), CompleteAt(9000),

@@ -127,6 +127,7 @@ internal sealed class ModelLedger(ushort port, uint heraldSeqno, ModelDisk disk)
         {
             HeraldSeqno = HeraldSeqno,
             State = state,
+            FileLength = HasCrashed ? 0 : Disk.Length,
             FirstBurst = kept is ByteRange range ? Disk.Read(range) : [],
             MovedFirstBurst = kept is ByteRange { Length: var length } ? Disk.Read(new(0, length)) : [],
             Ranges = stored,

@@ -4,7 +4,7 @@ using NetdumpCollector.Protocol.Session;
 namespace NetdumpCollector.Storage.Tests;
 
 /// <summary>A client's packets on their way into a running dump, saved as the collector saves them.</summary>
-internal sealed class Conversation(DumpFile file, DumpSession session)
+internal sealed class Conversation(DumpFile file, DumpSession session, bool savesAlways = false)
 {
     /// <summary>So large that each packet is acked when it is stored.</summary>
     private const int PayloadBytes = 2048;
@@ -22,6 +22,8 @@ internal sealed class Conversation(DumpFile file, DumpSession session)
             batch[i] = (MessageType.Vmcore, offset + (ulong)(i * PayloadBytes), page[(i * PayloadBytes)..((i + 1) * PayloadBytes)]);
         Receive(batch);
     }
+
+    private ulong ToldLength => savesAlways ? 0 : file.LengthBytes;
 
     /// <summary>As <see cref="SendPage"/>, where another conversation was at that seqno.</summary>
     public void SendPageAt(uint seqno, ulong offset)
@@ -55,6 +57,14 @@ internal sealed class Conversation(DumpFile file, DumpSession session)
     {
         for (int i = 0; i < batch.Length; i++)
             Assert.Null(Session.OnMessage(new(batch[i].Type, _seqno++, batch[i].Offset, (uint)batch[i].Payload.Length), batch[i].Payload, i, nowUs: 0));
+        if (Session.WritesApart(file.LengthBytes))
+        {
+            byte[] state = new byte[DumpSession.StateBytes];
+            Session.SaveWithoutLength(state, file.LengthBytes);
+            Assert.True(file.WriteState(state, out _));
+            Session.OnSavedWithoutLength();
+        }
+
         foreach (var write in Session.Writes)
             Dumps.Write(file, write.Offset, batch[write.Tag].Payload);
         foreach (var record in Session.Records)
@@ -65,7 +75,7 @@ internal sealed class Conversation(DumpFile file, DumpSession session)
         }
 
         Session.OnStored(nowUs: 0);
-        if (Session.MustSave)
+        if (Session.MustSave && !Session.IsToldByLength(ToldLength))
             Save();
         Session.ClearAcks();
     }
@@ -73,11 +83,11 @@ internal sealed class Conversation(DumpFile file, DumpSession session)
     private void Save()
     {
         byte[] state = new byte[DumpSession.StateBytes];
-        Session.Save(state);
+        Session.Save(state, ToldLength);
         Assert.True(file.AppendRanges(LedgerRecordType.Stored, Session.UnsavedRanges, out _));
         Assert.True(file.AppendRanges(LedgerRecordType.Damaged, Session.UnsavedDamage, out _));
         Assert.True(file.AppendRanges(LedgerRecordType.Overwritten, Session.UnsavedOverwrites, out _));
         Assert.True(file.WriteState(state, out _));
-        Session.OnSaved();
+        Session.OnSaved(state);
     }
 }

@@ -131,7 +131,7 @@ public sealed class RecoveryTests : IDisposable
     {
         var identity = Dumps.NewIdentity();
         using (var file = _directory.Create(identity, s_endpoint, null))
-            new Conversation(file, new(new(), 1, 0)).SendPage(0);
+            new Conversation(file, new(new(), 1, 0), savesAlways: true).SendPage(0);
         for (int i = 1; i < 5; i++)
         {
             var dump = Assert.Single(TakeOver());
@@ -139,7 +139,7 @@ public sealed class RecoveryTests : IDisposable
             {
                 var session = DumpSession.Restore(new(), dump.Saved!, nowUs: 0);
                 Assert.Equal((ulong)i * 4096, session.CoveredBytes);
-                new Conversation(dump.File, session).SendPageAt((uint)(2 + 2 * i), (ulong)i * 4096);
+                new Conversation(dump.File, session, savesAlways: true).SendPageAt((uint)(2 + 2 * i), (ulong)i * 4096);
             }
         }
 

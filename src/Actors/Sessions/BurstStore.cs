@@ -52,8 +52,14 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
         RecordsDone = 0;
         FirstDifference = null;
         ulong before = session.CoveredBytes;
-        WritesDone = Write(file, datagrams, out string? error);
-        Error = error;
+        WritesDone = 0;
+        Error = session.WritesApart(file.LengthBytes) ? SaveWithoutLength(file) : null;
+        if (Error is null)
+        {
+            WritesDone = Write(file, datagrams, out string? error);
+            Error = error;
+        }
+
         if (Error is null)
             Record(file, datagrams);
         if (Error is null)
@@ -70,7 +76,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
 
         HasAdvanced = session.CoveredBytes > before;
         SaveError = null;
-        if (session.MustSave)
+        if (session.MustSave && !session.IsToldByLength(ToldLength(file)))
             Save(file);
     }
 
@@ -189,14 +195,27 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
     private void Save(DumpFile file)
     {
         Span<byte> state = stackalloc byte[DumpSession.StateBytes];
-        session.Save(state);
+        session.Save(state, ToldLength(file));
         if (file.AppendRanges(LedgerRecordType.Stored, session.UnsavedRanges, out string? error)
             && file.AppendRanges(LedgerRecordType.Damaged, session.UnsavedDamage, out error)
             && file.AppendRanges(LedgerRecordType.Overwritten, session.UnsavedOverwrites, out error)
             && file.WriteState(state, out error))
-            session.OnSaved();
+            session.OnSaved(state);
         else
             session.OnSaveFailed();
         SaveError = error;
+    }
+
+    private static ulong ToldLength(DumpFile file) => file.HasAllBytes ? file.LengthBytes : 0;
+
+    /// <summary>Before the file becomes longer than what is stored of it from 0 on. Returns why it could not be saved, in words, or null.</summary>
+    [SkipLocalsInit]
+    private string? SaveWithoutLength(DumpFile file)
+    {
+        Span<byte> state = stackalloc byte[DumpSession.StateBytes];
+        session.SaveWithoutLength(state, file.LengthBytes);
+        if (file.WriteState(state, out string? error))
+            session.OnSavedWithoutLength();
+        return error;
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 
 namespace NetdumpCollector.Protocol.Session;
@@ -114,6 +115,9 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     private uint _releaseFrom;
     private bool _anyArrived;
 
+    // Of the running 64 KiB, while acks go out packet by packet.
+    private int _burstBytes;
+
     private uint _previousBase = first;
     private uint _releasedFirst;
     private int _releasedCount;
@@ -173,6 +177,14 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     {
         if (_anchor == Anchor.Known)
             _anchor = Anchor.Guessed;
+    }
+
+    /// <summary>All up to <paramref name="offset"/> is stored, in bursts as kernels send them: the next one is expected there, and rounds tell where the client disagrees.</summary>
+    public void MayBeginAt(ulong offset)
+    {
+        MayBeginLater();
+        _followingOffset = offset;
+        _followingOffsetKnown = true;
     }
 
     /// <summary>A message of another type took this seqno: it was a burst of its own.</summary>
@@ -339,6 +351,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         _sampleLength = length;
         _arrived.Set(seqno);
         PayloadBytes = _perPacketForGood ? Math.Max(PayloadBytes, length) : PayloadBytes;
+        _burstBytes = length < PayloadBytes || _burstBytes + length >= WellKnown.BurstBytes ? 0 : _burstBytes + length;
         if ((int)(seqno + 1 - _base) > 0)
             _base = seqno + 1;
         return Arrival.NewToAck;
@@ -750,8 +763,14 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             acks.Add(_releasedFirst + i);
     }
 
-    /// <summary>Bytes that <see cref="Save"/> writes: fields, then a bit for each packet a burst can have.</summary>
+    /// <summary>Bytes that <see cref="Save"/> writes: fields, and among them a bit for each packet a burst can have.</summary>
     public const int StateBytes = 64 + MaxBurstPackets / 8;
+
+    // Where Advance changes them.
+    private const int BaseAt = 7;
+    private const int StartOffsetAt = 23;
+    private const int BurstsAt = 35;
+    private const int BitsAt = 55;
 
     /// <summary>Writes down what another process needs to go on where this one is.</summary>
     public void Save(Span<byte> state)
@@ -787,6 +806,65 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             if (_stored.Test(_base - (uint)below))
                 stored[below / 8] |= (byte)(1 << (below % 8));
         }
+
+        to.I32(_perPacketForGood ? _burstBytes : 0);
+    }
+
+    /// <summary>
+    /// Rewrites a saved state as if more bytes had been stored since: whole bursts, each full and right behind the one before; where acks go out packet by packet, whole packets of such bursts.
+    /// </summary>
+    /// <param name="state">What <see cref="Save"/> wrote, or a file pretends it did.</param>
+    /// <param name="contiguous">Bytes from 0 on that were stored then.</param>
+    /// <param name="more">Bytes that are stored behind them.</param>
+    /// <returns>How many of these bytes, and how many packets and acks, the state says now; 0 where it does not lie between two bursts.</returns>
+    public static (ulong Bytes, long Packets, long Acks) Advance(Span<byte> state, ulong contiguous, ulong more)
+    {
+        var from = new StateReader(state);
+        var anchor = (Anchor)from.Byte();
+        bool perPacket = from.Flag(), perPacketForGood = from.Flag();
+        _ = from.Take(4);
+        uint first = from.U32();
+        _ = from.U32();
+        int payload = from.I32(), end = from.I32();
+        _ = from.U64();
+        uint ackedResidues = from.U32();
+        long bursts = from.I64();
+        _ = from.I64();
+        int packets = from.I32();
+        ulong below = BinaryPrimitives.ReadUInt64LittleEndian(from.Take(MaxBurstPackets / 8)) >> 1 | (ulong)(state[BitsAt + 8] & 1) << 63;
+        int burstBytes = from.I32();
+        if (payload is < MinPayloadBytes or > WellKnown.BurstBytes || packets != 0)
+            return default;
+
+        long perBurst = (WellKnown.BurstBytes + payload - 1) / payload;
+        ulong ahead = more;
+        if (perPacket)
+        {
+            if (!perPacketForGood || payload < UnaliasedPayloadBytes || burstBytes < 0 || burstBytes >= WellKnown.BurstBytes || burstBytes % payload != 0)
+                return default;
+
+            ahead += (ulong)burstBytes;
+            ulong inLast = ahead % WellKnown.BurstBytes / (ulong)payload;
+            ulong advanced = ahead - ahead % WellKnown.BurstBytes + inLast * (ulong)payload - (ulong)burstBytes;
+            long count = (long)(ahead / WellKnown.BurstBytes) * perBurst + (long)inLast - burstBytes / payload;
+            BinaryPrimitives.WriteUInt32LittleEndian(state[BaseAt..], first + (uint)count);
+            below = count >= WellKnown.AckWindow ? ulong.MaxValue : below << (int)count | (1ul << (int)count) - 1;
+            BinaryPrimitives.WriteUInt64LittleEndian(state[BitsAt..], below << 1);
+            state[BitsAt + 8] = (byte)(below >> 63);
+            BinaryPrimitives.WriteInt32LittleEndian(state[(BitsAt + MaxBurstPackets / 8)..], (int)inLast * payload);
+            return (advanced, count, count);
+        }
+
+        ulong whole = ahead / WellKnown.BurstBytes;
+        if (whole == 0 || anchor != Anchor.Known || end != 0 || ackedResidues != 0)
+            return default;
+
+        uint next = first + (uint)whole * (uint)perBurst;
+        BinaryPrimitives.WriteUInt32LittleEndian(state[BaseAt..], next);
+        BinaryPrimitives.WriteUInt32LittleEndian(state[(BaseAt + 4)..], next - (uint)perBurst);
+        BinaryPrimitives.WriteUInt64LittleEndian(state[StartOffsetAt..], contiguous + (whole - 1) * WellKnown.BurstBytes);
+        BinaryPrimitives.WriteInt64LittleEndian(state[BurstsAt..], bursts + (long)whole);
+        return (whole * WellKnown.BurstBytes, (long)whole * perBurst, (long)whole * Math.Min(perBurst, WellKnown.AckWindow));
     }
 
     /// <summary>Goes on where <see cref="Save"/> left off; what the client got no ack for it sends again.</summary>
@@ -817,6 +895,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         };
         int packets = Math.Min(from.I32(), MaxBurstPackets);
         var stored = from.Take(MaxBurstPackets / 8);
+        restored._burstBytes = from.I32();
         // What a client that is acked packet by packet repeats of its last burst is no new packet, if the dump has its bytes.
         for (int below = 1; perPacket && below <= WellKnown.AckWindow; below++)
         {

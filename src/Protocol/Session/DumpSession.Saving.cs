@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -9,6 +11,16 @@ public sealed partial class DumpSession
     public const int StateBytes = 128 + BurstAcks.StateBytes + FirstBurst.StateBytes;
 
     private const byte StateVersion = 1;
+
+    /// <summary>So much is stored at most without a new save.</summary>
+    private const ulong MaxToldByLength = 16 << 20;
+
+    // Where Advance changes them.
+    private const int ContiguousAt = 3;
+    private const int PacketsAt = 19;
+    private const int PayloadBytesAt = 27;
+    private const int AcksAt = 43;
+    private const int LengthTellsAt = 103;
 
     /// <summary>Of the name of the policy that cuts the dump.</summary>
     private const int MaxPolicyBytes = 32;
@@ -25,6 +37,12 @@ public sealed partial class DumpSession
 
     /// <summary>Another process would find a state.</summary>
     private bool _isSaved;
+
+    /// <summary>What was saved last.</summary>
+    private byte[] _saved = [];
+
+    /// <summary>What was saved last says that the file's length tells what was stored since.</summary>
+    private bool _lengthTells;
 
     /// <summary>Acks wait for what must be saved before they leave.</summary>
     public bool MustSave => _isChanged && _acks.Count > 0;
@@ -49,7 +67,9 @@ public sealed partial class DumpSession
 
     /// <summary>Writes down what another process needs to continue the dump: before acks leave, so that it continues with everything that was acked.</summary>
     /// <remarks>Header, key and the ranges apart are records of their own (<see cref="Records"/>, <see cref="UnsavedRanges"/>, <see cref="UnsavedDamage"/>).</remarks>
-    public void Save(Span<byte> state)
+    /// <param name="state">Gets <see cref="StateBytes"/> bytes.</param>
+    /// <param name="fileLength">End of what was ever written to the file; 0 where it says nothing about what is stored.</param>
+    public void Save(Span<byte> state, ulong fileLength = 0)
     {
         // The caller's memory may be anything, and the ledger is a file.
         state.Clear();
@@ -71,13 +91,74 @@ public sealed partial class DumpSession
         to.Byte((byte)Math.Min(policy.Length, MaxPolicyBytes));
         _ = Encoding.ASCII.TryGetBytes(policy.AsSpan(0, Math.Min(policy.Length, MaxPolicyBytes)), to.Reserve(MaxPolicyBytes), out _);
         to.Flag(SupersedesOlder);
+        to.Flag(fileLength > 0 && fileLength == ContiguousBytes && _coverage.Count == 1);
         _bursts.Save(state[128..]);
         if (_firstBurst is not null)
             _firstBurst.Save(state[(128 + BurstAcks.StateBytes)..]);
     }
 
     /// <summary>What <see cref="Save"/> wrote, and the unsaved ranges, are where another process finds them.</summary>
-    public void OnSaved()
+    public void OnSaved(ReadOnlySpan<byte> state)
+    {
+        if (_saved.Length == 0)
+            _saved = new byte[StateBytes];
+        state.CopyTo(_saved);
+        _lengthTells = state[LengthTellsAt] != 0;
+        MarkSaved();
+    }
+
+    /// <summary>Nothing need be saved before <see cref="Acks"/> leave: another process works it out of what was saved last and of the file's length.</summary>
+    /// <remarks>So it is for nearly all bursts of a dump that arrives in order. What that process works out is worked out here as well, and compared.</remarks>
+    /// <param name="fileLength">End of what was ever written to the file; 0 where it says nothing about what is stored.</param>
+    [SkipLocalsInit]
+    public bool IsToldByLength(ulong fileLength)
+    {
+        if (!_lengthTells || fileLength != ContiguousBytes || _coverage.Count != 1 || fileLength - ContiguousBytesOf(_saved) > MaxToldByLength
+            || _unsaved.Count + _damaged.Unsaved.Length + _overwritten.Unsaved.Length > 0)
+            return false;
+
+        Span<byte> now = stackalloc byte[StateBytes], told = stackalloc byte[StateBytes];
+        _saved.CopyTo(told);
+        Advance(told, fileLength);
+        Save(now, fileLength);
+        if (!now.SequenceEqual(told))
+            return false;
+
+        _isChanged = false;
+        return true;
+    }
+
+    /// <summary>The batch writes elsewhere than behind the file's end, so that its length will tell less than it did: what <see cref="SaveWithoutLength"/> writes must be saved before.</summary>
+    /// <param name="fileLength">End of what was ever written to the file.</param>
+    public bool WritesApart(ulong fileLength)
+    {
+        if (!_lengthTells)
+            return false;
+
+        foreach (ref readonly var write in Writes)
+        {
+            if (write.Offset != fileLength || write.Kind != IntentKind.Burst || StoredBytesOf(write) != write.Length)
+                return true;
+            fileLength += (ulong)write.Length;
+        }
+
+        return false;
+    }
+
+    /// <summary>Writes down what another process works out now, without the file's length for later.</summary>
+    /// <param name="state">Gets <see cref="StateBytes"/> bytes.</param>
+    /// <param name="fileLength">End of what was ever written to the file.</param>
+    public void SaveWithoutLength(Span<byte> state, ulong fileLength)
+    {
+        _saved.CopyTo(state);
+        Advance(state, fileLength);
+        state[LengthTellsAt] = 0;
+    }
+
+    /// <summary>What <see cref="SaveWithoutLength"/> wrote is where another process finds it.</summary>
+    public void OnSavedWithoutLength() => _lengthTells = false;
+
+    private void MarkSaved()
     {
         _isChanged = false;
         _isSaved = true;
@@ -104,6 +185,24 @@ public sealed partial class DumpSession
         return from.U64();
     }
 
+    /// <summary>Rewrites a saved state to what the file's length tells of what was stored since.</summary>
+    /// <returns>Something was.</returns>
+    private static bool Advance(Span<byte> state, ulong fileLength)
+    {
+        ulong contiguous = ContiguousBytesOf(state);
+        if (state[LengthTellsAt] == 0 || fileLength <= contiguous)
+            return false;
+
+        var (bytes, packets, acks) = BurstAcks.Advance(state[128..], contiguous, fileLength - contiguous);
+        BinaryPrimitives.WriteUInt64LittleEndian(state[ContiguousAt..], contiguous + bytes);
+        Add(state[PacketsAt..], packets);
+        Add(state[PayloadBytesAt..], (long)bytes);
+        Add(state[AcksAt..], acks);
+        return bytes > 0;
+    }
+
+    private static void Add(Span<byte> field, long more) => BinaryPrimitives.WriteInt64LittleEndian(field, BinaryPrimitives.ReadInt64LittleEndian(field) + more);
+
     /// <summary>Continues a dump that another process received until now.</summary>
     /// <param name="options">Times and limits.</param>
     /// <param name="saved">What that process left.</param>
@@ -112,8 +211,11 @@ public sealed partial class DumpSession
     {
         var session = new DumpSession(options, saved.HeraldSeqno, nowUs);
         session.Phase = SessionPhase.Receiving;
-        if (saved.State is { } state)
+        if (saved.State?.ToArray() is { } state)
         {
+            session._saved = [.. saved.State];
+            session._lengthTells = state[LengthTellsAt] != 0;
+            bool isFurther = Advance(state, saved.FileLength);
             var from = new StateReader(state.AsSpan(1));
             session._relocated = from.Flag();
             bool hasFirstBurst = from.Flag();
@@ -130,6 +232,8 @@ public sealed partial class DumpSession
             session._bursts = BurstAcks.Restore(options, state.AsSpan(128));
             session._firstBurst = hasFirstBurst ? FirstBurst.Restore(state.AsSpan(128 + BurstAcks.StateBytes), saved.FirstBurst, saved.MovedFirstBurst) : null;
             session._coverage.Add(0, contiguous);
+            if (isFurther)
+                session._bursts.MayBeginAt(contiguous);
         }
 
         if (saved.MachineCrashed)
@@ -146,7 +250,7 @@ public sealed partial class DumpSession
             session._damaged.Add(range);
         foreach (var range in saved.Overwritten)
             session._overwritten.Add(range);
-        session.OnSaved();
+        session.MarkSaved();
         session._isSaved = saved.State is not null || saved.MachineCrashed;
         session._unverifiedEnd = Math.Max(session._unverifiedEnd, saved.UnverifiedEnd);
         session._machineCrashed |= saved.MachineCrashed;
@@ -200,6 +304,9 @@ public sealed record SavedSession
 
     /// <summary>As many of the dump's first bytes: the burst is moved there before its place is overwritten.</summary>
     public byte[] MovedFirstBurst { get; init; } = [];
+
+    /// <summary>The dump's file ends there; 0 when that says nothing, because the machine has crashed since or the file has holes that count as stored.</summary>
+    public ulong FileLength { get; init; }
 
     public IReadOnlyList<ByteRange> Ranges { get; init; } = [];
     public IReadOnlyList<ByteRange> Damaged { get; init; } = [];

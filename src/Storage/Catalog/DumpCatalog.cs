@@ -70,15 +70,17 @@ public sealed class DumpCatalog
         {
             try
             {
-                foreach (var (path, isDirectory) in Entries(directory, withDrafts: true))
+                int ledgersBefore = ledgers.Count;
+                foreach (var (path, isDirectory) in Entries(directory))
                 {
                     if (isDirectory && !tops.Contains(path))
                         pending.Push(path);
-                    else if (!isDirectory && AtomicFile.TargetOf(Path.GetFileName(path)) is { } target)
-                        drafts.Add((Path.Join(directory, target), path));
                     else if (!isDirectory && path.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal) && Path.GetFileName(path).StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal))
                         ledgers.Add(path);
                 }
+
+                if (ledgers.Count > ledgersBefore)
+                    drafts.AddRange(Drafts(directory).Select(draft => (Path.Join(directory, draft.Target), draft.Path)));
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
@@ -110,13 +112,22 @@ public sealed class DumpCatalog
         return [];
     }
 
-    private static FileSystemEnumerable<(string Path, bool IsDirectory)> Entries(string directory, bool withDrafts = false) => new(
+    private static FileSystemEnumerable<(string Path, bool IsDirectory)> Entries(string directory) => new(
         directory,
         (ref FileSystemEntry entry) => (entry.ToFullPath(), entry.IsDirectory),
+        new EnumerationOptions { AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = false, MatchType = MatchType.Simple })
+    {
+        // Temporary files of writers start with a dot; directories may, because heralds name them.
+        ShouldIncludePredicate = (ref FileSystemEntry entry) => entry.IsDirectory || !entry.FileName.StartsWith('.'),
+    };
+
+    /// <summary>Drafts, of links too, with what each was to be called. Nothing is asked about what they are: beside them may be a directory where a file system hangs.</summary>
+    private static FileSystemEnumerable<(string? Target, string Path)> Drafts(string directory) => new(
+        directory,
+        (ref FileSystemEntry entry) => (AtomicFile.TargetOf(entry.FileName), entry.ToFullPath()),
         new EnumerationOptions { AttributesToSkip = 0, IgnoreInaccessible = false, MatchType = MatchType.Simple })
     {
-        // Drafts of files, and of links, start with a dot; directories may as well, because heralds name them. No link is followed.
-        ShouldIncludePredicate = (ref FileSystemEntry entry) => entry.FileName.StartsWith('.') && !entry.IsDirectory ? withDrafts : (entry.Attributes & FileAttributes.ReparsePoint) == 0,
+        ShouldIncludePredicate = (ref FileSystemEntry entry) => AtomicFile.TargetOf(entry.FileName) is not null,
     };
 
     private static void ReadEntry(string path, List<CatalogedDump> dumps, List<PartialDump> partials, List<CatalogProblem> problems)

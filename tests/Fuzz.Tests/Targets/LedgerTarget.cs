@@ -75,6 +75,7 @@ internal sealed class LedgerTarget : FuzzTarget
         HeraldSeqno = contents.Records.OfType<LedgerRecord.Endpoint>().FirstOrDefault()?.Value.HeraldSeqno ?? 1,
         State = state,
         FirstBurst = state is not null && DumpSession.FirstBurstOf(state) is ByteRange kept ? new byte[kept.Length] : [],
+        FileLength = machineCrashed ? 0 : (ulong)contents.LengthBytes << 12,
         Ranges = machineCrashed ? contents.Records.OfType<LedgerRecord.Checkpoint>().LastOrDefault()?.Stored ?? [] : RangesOf(contents, LedgerRecordType.Stored),
         Damaged = RangesOf(contents, LedgerRecordType.Damaged),
         Overwritten = RangesOf(contents, LedgerRecordType.Overwritten),

@@ -67,6 +67,7 @@ internal sealed class StateTarget : FuzzTarget
             Ranges = ranges[..(input[2] % (Ranges + 1))],
             Damaged = ranges[..(input[3] % (Ranges + 1))],
             Overwritten = ranges[..(input[4] % (Ranges + 1))],
+            FileLength = (input[0] & 8) == 0 ? 0 : ranges[0].End & long.MaxValue,
             UnverifiedEnd = (input[0] & 2) == 0 ? 0 : ranges[0].End,
             MachineCrashed = (input[0] & 4) != 0,
         };

@@ -17,7 +17,7 @@ public sealed partial class DumpSessionTests
         Prop.ForAll(Gen.Choose(0, int.MaxValue).ToArbitrary(), seed =>
         {
             var random = new Random(seed);
-            var dump = new SampleDump(4096 + 65536 + 20480, payload, heraldSeqno, keyBytes: 512);
+            var dump = new SampleDump(4096 + 2 * 65536 + 20480, payload, heraldSeqno, keyBytes: 512);
             var server = new SessionDriver(heraldSeqno: heraldSeqno);
             double loss = random.Next(3) switch { 0 => 0, 1 => 0.01, _ => 0.1 };
             byte[] key = new byte[512];
@@ -49,6 +49,57 @@ public sealed partial class DumpSessionTests
             Assert.Empty(server.Summary.Damaged);
             Assert.Empty(server.Summary.Overwritten);
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(150));
+
+    /// <summary>A save is a system call; of a dump that arrives in order the file's length tells the next process as much.</summary>
+    [Theory]
+    [InlineData(524)]
+    [InlineData(1408)]
+    [InlineData(1448)]
+    [InlineData(8948)]
+    public void A_dump_in_order_is_saved_once_in_16_MiB_and_after_each_ack_another_process_knows_as_much(int payload)
+    {
+        const int Bursts = 600;
+        var random = new Random(payload);
+        var session = new DumpSession(new(), heraldSeqno: 1, nowUs: 0);
+        byte[] bytes = new byte[payload], state = new byte[DumpSession.StateBytes];
+        uint seqno = 2;
+        ulong offset = 0;
+        int saves = 0;
+        for (int burst = 0; burst < Bursts; burst++)
+        {
+            for (int left = WellKnown.BurstBytes; left > 0;)
+            {
+                // Some of the burst are in one batch, the others in the next ones.
+                for (int batch = random.Next(1, 60); batch > 0 && left > 0; batch--)
+                {
+                    var packet = bytes.AsSpan(0, Math.Min(left, payload));
+                    Assert.Null(session.OnMessage(new(MessageType.Vmcore, seqno++, offset, (uint)packet.Length), packet, 0, nowUs: burst));
+                    left -= packet.Length;
+                    offset += (ulong)packet.Length;
+                }
+
+                Assert.False(session.WritesApart(session.ContiguousBytes));
+                session.OnStored(burst);
+                if (session.Acks.Length == 0)
+                    continue;
+
+                if (!session.IsToldByLength(offset))
+                {
+                    session.Save(state, offset);
+                    session.OnSaved(state);
+                    saves++;
+                }
+
+                session.ClearAcks();
+                var next = DumpSession.Restore(new(), new() { HeraldSeqno = 1, State = state, FileLength = offset }, nowUs: burst);
+                Assert.Equal((offset, session.ExpectedFirst, session.ExpectedCount, session.Counters),
+                    (next.ContiguousBytes, next.ExpectedFirst, next.ExpectedCount, next.Counters));
+            }
+        }
+
+        // The first bursts are a kernel's that may be told by none before them.
+        Assert.InRange(saves, 3, 3 + Bursts * WellKnown.BurstBytes / (16 << 20) + 3);
+    }
 
     [Fact]
     public void A_first_burst_at_a_stale_offset_is_moved_although_its_place_was_overwritten_before_the_kill()

@@ -25,13 +25,13 @@ internal sealed class SavedParts
     public bool SavesRangesOnly { get; set; }
 
     /// <summary>As the collector does before acks leave.</summary>
-    public void Save(DumpSession session)
+    public void Save(DumpSession session, ulong fileLength)
     {
-        if (!session.MustSave)
+        if (!session.MustSave || session.IsToldByLength(fileLength))
             return;
 
         byte[] state = new byte[DumpSession.StateBytes];
-        session.Save(state);
+        session.Save(state, fileLength);
         _stored.AddRange(session.UnsavedRanges);
         _damaged.AddRange(session.UnsavedDamage);
         _overwritten.AddRange(session.UnsavedOverwrites);
@@ -42,11 +42,22 @@ internal sealed class SavedParts
         }
 
         _state = state;
-        session.OnSaved();
+        session.OnSaved(state);
+    }
+
+    /// <summary>As the collector does before it writes elsewhere than at the file's end.</summary>
+    public void SaveBeforeWrites(DumpSession session, ulong fileLength)
+    {
+        if (!session.WritesApart(fileLength))
+            return;
+
+        _state = new byte[DumpSession.StateBytes];
+        session.SaveWithoutLength(_state, fileLength);
+        session.OnSavedWithoutLength();
     }
 
     /// <summary>What the next process finds; <paramref name="read"/> reads the dump.</summary>
-    public SavedSession Found(uint heraldSeqno, Func<ByteRange, byte[]> read)
+    public SavedSession Found(uint heraldSeqno, ulong fileLength, Func<ByteRange, byte[]> read)
     {
         Assert.True(_state is null || DumpSession.IsState(_state));
         var kept = _state is null ? null : DumpSession.FirstBurstOf(_state);
@@ -54,6 +65,7 @@ internal sealed class SavedParts
         {
             HeraldSeqno = heraldSeqno,
             State = _state,
+            FileLength = fileLength,
             FirstBurst = kept is ByteRange range ? read(range) : [],
             MovedFirstBurst = kept is ByteRange { Length: var length } ? read(new(0, length)) : [],
             Ranges = [.. _stored],

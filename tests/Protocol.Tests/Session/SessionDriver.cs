@@ -8,6 +8,7 @@ internal sealed class SessionDriver
     private readonly Dictionary<ulong, byte> _file = [];
     private readonly SavedParts _saved = new();
     private readonly uint _heraldSeqno;
+    private ulong _fileLength;
 
     public SessionDriver(SessionOptions? options = null, uint heraldSeqno = 1)
     {
@@ -38,7 +39,7 @@ internal sealed class SessionDriver
     public bool SavesRangesOnly { set => _saved.SavesRangesOnly = value; }
 
     /// <summary>The process is killed and another one continues with what was saved; the file is as it was.</summary>
-    public void Restart() => Session = DumpSession.Restore(Options, _saved.Found(_heraldSeqno, range => Bytes(range.Start, (int)range.Length)), NowUs);
+    public void Restart() => Session = DumpSession.Restore(Options, _saved.Found(_heraldSeqno, _fileLength, range => Bytes(range.Start, (int)range.Length)), NowUs);
 
     /// <summary>Time passes and every tick that is due happens when it is due.</summary>
     public void Wait(long us)
@@ -88,11 +89,16 @@ internal sealed class SessionDriver
         RejectReason?[] rejected = [.. messages.Select((message, tag) => Session.OnMessage(message.Header, message.Payload, tag, NowUs))];
         writesDone = Math.Min(writesDone, Session.Writes.Length);
         recordsDone = Math.Min(recordsDone, Session.Records.Length);
+        _saved.SaveBeforeWrites(Session, _fileLength);
         for (int i = 0; i < writesDone; i++)
         {
-            var bytes = BytesOf(Session.Writes[i], messages);
-            for (int at = 0; at < Session.StoredBytesOf(Session.Writes[i]); at++)
-                _file[Session.Writes[i].Offset + (ulong)at] = bytes[at];
+            var write = Session.Writes[i];
+            var bytes = BytesOf(write, messages);
+            int stored = Session.StoredBytesOf(write);
+            for (int at = 0; at < stored; at++)
+                _file[write.Offset + (ulong)at] = bytes[at];
+            if (stored > 0)
+                _fileLength = Math.Max(_fileLength, write.Offset + (ulong)stored);
         }
 
         for (int i = 0; i < recordsDone; i++)
@@ -127,7 +133,7 @@ internal sealed class SessionDriver
 
     private void CollectAcks()
     {
-        _saved.Save(Session);
+        _saved.Save(Session, _fileLength);
         Acks.AddRange(Session.Acks);
         Session.ClearAcks();
     }
