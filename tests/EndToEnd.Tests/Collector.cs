@@ -103,7 +103,12 @@ internal sealed partial class Collector : IAsyncDisposable
     public static string NewServerAddress() => $"127.1.{Interlocked.Increment(ref s_lastServer)}.1";
 
     /// <summary>The first of thousands of loopback addresses for clients, whose port is the same for all.</summary>
-    public static Ipv4 NewClientAddresses() => new((127u << 24) + (uint)(64 + Interlocked.Increment(ref s_lastNetwork) << 16) + 1);
+    public static Ipv4 NewClientAddresses()
+    {
+        int network = Interlocked.Increment(ref s_lastNetwork);
+        Assert.True(network < (192 - 64) << 2, "127.64.0.0 to 127.191.255.255 are all given away");
+        return new((127u << 24) + (64u << 16) + (uint)(network << 14) + 1);
+    }
 
     public static ushort FreePort()
     {
