@@ -56,10 +56,10 @@ public sealed unsafe class DumpFile : IDisposable
     /// <summary>Why the dump is not in the directory that the herald asked for, or null when it is.</summary>
     public string? RefusedPath { get; }
 
-    /// <summary>End of what was ever written.</summary>
+    /// <summary>End of what was ever written, by this process or those before; a hole at the end does not count.</summary>
     public ulong LengthBytes { get; private set; }
 
-    /// <summary>All that is stored lies below <see cref="LengthBytes"/>: no zeros are left out.</summary>
+    /// <summary>No zeros are left out: all that is stored lies below <see cref="LengthBytes"/>.</summary>
     public bool HasAllBytes => !_leavesHoles;
 
     internal DumpFolder Folder { get; }

@@ -332,7 +332,7 @@ internal sealed class SessionModel(SessionOptions options, bool keepsPromises)
     /// <summary>Saves, where the session wants it, and sends acks: each must be for what the next process would know of.</summary>
     private void Acknowledge(bool saveFails)
     {
-        if (_session.MustSave && _session.IsToldByLength(_file.End))
+        if (_session.MustSave && _session.TryLeaveToLength(_file.End))
         {
             _saved.CopyFrom(_covered);
         }

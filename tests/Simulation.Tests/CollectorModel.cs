@@ -359,7 +359,7 @@ internal sealed class CollectorModel(IServerWorld world) : IServerModel
     {
         var session = slot.Session;
         var ledger = slot.Ledger!;
-        if (session.IsToldByLength(ledger.Disk.Length))
+        if (session.TryLeaveToLength(ledger.Disk.Length))
         {
             world.Faults.Count(FaultCoverage.ToldByLength);
             return;

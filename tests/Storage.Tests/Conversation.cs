@@ -75,7 +75,7 @@ internal sealed class Conversation(DumpFile file, DumpSession session, bool save
         }
 
         Session.OnStored(nowUs: 0);
-        if (Session.MustSave && !Session.IsToldByLength(ToldLength))
+        if (Session.MustSave && !Session.TryLeaveToLength(ToldLength))
             Save();
         Session.ClearAcks();
     }

@@ -76,7 +76,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
 
         HasAdvanced = session.CoveredBytes > before;
         SaveError = null;
-        if (session.MustSave && !session.IsToldByLength(ToldLength(file)))
+        if (session.MustSave && !session.TryLeaveToLength(ToldLength(file)))
             Save(file);
     }
 
@@ -208,7 +208,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
 
     private static ulong ToldLength(DumpFile file) => file.HasAllBytes ? file.LengthBytes : 0;
 
-    /// <summary>Before the file becomes longer than what is stored of it from 0 on. Returns why it could not be saved, in words, or null.</summary>
+    /// <summary>Before a write after which the file's length says nothing. Returns why it could not be saved, in words, or null.</summary>
     [SkipLocalsInit]
     private string? SaveWithoutLength(DumpFile file)
     {

@@ -115,7 +115,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     private uint _releaseFrom;
     private bool _anyArrived;
 
-    // Of the running 64 KiB, while acks go out packet by packet.
+    // Of the running 64 KiB, where packets are so large that acks go out packet by packet.
     private int _burstBytes;
 
     private uint _previousBase = first;
@@ -178,6 +178,9 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         if (_anchor == Anchor.Known)
             _anchor = Anchor.Guessed;
     }
+
+    /// <summary>It is inferred that the running burst begins at <see cref="Base"/>.</summary>
+    public bool IsBaseGuessed => _anchor == Anchor.Guessed;
 
     /// <summary>All up to <paramref name="offset"/> is stored, in bursts as kernels send them: the next one is expected there, and rounds tell where the client disagrees.</summary>
     public void MayBeginAt(ulong offset)
@@ -813,10 +816,14 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     /// <summary>
     /// Rewrites a saved state as if more bytes had been stored since: whole bursts, each full and right behind the one before; where acks go out packet by packet, whole packets of such bursts.
     /// </summary>
+    /// <remarks>
+    /// The bytes are stored, the seqnos are inferred. Where they come out too low, the client's next packet tells; where too high, packets that are taken for repeats are stored before they are acked, because the
+    /// dump does not have their bytes.
+    /// </remarks>
     /// <param name="state">What <see cref="Save"/> wrote, or a file pretends it did.</param>
     /// <param name="contiguous">Bytes from 0 on that were stored then.</param>
     /// <param name="more">Bytes that are stored behind them.</param>
-    /// <returns>How many of these bytes, and how many packets and acks, the state says now; 0 where it does not lie between two bursts.</returns>
+    /// <returns>How many of these bytes, and how many packets and acks, the state has now besides; 0 where a burst was running that has to be whole.</returns>
     public static (ulong Bytes, long Packets, long Acks) Advance(Span<byte> state, ulong contiguous, ulong more)
     {
         var from = new StateReader(state);

@@ -65,7 +65,7 @@ public sealed partial class DumpSession
     /// <summary>Everything that is stored, as sorted ranges.</summary>
     public ReadOnlySpan<ByteRange> CoveredRanges => _coverage.Ranges;
 
-    /// <summary>Writes down what another process needs to continue the dump: before acks leave, so that it continues with everything that was acked.</summary>
+    /// <summary>Writes down what another process needs to continue the dump: before acks leave, so that it continues with everything that was acked (see <see cref="TryLeaveToLength"/>).</summary>
     /// <remarks>Header, key and the ranges apart are records of their own (<see cref="Records"/>, <see cref="UnsavedRanges"/>, <see cref="UnsavedDamage"/>).</remarks>
     /// <param name="state">Gets <see cref="StateBytes"/> bytes.</param>
     /// <param name="fileLength">End of what was ever written to the file; 0 where it says nothing about what is stored.</param>
@@ -107,11 +107,11 @@ public sealed partial class DumpSession
         MarkSaved();
     }
 
-    /// <summary>Nothing need be saved before <see cref="Acks"/> leave: another process works it out of what was saved last and of the file's length.</summary>
+    /// <summary>Takes for saved what another process works out of what was saved last and of the file's length; false when that is not all it must know before <see cref="Acks"/> leave.</summary>
     /// <remarks>So it is for nearly all bursts of a dump that arrives in order. What that process works out is worked out here as well, and compared.</remarks>
     /// <param name="fileLength">End of what was ever written to the file; 0 where it says nothing about what is stored.</param>
     [SkipLocalsInit]
-    public bool IsToldByLength(ulong fileLength)
+    public bool TryLeaveToLength(ulong fileLength)
     {
         if (!_lengthTells || fileLength != ContiguousBytes || _coverage.Count != 1 || fileLength - ContiguousBytesOf(_saved) > MaxToldByLength
             || _unsaved.Count + _damaged.Unsaved.Length + _overwritten.Unsaved.Length > 0)
@@ -128,7 +128,7 @@ public sealed partial class DumpSession
         return true;
     }
 
-    /// <summary>The batch writes elsewhere than behind the file's end, so that its length will tell less than it did: what <see cref="SaveWithoutLength"/> writes must be saved before.</summary>
+    /// <summary>The batch writes elsewhere than right behind the file's end, and its length must not be relied on from then: what <see cref="SaveWithoutLength"/> writes must be saved before.</summary>
     /// <param name="fileLength">End of what was ever written to the file.</param>
     public bool WritesApart(ulong fileLength)
     {
@@ -193,7 +193,9 @@ public sealed partial class DumpSession
         if (state[LengthTellsAt] == 0 || fileLength <= contiguous)
             return false;
 
-        var (bytes, packets, acks) = BurstAcks.Advance(state[128..], contiguous, fileLength - contiguous);
+        // More is never acked without a save, so what else lengthened the file is not believed.
+        ulong more = Math.Min(fileLength - contiguous, MaxToldByLength);
+        var (bytes, packets, acks) = BurstAcks.Advance(state[128..], contiguous, more);
         BinaryPrimitives.WriteUInt64LittleEndian(state[ContiguousAt..], contiguous + bytes);
         Add(state[PacketsAt..], packets);
         Add(state[PayloadBytesAt..], (long)bytes);
@@ -232,7 +234,7 @@ public sealed partial class DumpSession
             session._bursts = BurstAcks.Restore(options, state.AsSpan(128));
             session._firstBurst = hasFirstBurst ? FirstBurst.Restore(state.AsSpan(128 + BurstAcks.StateBytes), saved.FirstBurst, saved.MovedFirstBurst) : null;
             session._coverage.Add(0, contiguous);
-            if (isFurther)
+            if (isFurther || session._bursts.IsBaseGuessed)
                 session._bursts.MayBeginAt(contiguous);
         }
 
@@ -305,7 +307,7 @@ public sealed record SavedSession
     /// <summary>As many of the dump's first bytes: the burst is moved there before its place is overwritten.</summary>
     public byte[] MovedFirstBurst { get; init; } = [];
 
-    /// <summary>The dump's file ends there; 0 when that says nothing, because the machine has crashed since or the file has holes that count as stored.</summary>
+    /// <summary>The dump's file ends there; 0 when the machine has crashed since. Whether it tells what is stored, the state says.</summary>
     public ulong FileLength { get; init; }
 
     public IReadOnlyList<ByteRange> Ranges { get; init; } = [];

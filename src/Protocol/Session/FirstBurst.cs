@@ -16,7 +16,7 @@ internal sealed class FirstBurst
     private readonly Coverage _kept = new();
     private bool _over;
 
-    /// <summary>Of bytes that change no more: a state is saved with each burst.</summary>
+    /// <summary>Of bytes that change no more: a state is made with each burst.</summary>
     private uint? _checksum;
 
     /// <summary>Takes note of a new VMCORE packet.</summary>

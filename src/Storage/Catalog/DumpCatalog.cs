@@ -121,7 +121,7 @@ public sealed class DumpCatalog
         ShouldIncludePredicate = (ref FileSystemEntry entry) => entry.IsDirectory || !entry.FileName.StartsWith('.'),
     };
 
-    /// <summary>Drafts, of links too, with what each was to be called. Nothing is asked about what they are: beside them may be a directory where a file system hangs.</summary>
+    /// <summary>Drafts, of links too, with what each was to be called. It is not asked what kind of file they are: beside them may be a directory where a file system hangs.</summary>
     private static FileSystemEnumerable<(string? Target, string Path)> Drafts(string directory) => new(
         directory,
         (ref FileSystemEntry entry) => (AtomicFile.TargetOf(entry.FileName), entry.ToFullPath()),

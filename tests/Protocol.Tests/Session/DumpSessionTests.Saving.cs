@@ -83,7 +83,7 @@ public sealed partial class DumpSessionTests
                 if (session.Acks.Length == 0)
                     continue;
 
-                if (!session.IsToldByLength(offset))
+                if (!session.TryLeaveToLength(offset))
                 {
                     session.Save(state, offset);
                     session.OnSaved(state);

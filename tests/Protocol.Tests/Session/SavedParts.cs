@@ -27,7 +27,7 @@ internal sealed class SavedParts
     /// <summary>As the collector does before acks leave.</summary>
     public void Save(DumpSession session, ulong fileLength)
     {
-        if (!session.MustSave || session.IsToldByLength(fileLength))
+        if (!session.MustSave || session.TryLeaveToLength(fileLength))
             return;
 
         byte[] state = new byte[DumpSession.StateBytes];
