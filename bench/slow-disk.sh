@@ -93,6 +93,8 @@ probe_for() {
 
 # ---------------------------------------------------------------- a slow disk
 
+written() { [ "$(stat -c %s "$data/slow/dd" 2> /dev/null || echo 0)" -ge $((size << 20)) ]; }
+
 arrived() { [ -z "$(find "$data/slow" -name 'partial.*' ! -name '*.ledger' -size "-${size}M" 2> /dev/null)" ]; }
 
 slow_part() {
@@ -101,6 +103,16 @@ slow_part() {
     begin
     phase() { echo alone; }
     probe_for 10
+
+    say "slow disk: dd writes $size MiB and syncs them"
+    dd if=/dev/zero of="$data/slow/dd" bs=64K count=$((size * 16)) conv=fsync 2> /dev/null &
+    other=$!
+    on_exit "stop $other"
+    phase() {
+        if ! runs "$other"; then echo after; elif written; then echo dd-syncs!; else echo dd-writes!; fi
+    }
+    while runs "$other"; do probe; done
+    rm -f "$data/slow/dd"
 
     say "slow disk: a dump of $size MiB arrives and is made durable at $rate MiB/s"
     other_blast -n 1 -s "$size" --path slow --rounds 1000 --sync --gso
@@ -119,6 +131,8 @@ slow_part() {
     echo
     table_head
     row alone "alone"
+    row dd-writes "while dd writes as much there, no dump"
+    row dd-syncs "while dd waits for fsync, no dump"
     row arriving "while it arrives"
     row finishing "while it is made durable"
     echo
@@ -191,7 +205,8 @@ touch_memory 5G
 # The disk holds the dump, the journal and what the file system needs besides.
 if part slow; then slow_disk_start "$disk_directory/slow" $((size + size / 8 + 256)) $((rate << 20)) "$data/slow"; fi
 if part hang; then mount_slowfs "$work/hung" "$data/hung"; fi
-collector --hash off
+# The probes are more dumps from few addresses than hosts panic.
+collector --hash off --source-rate 1000000 --network-rate 1000000
 start_server "$data" "${command_line[@]}"
 # The server goes before what it writes to, and needs that to work.
 on_exit stop_server
