@@ -14,22 +14,30 @@ internal sealed class Conversation(DumpFile file, DumpSession session, bool save
     public DumpSession Session { get; } = session;
 
     /// <summary>A burst of one page, whose packets follow each other; all of it is acked.</summary>
-    public void SendPage(ulong offset)
+    public void SendPage(ulong offset) => Send(offset, Page(offset));
+
+    private void Send(ulong offset, byte[] page)
     {
-        byte[] page = Page(offset);
         var batch = new (MessageType, ulong, byte[])[WellKnown.PageBytes / PayloadBytes];
         for (int i = 0; i < batch.Length; i++)
             batch[i] = (MessageType.Vmcore, offset + (ulong)(i * PayloadBytes), page[(i * PayloadBytes)..((i + 1) * PayloadBytes)]);
         Receive(batch);
     }
 
-    private ulong ToldLength => savesAlways ? 0 : file.LengthBytes;
+    private ulong ToldLength => savesAlways || !file.HasAllBytes ? 0 : file.LengthBytes;
 
     /// <summary>As <see cref="SendPage"/>, where another conversation was at that seqno.</summary>
     public void SendPageAt(uint seqno, ulong offset)
     {
         _seqno = seqno;
         SendPage(offset);
+    }
+
+    /// <summary>As <see cref="SendPageAt"/>, a page of zeros.</summary>
+    public void SendZerosAt(uint seqno, ulong offset)
+    {
+        _seqno = seqno;
+        Send(offset, new byte[WellKnown.PageBytes]);
     }
 
     /// <summary>What the dump has at <paramref name="offset"/>.</summary>

@@ -48,6 +48,39 @@ public sealed class RecoveryTests : IDisposable
         }
     }
 
+    /// <summary>The file's length tells what is stored, until holes count as stored, and then again.</summary>
+    [Fact]
+    public void Processes_that_leave_holes_and_others_take_turns_and_lose_nothing()
+    {
+        _directory.Create(Dumps.NewIdentity(), s_endpoint, null).Dispose();
+        // Each process sends four pages, of which some are zeros, also the last one.
+        for (uint process = 0; process < 6; process++)
+        {
+            _directory.LeavesHoles = process % 2 == 1;
+            ulong stored = process * 4 * WellKnown.PageBytes;
+            var dump = Assert.Single(TakeOver());
+            using (dump.File)
+            {
+                var session = DumpSession.Restore(new(), dump.Saved!, nowUs: 0);
+                Assert.Equal((stored, stored), (session.CoveredBytes, session.ContiguousBytes));
+                var conversation = new Conversation(dump.File, session);
+                for (uint page = 0; page < 4; page++)
+                {
+                    uint seqno = 2 + (process * 4 + page) * 2;
+                    if (page % 2 == 1)
+                        conversation.SendZerosAt(seqno, stored + page * WellKnown.PageBytes);
+                    else
+                        conversation.SendPageAt(seqno, stored + page * WellKnown.PageBytes);
+                }
+            }
+        }
+
+        using var last = Assert.Single(TakeOver()).File;
+        byte[] bytes = last.ReadBytes(new(0, 24 * WellKnown.PageBytes));
+        for (uint page = 0; page < 24; page++)
+            Assert.Equal(page % 2 == 1 ? new byte[WellKnown.PageBytes] : Conversation.Page(page * WellKnown.PageBytes), bytes[(int)(page * WellKnown.PageBytes)..(int)((page + 1) * WellKnown.PageBytes)]);
+    }
+
     [Fact]
     public void A_dump_is_continued_by_one_process_only()
     {
