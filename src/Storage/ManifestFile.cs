@@ -98,9 +98,9 @@ public static class ManifestFile
         AtomicFile.Draft(directory, name, ManifestWriter.ToUtf8(manifest), Posix.FileMode);
 
     /// <summary>A manifest that somebody edited must not lead anyone to files elsewhere.</summary>
-    private static void CheckFileName(string path, string name)
+    private static void CheckFileName(string path, string? name)
     {
-        if (name.Length == 0 || name is "." or ".." || name.AsSpan().ContainsAny('/', '\0'))
+        if (string.IsNullOrEmpty(name) || name is "." or ".." || name.AsSpan().ContainsAny('/', '\0'))
             throw new StorageException($"manifest {path}: '{name}' is not a file name");
     }
 }

@@ -139,7 +139,7 @@ public sealed partial class ManifestFileTests : IDisposable
         ManifestFile.Write(path, Full() with { Schema = 2 });
         Assert.Contains("schema 2", Assert.Throws<StorageException>(() => ManifestFile.Read(path)).Message, StringComparison.Ordinal);
 
-        foreach (var files in (ManifestFiles[])[new("../x", "i", null), new("v", "/etc/passwd", null), new("v", "i", ".."), new("", "i", null)])
+        foreach (var files in (ManifestFiles[])[new("../x", "i", null), new("v", "/etc/passwd", null), new("v", "i", ".."), new("", "i", null), new("v", null!, null)])
         {
             ManifestFile.Write(path, Full() with { Files = files });
             Assert.Contains("is not a file name", Assert.Throws<StorageException>(() => ManifestFile.Read(path)).Message, StringComparison.Ordinal);

@@ -76,7 +76,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
 
         HasAdvanced = session.CoveredBytes > before;
         SaveError = null;
-        if (session.MustSave && !session.TryLeaveToLength(ToldLength))
+        if (session.MustSave && !session.TryLeaveToLength(ToldLength(file)))
             Save(file);
     }
 
@@ -195,7 +195,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
     private void Save(DumpFile file)
     {
         Span<byte> state = stackalloc byte[DumpSession.StateBytes];
-        session.Save(state, ToldLength);
+        session.Save(state, ToldLength(file));
         if (file.AppendRanges(LedgerRecordType.Stored, session.UnsavedRanges, out string? error)
             && file.AppendRanges(LedgerRecordType.Damaged, session.UnsavedDamage, out error)
             && file.AppendRanges(LedgerRecordType.Overwritten, session.UnsavedOverwrites, out error)
@@ -206,8 +206,8 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
         SaveError = error;
     }
 
-    // A fuzzed client was found after which the length told more than was stored; until that is understood every state is saved.
-    private const ulong ToldLength = 0;
+    /// <summary>The length that a next process may trust: of a file that misses bytes below its end none.</summary>
+    private static ulong ToldLength(DumpFile file) => file.HasAllBytes ? file.LengthBytes : 0;
 
     /// <summary>Before a write after which the file's length says nothing. Returns why it could not be saved, in words, or null.</summary>
     [SkipLocalsInit]

@@ -134,6 +134,9 @@ public sealed partial class DumpSession
     {
         if (!_lengthTells)
             return false;
+        // An earlier process, or a write that failed, left more there than this one counts as stored.
+        if (fileLength != ContiguousBytes)
+            return Writes.Length > 0;
 
         foreach (ref readonly var write in Writes)
         {

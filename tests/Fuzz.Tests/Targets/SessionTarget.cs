@@ -53,6 +53,8 @@ internal static class SessionOrders
         yield return [.. flood, .. settle, .. flood, .. flood, .. kill, .. second, .. second];
         // A burst that was given up with some of it stored, and a header that makes the next begin in its midst.
         yield return Convert.FromHexString("c032466c85dc44469149071000ffff03e86d62ba28ea3903fd6d5b49a10101157518ab95b0a2dfb5d3ad9d7fb6c27dbfe20000821ba25acf195fefed5cc31de3f5cc92653274f8c617c5e8ff0fc645e30004000000000000");
+        // Less than 64 KiB that nobody acked is in the file of a killed process, and the client of the next one goes on behind it.
+        yield return Convert.FromHexString("0021000f00000000aba338b3daaff66bb22b47ae76cb6c5e8c7ab4d477e57c501de300100000000000000000000f0900ccd9f6f933b2bee20000001000000402ffff0200000f0d006d5b49a101011575");
         yield return [.. burst, .. fails, .. second, .. again, .. settle, .. head, .. altered, .. settle, .. burst, .. settle];
     }
 }
