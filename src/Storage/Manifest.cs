@@ -67,7 +67,8 @@ public sealed record Manifest
     public required IReadOnlyList<ByteRange> Overwritten { get; init; }
 
     /// <summary>Missing ranges of which the file has something, from before the server's machine crashed, that may be right and that nothing vouches for; <see cref="UnverifiedRanges"/> counts also those not listed.</summary>
-    public IReadOnlyList<ByteRange> Unverified { get; init; } = [];
+    /// <remarks>Manifests of versions before lack the field, and the generated reader takes no initializer for it.</remarks>
+    public IReadOnlyList<ByteRange> Unverified { get => field ?? []; init; }
     public ulong UnverifiedBytes { get; init; }
     public int UnverifiedRanges { get; init; }
 

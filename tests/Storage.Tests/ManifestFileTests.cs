@@ -114,7 +114,7 @@ public sealed partial class ManifestFileTests : IDisposable
     {
         string path = _temp.File("m.json");
         ManifestFile.Write(path, Full());
-        var json = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(path))!;
+        var json = JsonNode.Parse(File.ReadAllText(path))!;
         json[field] = null;
         File.WriteAllText(path, json.ToJsonString());
 
@@ -144,6 +144,23 @@ public sealed partial class ManifestFileTests : IDisposable
             ManifestFile.Write(path, Full() with { Files = files });
             Assert.EndsWith("is not a file name", Assert.Throws<StorageException>(() => ManifestFile.Read(path)).Message, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public void Fields_that_earlier_versions_did_not_write_may_be_missing()
+    {
+        string path = _temp.File("m.json");
+        ManifestFile.Write(path, Full());
+        var json = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        foreach (string field in (string[])["unverified", "unverifiedBytes", "unverifiedRanges", "scriptPending", "truncatedBy", "pinned"])
+            Assert.True(json.Remove(field));
+        File.WriteAllText(path, json.ToJsonString());
+
+        var read = ManifestFile.Read(path);
+
+        Assert.Empty(read.Unverified);
+        Assert.False(read.ScriptPending || read.Pinned);
+        Assert.Null(read.TruncatedBy);
     }
 
     [Theory]
