@@ -172,6 +172,13 @@ public sealed partial class DumpDirectory
             return new(file, Saved: null, IsWhole: committed.Status != DumpStatus.Incomplete && Posix.SyncDirectory(folder.Handle) == 0, MachineCrashed: false);
 
         var saved = Restored(file, contents, endpoint.Value, crashed);
+        // The same boot, and yet the page cache is gone: the file system failed and was mounted anew.
+        if (!crashed && (ulong)file.ReadLength() < StoredEnd(saved))
+        {
+            crashed = true;
+            saved = Restored(file, contents, endpoint.Value, crashed);
+        }
+
         if (crashed)
             file = opened = WithNewLedger(file, data, contents, saved);
         else
@@ -292,6 +299,15 @@ public sealed partial class DumpDirectory
             Header = header.Find(found => found.IsValid) ?? header.LastOrDefault(),
             KeyPieces = [.. contents.Records.OfType<LedgerRecord.Key>().Select(key => (key.Offset, key.Bytes))],
         };
+    }
+
+    /// <summary>The file is at least so long when everything is in it that was stored.</summary>
+    private static ulong StoredEnd(SavedSession saved)
+    {
+        var session = DumpSession.Restore(new(), saved, nowUs: 0);
+        ulong end = session.CoveredRanges is [.., var last] ? Math.Min(last.End, session.KeptBytes) : 0;
+        // An interrupted commit may have cut it to that.
+        return Math.Min(end, saved.Header?.DumpLength ?? ulong.MaxValue);
     }
 
     private static List<ByteRange> RangesOf(LedgerContents contents, LedgerRecordType what) =>

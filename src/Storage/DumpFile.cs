@@ -29,6 +29,7 @@ public sealed unsafe class DumpFile : IDisposable
     private bool _ledgerIsTorn;
     private uint _stateNumber;
     private bool _namesAreDurable;
+    private bool _syncFailureIsNoted;
 
     internal DumpFile(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, SafeFileHandle file, SafeFileHandle ledger, string? refusedPath)
     {
@@ -56,10 +57,10 @@ public sealed unsafe class DumpFile : IDisposable
     /// <summary>Why the dump is not in the directory that the herald asked for, or null when it is.</summary>
     public string? RefusedPath { get; }
 
-    /// <summary>End of what was ever written, by this process or those before; a hole at the end does not count.</summary>
+    /// <summary>End of what this process wrote, or of what it found; a hole that it leaves at the end does not count.</summary>
     public ulong LengthBytes { get; private set; }
 
-    /// <summary>No zeros are left out: all that is stored lies below <see cref="LengthBytes"/>.</summary>
+    /// <summary>This process leaves no zeros out: all that it stores lies below <see cref="LengthBytes"/>.</summary>
     public bool HasAllBytes => !_leavesHoles;
 
     internal DumpFolder Folder { get; }
@@ -353,7 +354,8 @@ public sealed unsafe class DumpFile : IDisposable
     {
         _ledgerLength = contents.LengthBytes;
         _ledgerIsTorn = !contents.EndsClean;
-        if (contents.Records.Any(record => record is LedgerRecord.SyncFailed))
+        _syncFailureIsNoted = contents.Records.Any(record => record is LedgerRecord.SyncFailed);
+        if (_syncFailureIsNoted)
             SyncError = $"{PartialPath}: not durable, fsync failed before the collector was restarted";
         _stateNumber = contents.StateNumber;
         LengthBytes = (ulong)ReadLength();
@@ -413,7 +415,7 @@ public sealed unsafe class DumpFile : IDisposable
     /// <exception cref="StorageException">It is shorter than <paramref name="length"/>, or it is not durable.</exception>
     internal void Settle(long? length, ulong keptBytes = ulong.MaxValue)
     {
-        if (SyncError is not null)
+        if (SyncError is not null && !TrySync(Posix.Sync))
             throw new StorageException(SyncError);
 
         long most = Math.Min(length ?? long.MaxValue, (long)Math.Min(keptBytes, long.MaxValue));
@@ -436,11 +438,10 @@ public sealed unsafe class DumpFile : IDisposable
         lock (_syncing)
         {
             if (SyncError is null && sync(_file) is not 0 and var errno)
-            {
                 SyncError = $"{PartialPath}: not durable, fsync failed: {Errno.Words(errno)}";
-                _ = Append(LedgerRecordType.SyncFailed, [], [], out _);
-            }
-
+            // For the next process. What made the fsync fail may keep the ledger from being written as well, so each attempt tries again.
+            if (SyncError is not null && !_syncFailureIsNoted)
+                _syncFailureIsNoted = Append(LedgerRecordType.SyncFailed, [], [], out _);
             return SyncError is null;
         }
     }

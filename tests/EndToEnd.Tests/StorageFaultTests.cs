@@ -170,9 +170,10 @@ public sealed class StorageFaultTests : IDisposable
     }
 
     [FuseTheory]
-    [InlineData("ephemeral")]
-    [InlineData("shared")]
-    public async Task An_fsync_that_failed_is_not_forgotten_by_the_next_process(string endpoint)
+    [InlineData("ephemeral", false)]
+    [InlineData("shared", false)]
+    [InlineData("ephemeral", true)]
+    public async Task An_fsync_that_failed_is_not_forgotten_by_the_next_process(string endpoint, bool ledgerFailsAtFirst)
     {
         await using var files = await CrashFileSystem.MountAsync(Dumps);
         string address;
@@ -187,7 +188,18 @@ public sealed class StorageFaultTests : IDisposable
             client.SendRest(s_dump);
             finished = client.TakeFinished();
             await files.TellAsync("fail fsync EIO");
+            if (ledgerFailsAtFirst)
+                await files.TellAsync("read-only");
             Assert.False(IsAcked(first, NotDurable, client, [finished]));
+            if (ledgerFailsAtFirst)
+            {
+                await files.RecoverAsync();
+                await files.TellAsync("fail fsync EIO");
+                // One attempt to commit may have begun before.
+                int failures = Occurrences(first.Output, NotDurable);
+                await Eventually.Holds(() => Occurrences(first.Output, NotDurable) >= failures + 2, "two more attempts to commit");
+            }
+
             await first.KillAsync();
         }
 
@@ -347,11 +359,7 @@ public sealed class StorageFaultTests : IDisposable
         client.SendRest(again);
         client.Finish();
 
-        await Eventually.Holds(() => next.Dumps.Count == 2, "both dumps ended");
-        Assert.Equal((DumpStatus.Incomplete, EndReason.Superseded), (next.Dumps[0].Manifest.Status, next.Dumps[0].Manifest.Reason));
-        Assert.Equal(s_dump.Content[..(4096 + 65536)], File.ReadAllBytes(next.Dumps[0].VmcorePath));
-        Assert.Equal(DumpStatus.Complete, next.Dumps[1].Manifest.Status);
-        Assert.Equal(again.Content, File.ReadAllBytes(next.Dumps[1].VmcorePath));
+        await AssertSupersededAsync(next, again);
         await next.StopAsync();
     }
 
@@ -383,11 +391,7 @@ public sealed class StorageFaultTests : IDisposable
         client.SendRest(again);
         client.Finish();
 
-        await Eventually.Holds(() => next.Dumps.Count == 2, "both dumps ended");
-        Assert.Equal((DumpStatus.Incomplete, EndReason.Superseded), (next.Dumps[0].Manifest.Status, next.Dumps[0].Manifest.Reason));
-        Assert.Equal(s_dump.Content[..(4096 + 65536)], File.ReadAllBytes(next.Dumps[0].VmcorePath));
-        Assert.Equal(DumpStatus.Complete, next.Dumps[1].Manifest.Status);
-        Assert.Equal(again.Content, File.ReadAllBytes(next.Dumps[1].VmcorePath));
+        await AssertSupersededAsync(next, again);
         await next.StopAsync();
     }
 
@@ -488,6 +492,17 @@ public sealed class StorageFaultTests : IDisposable
 
     private static void AssertWriteErrors(IEnumerable<CatalogedDump> dumps) =>
         Assert.All(dumps, dump => Assert.Equal((DumpStatus.Incomplete, EndReason.WriteError), (dump.Manifest.Status, dump.Manifest.Reason)));
+
+    private static int Occurrences(string text, string what) => text.Split(what).Length - 1;
+
+    private static async Task AssertSupersededAsync(Collector collector, TestDump successor)
+    {
+        await Eventually.Holds(() => collector.Dumps.Count == 2, "both dumps ended");
+        Assert.Equal((DumpStatus.Incomplete, EndReason.Superseded), (collector.Dumps[0].Manifest.Status, collector.Dumps[0].Manifest.Reason));
+        Assert.Equal(s_dump.Content[..(4096 + 65536)], File.ReadAllBytes(collector.Dumps[0].VmcorePath));
+        Assert.Equal(DumpStatus.Complete, collector.Dumps[1].Manifest.Status);
+        Assert.Equal(successor.Content, File.ReadAllBytes(collector.Dumps[1].VmcorePath));
+    }
 
     private Task<Collector> StartAsync(params string[] arguments) => Collector.StartAsync(Dumps, ["--client-port", $"{_clientPort}", .. arguments]);
 

@@ -413,6 +413,60 @@ public sealed class RecoveryTests : IDisposable
     }
 
     [Fact]
+    public void A_file_that_lost_its_end_in_the_same_boot_is_believed_no_more_than_after_a_crash()
+    {
+        string path;
+        using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, null))
+        {
+            path = file.PartialPath;
+            var before = new Conversation(file, new(new(), 1, 0), savesAlways: true);
+            for (ulong page = 0; page < 4; page++)
+                before.SendPage(page * 4096);
+        }
+
+        // The device went away and came back with the ledger and without all of the data.
+        using (var cut = File.OpenWrite(path))
+            cut.SetLength((4 * 4096) - 1);
+        var dump = Assert.Single(TakeOver());
+        using (dump.File)
+        {
+            Assert.True(dump.MachineCrashed);
+            var session = DumpSession.Restore(new(), dump.Saved!, nowUs: 0);
+            Assert.Equal(0UL, session.CoveredBytes);
+            var after = new Conversation(dump.File, session);
+            after.SendPageAt(10, 4 * 4096);
+            after.SendHeader(5 * 4096);
+            Assert.Equal((DumpStatus.Incomplete, 4UL * 4096), (after.Finish().Status, after.Session.Summary!.MissingBytes));
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_dump_whose_commit_was_killed_after_it_cut_the_file_is_as_whole_as_before(bool savesAlways)
+    {
+        const ulong Length = (4 * 4096) - 1000;
+        using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, null))
+        {
+            var before = new Conversation(file, new(new(), 1, 0), savesAlways);
+            before.SendHeader(Length);
+            for (ulong page = 0; page < 4; page++)
+                before.SendPage(page * 4096);
+            var summary = before.Finish();
+            Assert.Equal(DumpStatus.Complete, summary.Status);
+            file.Settle((long)summary.LengthBytes, summary.KeptBytes);
+        }
+
+        var dump = Assert.Single(TakeOver());
+        using (dump.File)
+        {
+            Assert.False(dump.MachineCrashed);
+            var after = new Conversation(dump.File, DumpSession.Restore(new(), dump.Saved!, nowUs: 0));
+            Assert.Equal((DumpStatus.Complete, 0UL), (after.Finish().Status, after.Session.Summary!.MissingBytes));
+        }
+    }
+
+    [Fact]
     public void After_a_crash_of_the_machine_before_any_checkpoint_nothing_counts()
     {
         using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, null))

@@ -311,7 +311,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _session.OnTick(Context.NowUs);
         if (_file is not null && _session.MustSave)
             SaveState();
-        if (Context.NowUs >= CheckpointDueUs)
+        // A state that is being saved is another thread's; a checkpoint that is due follows when it is done.
+        if (!_isStoring && Context.NowUs >= CheckpointDueUs)
             TakeCheckpoint();
     }
 

@@ -91,11 +91,14 @@ public sealed partial class DumpSession
         to.Byte((byte)Math.Min(policy.Length, MaxPolicyBytes));
         _ = Encoding.ASCII.TryGetBytes(policy.AsSpan(0, Math.Min(policy.Length, MaxPolicyBytes)), to.Reserve(MaxPolicyBytes), out _);
         to.Flag(SupersedesOlder);
-        to.Flag(fileLength > 0 && fileLength == ContiguousBytes && _coverage.Count == 1);
+        to.Flag(LengthMayTell && fileLength > 0 && fileLength == ContiguousBytes && _coverage.Count == 1);
         _bursts.Save(state[128..]);
         if (_firstBurst is not null)
             _firstBurst.Save(state[(128 + BurstAcks.StateBytes)..]);
     }
+
+    /// <summary>Once there is a header the dump may end, and its commit cuts the file to the header's length.</summary>
+    private bool LengthMayTell => _header is null;
 
     /// <summary>What <see cref="Save"/> wrote, and the unsaved ranges, are where another process finds them.</summary>
     public void OnSaved(ReadOnlySpan<byte> state)
@@ -113,7 +116,7 @@ public sealed partial class DumpSession
     [SkipLocalsInit]
     public bool TryLeaveToLength(ulong fileLength)
     {
-        if (!_lengthTells || fileLength != ContiguousBytes || _coverage.Count != 1 || fileLength - ContiguousBytesOf(_saved) > MaxToldByLength
+        if (!_lengthTells || !LengthMayTell || fileLength != ContiguousBytes || _coverage.Count != 1 || fileLength - ContiguousBytesOf(_saved) > MaxToldByLength
             || _unsaved.Count + _damaged.Unsaved.Length + _overwritten.Unsaved.Length > 0)
             return false;
 

@@ -6,5 +6,5 @@ namespace NetdumpCollector.Storage;
 /// <param name="File">Its files. The data file is closed where <paramref name="Saved"/> is null.</param>
 /// <param name="Saved">What its session was at; null where the dump is durable and only FINISHED may still have to be answered.</param>
 /// <param name="IsWhole">Durable, and FINISHED may be acked.</param>
-/// <param name="MachineCrashed">The machine was started anew since: the client has given up long ago.</param>
+/// <param name="MachineCrashed">The machine was started anew since, or the file system mounted anew after an error: only what a checkpoint vouches for is sure to be there.</param>
 public sealed record InterruptedDump(DumpFile File, SavedSession? Saved, bool IsWhole, bool MachineCrashed);
