@@ -884,7 +884,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         uint first = from.U32(), previous = from.U32();
         var restored = new BurstAcks(options, first, packetByPacket: false)
         {
-            _anchor = anchor,
+            _anchor = anchor <= Anchor.Unknown ? anchor : Anchor.Unknown,
             _perPacket = perPacket,
             _perPacketForGood = perPacketForGood,
             _pipelines = pipelines,
@@ -893,8 +893,9 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
             _irregularities = irregularities,
             _previousBase = previous,
             _anyArrived = true,
-            PayloadBytes = from.I32(),
-            _end = from.I32(),
+            // What no burst can have is a damaged ledger's.
+            PayloadBytes = Within(from.I32(), MinPayloadBytes, WellKnown.BurstBytes),
+            _end = Within(from.I32(), 0, MaxBurstPackets),
             _startOffset = from.U64(),
             _ackedResidues = from.U32(),
             Bursts = from.I64(),
@@ -902,7 +903,7 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
         };
         int packets = Math.Min(from.I32(), MaxBurstPackets);
         var stored = from.Take(MaxBurstPackets / 8);
-        restored._burstBytes = from.I32();
+        restored._burstBytes = Within(from.I32(), 0, WellKnown.BurstBytes);
         // What a client that is acked packet by packet repeats of its last burst is no new packet, if the dump has its bytes.
         for (int below = 1; perPacket && below <= WellKnown.AckWindow; below++)
         {
@@ -927,6 +928,9 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
 
         return restored;
     }
+
+    /// <summary>The value, or 0 where it is out of bounds.</summary>
+    private static int Within(int value, int least, int most) => value >= least && value <= most ? value : 0;
 
     private static uint ResidueBit(int index) => 1u << (index % WellKnown.AckBitmapBits);
 }
