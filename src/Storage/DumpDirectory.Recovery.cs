@@ -8,6 +8,17 @@ namespace NetdumpCollector.Storage;
 
 public sealed partial class DumpDirectory
 {
+    /// <summary>Descriptors of a running dump: its socket, data, ledger and the directory they are in.</summary>
+    public const int DescriptorsPerRunningDump = 4;
+
+    /// <summary>Descriptors of a dump that has ended and answers a repeated FINISHED: its socket and ledger.</summary>
+    public const int DescriptorsPerEndedDump = 2;
+
+    private long _takenOverDescriptors;
+
+    /// <summary>Descriptors that dumps of an earlier process may have; more stay as they are.</summary>
+    public long MaxTakenOverDescriptors { get; set; } = long.MaxValue;
+
     /// <summary>Directories at which a file system begins: the root, and what is mounted beneath it. Asks none of these file systems, so it returns also where one hangs.</summary>
     /// <remarks>Source: proc_pid_mountinfo(5). Where there is no such file, all that is known is the root.</remarks>
     public IReadOnlyList<string> FileSystemTops()
@@ -37,12 +48,17 @@ public sealed partial class DumpDirectory
         var interrupted = new List<InterruptedDump>();
         // Once for all of them: a directory may have a hundred thousand files.
         var (ledgers, drafts) = DumpCatalog.LeftBeneath(Root, top, FileSystemTops().ToHashSet(StringComparer.Ordinal), onProblem);
-        foreach (string path in ledgers)
+        // The youngest first: where there are too many, the kernels of the others are the likelier to be gone.
+        foreach (string path in ledgers.OrderByDescending(IdOfLedger, StringComparer.Ordinal))
         {
             try
             {
-                if (TakeOverDump(path, drafts) is { } dump)
-                    interrupted.Add(dump);
+                if (Volatile.Read(ref _takenOverDescriptors) + DescriptorsPerRunningDump > MaxTakenOverDescriptors)
+                    throw new StorageException($"ledger {path}: there are no descriptors to continue so many dumps (ulimit -n, LimitNOFILE=); start again with a higher limit");
+                if (TakeOverDump(path, drafts) is not { } dump)
+                    continue;
+                interrupted.Add(dump);
+                Interlocked.Add(ref _takenOverDescriptors, dump.Saved is null ? DescriptorsPerEndedDump : DescriptorsPerRunningDump);
             }
             catch (StorageException e)
             {
@@ -58,6 +74,13 @@ public sealed partial class DumpDirectory
 
     [GeneratedRegex(@"\\([0-7]{3})")]
     private static partial Regex OctalEscape();
+
+    /// <summary>The part of a ledger's name that begins with the time.</summary>
+    private static string IdOfLedger(string path)
+    {
+        string name = Path.GetFileName(path)[..^DumpFile.LedgerSuffix.Length];
+        return name[(name.LastIndexOf('.') + 1)..];
+    }
 
     /// <summary>Null when another process has the dump, or nothing is left to do for it.</summary>
     private InterruptedDump? TakeOverDump(string ledgerPath, ILookup<string, string> drafts)

@@ -28,6 +28,8 @@ internal sealed record CollectorSetup
     public SessionOptions Sessions { get; init; } = new();
     public (ushort From, ushort To) SessionPorts { get; init; } = (20100, 28999);
     public int MaxSessions { get; init; } = 4096;
+    public int MaxOpenDumps { get; init; } = int.MaxValue;
+    public int MaxLingeringLedgers { get; init; } = int.MaxValue;
     public int MaxHalfOpen { get; init; } = 4096;
     public int MaxOwnEndpoints { get; init; } = int.MaxValue;
     public AdmissionOptions Admission { get; init; } = new();
@@ -253,6 +255,8 @@ internal sealed class RunningCollector : IAsyncDisposable
             Mode = setup.Mode,
             SessionPorts = setup.SessionPorts,
             MaxSessions = setup.MaxSessions,
+            MaxOpenDumps = setup.MaxOpenDumps,
+            MaxLingeringLedgers = setup.MaxLingeringLedgers,
             MaxHalfOpen = setup.MaxHalfOpen,
             MaxOwnEndpoints = setup.MaxOwnEndpoints,
             Admission = setup.Admission,

@@ -71,6 +71,10 @@ internal sealed partial class Collector : IAsyncDisposable
             ["--mount", "sh", "-c", Script, "sh", .. files.SelectMany(file => (string[])[file.Path, file.Text]), "--", Executable, .. Serve(address, 0, directory, arguments)]));
     }
 
+    /// <summary>Starts a server that may have so many files open.</summary>
+    public static Task<Collector> StartWithDescriptorsAsync(int limit, string address, int port, string directory, params string[] arguments) =>
+        ListeningAsync(new Collector(directory, address, "prlimit", [$"--nofile={limit}", Executable, .. Serve(address, port, directory, arguments)]));
+
     /// <summary>Starts a server whose wall clock is <paramref name="clock"/>.</summary>
     public static async Task<Collector> StartByAsync(WrongClock clock, string directory, params string[] arguments)
     {

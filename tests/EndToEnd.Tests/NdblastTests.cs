@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.Versioning;
+using NetdumpCollector.Actors.Tests;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 
@@ -59,6 +60,37 @@ public sealed class NdblastTests : IDisposable
     [InlineData("shared")]
     public Task A_burst_may_come_as_one_segmented_send(string endpoint) =>
         AssertAllIdentical(8, 2048, ["--endpoint", endpoint], "-n", "8", "--gso");
+
+    /// <summary>So few that eighteen dumps can run. More clients than that wait for each other, and a server that is killed finds no more than it can continue.</summary>
+    [NdblastTheory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
+    public async Task Few_descriptors_cost_no_dump_also_when_the_server_is_killed(string endpoint)
+    {
+        const int Limit = 300, MostRunning = 18, Clients = 60;
+        var first = Collector.NewClientAddresses();
+        string address = Collector.NewServerAddress();
+        int port = Collector.FreePort();
+        string[] serve = ["--endpoint", endpoint, "--hash", "off"];
+        Task<CommandResult> clients;
+        await using (var killed = await Collector.StartWithDescriptorsAsync(Limit, address, port, _temp.Path, serve))
+        {
+            clients = Ndblast.RunAsync(killed, first, "-n", Text(Clients), "-s", "2M", "--kernel-pacing", "--poll-us", "2000");
+            await Eventually.Holds(() => Partials() >= MostRunning / 2, "dumps run");
+            Assert.InRange(Partials(), 1, MostRunning);
+            await killed.KillAsync();
+        }
+
+        await using var next = await Collector.StartWithDescriptorsAsync(Limit, address, port, _temp.Path, serve);
+        (await clients).Expect(0);
+        Assert.InRange(Partials(), 0, MostRunning);
+        Assert.Equal(Clients, next.Dumps.Count);
+        Assert.All(next.Dumps, dump => Assert.Equal(DumpStatus.Complete, dump.Manifest.Status));
+        Assert.DoesNotContain("Too many open files", next.Output, StringComparison.Ordinal);
+        await next.StopAsync();
+
+        int Partials() => Directory.GetFiles(_temp.Path, "partial.*").Count(name => !name.EndsWith(".ledger", StringComparison.Ordinal));
+    }
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 

@@ -7,7 +7,7 @@ namespace NetdumpCollector.Actors.Ingress;
 /// <remarks>
 /// Anybody can send a herald in anybody's name. So a herald is never counted against the host it names, only what data has followed: a storm of spoofed
 /// heralds, wherever they claim to come from, uses up nobody's share. What it costs is bounded apart from that: half-open sessions are forgotten, the oldest first
-/// (<see cref="IngressOptions.MaxHalfOpen"/>), and only some of them get sockets. Asked once per herald and told of each dump; never asked about a packet that belongs to a session.
+/// (<see cref="IngressOptions.MaxHalfOpen"/>), and only some of them get sockets. Asked once per herald, and again when data follows, because heralds that come together know nothing of each other; never about a packet of a dump.
 /// Sans-I/O; takes a lock, as each loop has its own ingress, and never holds it for more than a few memory accesses.
 /// </remarks>
 public sealed class Admission
@@ -50,21 +50,28 @@ public sealed class Admission
         if (!Allows(source))
             return RejectReason.NotAllowed;
         lock (_lock)
-        {
-            if (_sources.IsExhausted(source.Value, nowUs))
-                return RejectReason.TooManyFromSource;
-            return _networks.IsExhausted(source.Value >> NetworkShift, nowUs) ? RejectReason.TooManyFromNetwork : null;
-        }
+            return RateRefusalOf(source, nowUs);
     }
 
-    /// <summary>Data followed a herald: its source is using its share.</summary>
-    public void OnDump(Ipv4 source, long nowUs)
+    /// <summary>Data followed a herald: it takes from its source's share, unless others have used that up since the herald.</summary>
+    /// <returns>Why the dump must not begin, or null when it may.</returns>
+    public RejectReason? TryBeginDump(Ipv4 source, long nowUs)
     {
         lock (_lock)
         {
+            if (RateRefusalOf(source, nowUs) is { } refusal)
+                return refusal;
             _sources.Take(source.Value, nowUs);
             _networks.Take(source.Value >> NetworkShift, nowUs);
+            return null;
         }
+    }
+
+    private RejectReason? RateRefusalOf(Ipv4 source, long nowUs)
+    {
+        if (_sources.IsExhausted(source.Value, nowUs))
+            return RejectReason.TooManyFromSource;
+        return _networks.IsExhausted(source.Value >> NetworkShift, nowUs) ? RejectReason.TooManyFromNetwork : null;
     }
 
     /// <summary>A half-open session has a socket of its own.</summary>

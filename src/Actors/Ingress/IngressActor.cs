@@ -41,6 +41,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     /// <summary>A session came a step further.</summary>
     private sealed record Reached(FlowKey Key, SessionRoute Session, SessionMilestone Milestone) : Message;
 
+    /// <summary>A dump was not begun because there are as many as may be.</summary>
+    private sealed record MakeRoom : Message;
+
     /// <summary>A session is gone.</summary>
     private sealed record SessionStopped(FlowKey Key, SessionRoute Session) : Message;
 
@@ -155,6 +158,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
                 break;
             case SessionStopped stopped:
                 OnSessionStopped(stopped);
+                break;
+            case MakeRoom:
+                _ = TryEndLongestSilent();
                 break;
             case Drain drain:
                 _drained = drain.Drained;
@@ -295,7 +301,8 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             return;
         }
 
-        if (group.RunningDumps >= options.MaxSessions && !TryEndLongestSilent())
+        // A host that panics anew takes the place of its older dump, which ends by that.
+        if (group.RunningDumps >= options.MaxSessions && !IsRunning(entry?.Newest) && !TryEndLongestSilent())
         {
             Reject(RejectReason.TooManySessions, datagram);
             return;
@@ -381,11 +388,12 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         {
             actor.Route.HasEnded = true;
             actor.Route.HasSettled = true;
+            group.AddLingering();
         }
         else
         {
             _unsettled++;
-            group.AddRunningDump();
+            group.AddDump();
             environment.Counters.DumpStarted();
             CollectorLog.Resumed(environment.Logger, dump.File.Identity.Client, dump.File.PartialPath, session.CoveredBytes);
         }
@@ -446,7 +454,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         return (actor, Register(key, actor, ref entry));
 
         SessionActor NewActor(IUdpEndpoint? served) => new(environment, new(endpoint.Local, client, key.RemotePort, endpoint.AckPort), served, session, at,
-            (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
+            () => RefusalOfDump(key), (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
     }
 
     /// <summary>No port or no descriptor left: a dying host is served from the herald port rather than not at all.</summary>
@@ -480,7 +488,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         {
             foreach (var session in (ReadOnlySpan<SessionRoute?>)[entry.Newest, entry.Older])
             {
-                if (session is { HasData: true, HasEnded: false } && session.LastPacketUs < (silent?.LastPacketUs ?? long.MaxValue))
+                if (IsRunning(session) && session!.LastPacketUs < (silent?.LastPacketUs ?? long.MaxValue))
                     silent = session;
             }
         }
@@ -496,8 +504,32 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         // Behind NAT the client's port is rewritten, and the way back is the port a packet came from.
         ushort ackPort = endpoint is null ? options.ClientPort : datagram.RemotePort;
         return new(environment, new(datagram.Local, datagram.Remote, key.RemotePort, ackPort), endpoint, heraldSeqno,
-            (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
+            () => RefusalOfDump(key), (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
     }
+
+    /// <summary>Data followed a herald; asked by the session, before it makes files. Heralds that came together were all answered before there was any dump to count.</summary>
+    /// <returns>Why the dump must not begin now, or null: then it is counted.</returns>
+    private RejectReason? RefusalOfDump(FlowKey key)
+    {
+        if (IsRunning(_clients.GetValueOrDefault(key)?.Older))
+        {
+            group.AddDump();
+        }
+        else if (!group.TryAddDump(options))
+        {
+            if (Context.NowUs >= _nextSilentSearchUs)
+                Self.Tell(new MakeRoom());
+            return RejectReason.TooManySessions;
+        }
+
+        if (group.Admission.TryBeginDump(key.Remote, Context.NowUs) is not { } refusal)
+            return null;
+        group.RemoveRunningDump();
+        group.RemoveOpenDump();
+        return refusal;
+    }
+
+    private static bool IsRunning(SessionRoute? session) => session is { HasData: true, HasEnded: false };
 
     private ClientEntry? Find(in Datagram datagram)
     {
@@ -513,8 +545,6 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             case SessionMilestone.Data:
                 _unsettled++;
                 EndHalfOpen(reached.Key);
-                group.AddRunningDump();
-                group.Admission.OnDump(reached.Key.Remote, Context.NowUs);
                 break;
             case SessionMilestone.Advanced when _clients.GetValueOrDefault(reached.Key) is { Newest: { } newest } entry && entry.Older == reached.Session:
                 newest.Ref.Deliver(new SessionActor.Discard());
@@ -530,6 +560,8 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             case SessionMilestone.Settled:
                 _committing--;
                 OnSettled();
+                if (!reached.Session.HasStopped && group.AddLingering() > options.MaxLingeringLedgers)
+                    reached.Session.Ref.Tell(new SessionActor.LetGoOfLedger());
                 break;
         }
 
@@ -559,6 +591,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     private void OnSettled()
     {
         _unsettled--;
+        group.RemoveOpenDump();
         AnswerWaiting();
     }
 
@@ -577,8 +610,10 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             EndHalfOpen(stopped.Key);
         if (stopped.Key.RemotePort == 0)
             group.RemoveOwnEndpoint();
-        if (stopped.Session is { HasData: true, HasEnded: false })
+        if (IsRunning(stopped.Session))
             group.RemoveRunningDump();
+        if (stopped.Session is { HasSettled: true })
+            group.RemoveLingering();
         if (stopped.Session is { HasEnded: true, HasSettled: false, SettlesWithoutSession: false })
             _committing--;
         if (stopped.Session is { HasData: true, HasSettled: false, SettlesWithoutSession: false })

@@ -15,6 +15,8 @@ public sealed class IngressGroup(int count)
     private readonly IngressActor?[] _owners = new IngressActor?[count];
     private volatile bool _isResuming;
     private int _runningDumps;
+    private int _openDumps;
+    private int _lingering;
     private int _ownEndpoints;
     private int _forwarded;
     private Admission? _admission;
@@ -66,9 +68,33 @@ public sealed class IngressGroup(int count)
     /// <summary>The ingress that a client belongs to; null while it is not there yet.</summary>
     internal IngressActor? OwnerOf(Ipv4 client) => Volatile.Read(ref _owners[SourceShards.ShardOf(client, Count)]);
 
-    internal void AddRunningDump() => Interlocked.Increment(ref _runningDumps);
+    /// <summary>Counts one more dump, unless there are as many as may be.</summary>
+    internal bool TryAddDump(IngressOptions options)
+    {
+        AddDump();
+        if (RunningDumps <= options.MaxSessions && Volatile.Read(ref _openDumps) <= options.MaxOpenDumps)
+            return true;
+        RemoveRunningDump();
+        RemoveOpenDump();
+        return false;
+    }
+
+    /// <summary>Counts a dump that must not be refused.</summary>
+    internal void AddDump()
+    {
+        Interlocked.Increment(ref _runningDumps);
+        Interlocked.Increment(ref _openDumps);
+    }
 
     internal void RemoveRunningDump() => Interlocked.Decrement(ref _runningDumps);
+
+    /// <summary>A dump that ended is durable, or could not be made so: its files are closed.</summary>
+    internal void RemoveOpenDump() => Interlocked.Decrement(ref _openDumps);
+
+    /// <returns>Sessions that have ended and answer a repeated FINISHED, with this one.</returns>
+    internal int AddLingering() => Interlocked.Increment(ref _lingering);
+
+    internal void RemoveLingering() => Interlocked.Decrement(ref _lingering);
 
     internal void AddOwnEndpoint() => Interlocked.Increment(ref _ownEndpoints);
 

@@ -23,8 +23,14 @@ public sealed record IngressOptions
     /// <summary>First and last port of sessions with a port of their own; outside the system's ephemeral range, so that nobody else takes them.</summary>
     public (ushort From, ushort To) SessionPorts { get; init; } = (20100, 28999);
 
-    /// <summary>Dumps at one time, lingering ones not counted; more heralds are not answered.</summary>
+    /// <summary>Dumps that receive at one time; of more neither herald nor data is answered.</summary>
     public int MaxSessions { get; init; } = 4096;
+
+    /// <summary>Dumps whose files are open at one time, also those that are being made durable; more are not begun, so that those have the descriptors for it.</summary>
+    public int MaxOpenDumps { get; init; } = int.MaxValue;
+
+    /// <summary>Ended dumps that keep their ledgers open, so that the next process would answer a repeated FINISHED too; of more only this one does.</summary>
+    public int MaxLingeringLedgers { get; init; } = int.MaxValue;
 
     /// <summary>Heralds that nothing has followed yet; beyond that the oldest is forgotten for each new one, so that a storm of spoofed heralds locks nobody out. Each loop has its share.</summary>
     public int MaxHalfOpen { get; init; } = 4096;

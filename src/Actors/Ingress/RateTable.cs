@@ -53,7 +53,7 @@ internal sealed class RateTable
         return false;
     }
 
-    /// <summary>The key took one; also when it was exhausted, which puts the next one off by no more than one would.</summary>
+    /// <summary>The key takes one that it may take.</summary>
     public void Take(uint key, long nowUs)
     {
         var set = SetOf(key);

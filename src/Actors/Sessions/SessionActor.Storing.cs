@@ -17,6 +17,14 @@ public sealed partial class SessionActor
         Route.AnswersLater = false;
         if (_isStoring || _opening || (_file is null && NeedsFile(datagrams)))
         {
+            if (!_started && _refusalOfDump() is { } refusal)
+            {
+                // The client repeats it each second, and with it comes the next attempt.
+                foreach (ref readonly var datagram in datagrams)
+                    Reject(refusal, datagram);
+                return;
+            }
+
             Stage(run);
             if (_file is null && !_opening)
                 Open();

@@ -59,6 +59,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <summary>The session was another process's; it arms its timer.</summary>
     internal sealed record Continue : Message;
 
+    /// <summary>The descriptor of the ended dump's ledger is wanted for others: only this process answers a repeated FINISHED from now on.</summary>
+    internal sealed record LetGoOfLedger : Message;
+
     private sealed record TimerDue : Message;
 
     /// <summary>Bytes stored between two requests for write-back.</summary>
@@ -74,6 +77,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private readonly SessionEnvironment _environment;
     private readonly ClientAddress _client;
     private readonly bool _ownsEndpoint;
+    private readonly Func<RejectReason?> _refusalOfDump;
     private readonly Action<SessionRoute, SessionMilestone> _onMilestone;
     private readonly DumpSession _session;
     private readonly BurstStore _store;
@@ -122,10 +126,11 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <param name="client">Both ends.</param>
     /// <param name="endpoint">The shared socket, or null when <see cref="UseOwnEndpoint"/> follows.</param>
     /// <param name="heraldSeqno">Seqno of the herald.</param>
+    /// <param name="refusalOfDump">Asked when data comes, before there are files: why the dump must not begin now, or null.</param>
     /// <param name="onMilestone">Told of each milestone once.</param>
     public SessionActor(SessionEnvironment environment, ClientAddress client, IUdpEndpoint? endpoint, uint heraldSeqno,
-        Action<SessionRoute, SessionMilestone> onMilestone)
-        : this(environment, client, endpoint, new(environment.Options, heraldSeqno, environment.Loop.NowUs), environment.Time.GetUtcNow(), onMilestone)
+        Func<RejectReason?> refusalOfDump, Action<SessionRoute, SessionMilestone> onMilestone)
+        : this(environment, client, endpoint, new(environment.Options, heraldSeqno, environment.Loop.NowUs), environment.Time.GetUtcNow(), refusalOfDump, onMilestone)
     {
     }
 
@@ -135,11 +140,13 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <param name="endpoint">The shared socket, or null when <see cref="UseOwnEndpoint"/> follows.</param>
     /// <param name="session">What the other process was at.</param>
     /// <param name="startedAt">When the herald came.</param>
+    /// <param name="refusalOfDump">Asked when data comes, before there are files: why the dump must not begin now, or null.</param>
     /// <param name="onMilestone">Told of each milestone once.</param>
     internal SessionActor(SessionEnvironment environment, ClientAddress client, IUdpEndpoint? endpoint, DumpSession session, DateTimeOffset startedAt,
-        Action<SessionRoute, SessionMilestone> onMilestone)
+        Func<RejectReason?> refusalOfDump, Action<SessionRoute, SessionMilestone> onMilestone)
     {
         _environment = environment;
+        _refusalOfDump = refusalOfDump;
         _client = client;
         _endpoint = endpoint!;
         _ownsEndpoint = endpoint is null;
@@ -257,6 +264,10 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 _store.GiveSlotBack();
                 _session.OnCommitFailed(Context.NowUs);
                 Reach(SessionMilestone.Settled);
+                break;
+            case LetGoOfLedger when _committed is { } file:
+                _committed = null;
+                _lane!.Upkeep.Tell(new FileSystemActor.RemoveLedger(file));
                 break;
             case EndDump end when _isStoring:
                 _endAfterStore = end.Reason;

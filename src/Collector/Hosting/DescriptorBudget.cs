@@ -1,16 +1,17 @@
 using System.Globalization;
+using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Hosting;
 
 /// <summary>How many sessions the process's descriptors suffice for.</summary>
 /// <remarks>
-/// A running dump has a socket, its data file, its ledger and at most one directory; its commit opens two more for a moment. What the process itself needs
-/// is reserved, so that no number of clients can keep a finished dump from becoming durable.
+/// A running dump has a socket, its data file, its ledger and at most one directory; one that has ended keeps socket and ledger while it answers a repeated FINISHED. What the process itself needs,
+/// commits included, is reserved, so that no number of clients can keep a finished dump from becoming durable, or the next start from continuing what runs.
 /// </remarks>
 internal static class DescriptorBudget
 {
     private const int ReservedDescriptors = 192;
-    private const int DescriptorsPerSession = 6;
+    private const int DescriptorsPerSession = DumpDirectory.DescriptorsPerRunningDump + DumpDirectory.DescriptorsPerEndedDump;
 
     /// <summary>Sessions that fit, at least 1; <see cref="int.MaxValue"/> where the limit is not known.</summary>
     public static int MaxSessions() => SoftLimit() is long limit

@@ -228,6 +228,7 @@ internal sealed class Server : IDisposable
     private void Listen(CollectorSettings settings)
     {
         int affordable = DescriptorBudget.MaxSessions();
+        _directory.MaxTakenOverDescriptors = (long)affordable * (DumpDirectory.DescriptorsPerRunningDump + DumpDirectory.DescriptorsPerEndedDump);
         if (affordable < Math.Min(settings.MaxSessions, FewSessions))
             CollectorLog.FewDescriptors(_log, settings.MaxSessions, affordable);
         var options = new IngressOptions
@@ -237,8 +238,11 @@ internal sealed class Server : IDisposable
             ClientPort = settings.ClientPort,
             Mode = settings.Endpoint,
             SessionPorts = (settings.EndpointPorts.First, settings.EndpointPorts.Last),
-            MaxSessions = Math.Min(settings.MaxSessions, affordable),
-            MaxOwnEndpoints = affordable,
+            MaxSessions = settings.MaxSessions,
+            MaxOpenDumps = affordable,
+            MaxLingeringLedgers = affordable,
+            // Each may have one that has just ended beside it.
+            MaxOwnEndpoints = (int)Math.Min(2L * affordable, int.MaxValue),
             Admission = AdmissionFor(settings, affordable),
         };
         _scriptRuns = _scripts is not { } runner ? null : _system.Spawn<ScriptActor.Message>("script", _script,

@@ -84,7 +84,7 @@ public sealed class AdmissionTests
                     long nowUs = SecondUs + (minute * MinuteUs) + random.Next(given.jitter + 1);
                     for (int herald = random.Next(3); herald >= 0; herald--)
                         Assert.Null(admission.RefusalOf(address, nowUs));
-                    admission.OnDump(address, nowUs);
+                    admission.TryBeginDump(address, nowUs);
                 }
             }
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(5));
@@ -107,7 +107,7 @@ public sealed class AdmissionTests
                     Assert.True(dumps.Count(other => other >> 8 == source >> 8) >= 20);
                 else if (i % 3 != 0)
                 {
-                    admission.OnDump(new(source), SecondUs + i);
+                    admission.TryBeginDump(new(source), SecondUs + i);
                     dumps.Add(source);
                 }
             }
@@ -130,6 +130,19 @@ public sealed class AdmissionTests
     }
 
     [Fact]
+    public void A_dump_that_may_not_begin_takes_nothing_from_anybodys_share()
+    {
+        var admission = new Admission(new() { DumpsPerSource = 1, DumpsPerNetwork = 2 }, Seed);
+
+        Assert.Null(admission.TryBeginDump(s_host, SecondUs));
+        for (int i = 0; i < 10; i++)
+            Assert.Equal(RejectReason.TooManyFromSource, admission.TryBeginDump(s_host, SecondUs));
+
+        Assert.Null(admission.TryBeginDump(new(s_host.Value + 1), SecondUs));
+        Assert.Equal(RejectReason.TooManyFromNetwork, admission.TryBeginDump(new(s_host.Value + 2), SecondUs));
+    }
+
+    [Fact]
     public void Deciding_allocates_nothing()
     {
         var admission = new Admission(new() { Allowed = Networks("10.0.0.0/8"), Denied = Networks("10.9.0.0/16") }, Seed);
@@ -140,7 +153,7 @@ public sealed class AdmissionTests
             for (uint end = i + 50; i < end; i++)
             {
                 admission.RefusalOf(new(0x0a000000 + (i * 7919)), SecondUs + i);
-                admission.OnDump(new(0x0a000000 + (i * 7919)), SecondUs + i);
+                admission.TryBeginDump(new(0x0a000000 + (i * 7919)), SecondUs + i);
             }
         });
     }
@@ -148,7 +161,7 @@ public sealed class AdmissionTests
     private static void Dump(Admission admission, Ipv4 source, int times, long nowUs)
     {
         for (int i = 0; i < times; i++)
-            admission.OnDump(source, nowUs);
+            admission.TryBeginDump(source, nowUs);
     }
 
     private static Ipv4Networks Networks(string text) => Ipv4Networks.TryParse(text, out var networks) ? networks : throw new FormatException(text);

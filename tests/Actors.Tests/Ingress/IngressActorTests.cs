@@ -284,6 +284,84 @@ public sealed class IngressActorTests
         await collector.AssertComplete(second, dump);
     }
 
+    /// <summary>When the heralds are answered there is no dump yet that could be counted.</summary>
+    [Theory, EveryEndpoint]
+    public async Task Heralds_that_came_together_do_not_begin_more_dumps_than_allowed(string transport, EndpointMode mode)
+    {
+        CollectorSetup[] limits =
+        [
+            new() { Transport = transport, Mode = mode, MaxSessions = 1 },
+            new() { Transport = transport, Mode = mode, MaxOpenDumps = 1 },
+            new() { Transport = transport, Mode = mode, Admission = new() { DumpsPerNetwork = 1 } },
+        ];
+        foreach (var limit in limits)
+        {
+            await using var collector = await RunningCollector.StartAsync(limit);
+            var first = collector.NewClient();
+            var second = collector.NewClient();
+            var dump = new TestDump(100_000);
+            first.Herald();
+            second.Herald();
+            first.SendBurst(dump);
+            byte[][] refused = second.TakeBurst(dump);
+            second.Send(refused[0]);
+            await collector.Rejected(limit.Admission.DumpsPerNetwork == 1 ? RejectReason.TooManyFromNetwork : RejectReason.TooManySessions, 1);
+            Assert.Single(Directory.GetFiles(collector.Root, "partial.*.ledger"));
+
+            first.SendRest(dump);
+            first.Finish();
+            await collector.AssertComplete(first, dump);
+            Assert.Equal(0, second.CountAcks(TestDump.SeqnoOf(refused[0])));
+            if (limit.Admission.DumpsPerNetwork == 1)
+                continue;
+            second.SendUntilAcked(refused);
+            second.SendRest(dump);
+            second.Finish();
+            await collector.AssertComplete(second, dump);
+        }
+    }
+
+    [Theory, EveryEndpoint]
+    public async Task A_host_that_panics_anew_has_its_older_dumps_place(string transport, EndpointMode mode)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, MaxSessions = 2, MaxOpenDumps = 2 });
+        var dump = new TestDump(200_000);
+        var other = collector.NewClient();
+        other.Herald();
+        other.SendBurst(dump);
+        var client = collector.NewClient();
+        client.Herald();
+        client.SendBurst(dump);
+
+        client.Reboot();
+        client.Herald();
+        client.SendRest(new TestDump(200_000, seed: 2));
+        client.Finish();
+
+        var dumps = await collector.DumpsOf(client, 2);
+        Assert.Equal([DumpStatus.Complete, DumpStatus.Incomplete], dumps.Select(ended => ended.Manifest.Status).Order());
+        other.SendRest(dump);
+        other.Finish();
+        await collector.AssertComplete(other, dump);
+    }
+
+    [Theory, EveryEndpoint]
+    public async Task Ended_dumps_for_whose_ledgers_there_are_no_descriptors_are_answered_for_without(string transport, EndpointMode mode)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode, MaxLingeringLedgers = 1 });
+        var dump = new TestDump(100_000);
+        WireClient[] clients = [collector.NewClient(), collector.NewClient(), collector.NewClient()];
+        foreach (var client in clients)
+            client.SendDump(dump);
+
+        await Eventually.Holds(() => Directory.GetFiles(collector.Root, "partial.*.ledger").Length == 1, "one ledger is left");
+        foreach (var client in clients)
+        {
+            client.SendUntilAcked([client.TakeFinished()]);
+            await collector.AssertComplete(client, dump);
+        }
+    }
+
     [Theory, EveryTransport]
     public async Task Without_a_free_session_port_a_dump_is_served_from_the_herald_port(string transport)
     {
