@@ -22,9 +22,14 @@ public static partial class CollectorLog
     public static partial void TimedOut(ILogger logger, Ipv4 client, string file, ulong coveredBytes, ulong missingBytes);
 
     [LoggerMessage(1005, LogLevel.Warning,
-        "{Status} dump from client {Host} [{Client}] ({File}): {Reason}, {CoveredBytes} bytes arrived, {MissingBytes} missing in {MissingRanges} ranges {Error}")]
+        "{Status} dump from client {Host} [{Client}] ({File}): {Reason}, {CoveredBytes} bytes arrived, {MissingBytes} known to be missing in {MissingRanges} ranges {Error}")]
     public static partial void NotComplete(ILogger logger, DumpStatus status, string host, Ipv4 client, string file, EndReason reason,
         ulong coveredBytes, ulong missingBytes, int missingRanges, string error);
+
+    [LoggerMessage(1007, LogLevel.Warning,
+        "{Status} dump from client {Host} [{Client}] ({File}): {Reason}, stored {StoredBytes} of {KnownBytes} known bytes by policy {Policy} {Error}")]
+    public static partial void Cut(ILogger logger, DumpStatus status, string host, Ipv4 client, string file, EndReason reason,
+        ulong storedBytes, ulong knownBytes, string policy, string error);
 
     [LoggerMessage(1006, LogLevel.Error, "Dump from client {Host} [{Client}] could not be made durable: {Error}")]
     public static partial void CommitFailed(ILogger logger, string host, Ipv4 client, string error);
@@ -118,6 +123,9 @@ public static partial class CollectorLog
 
     [LoggerMessage(1054, LogLevel.Error, "Not everything ended within {Seconds} s; what arrived is in the dump directory")]
     public static partial void ShutdownTimedOut(ILogger logger, double seconds);
+
+    [LoggerMessage(1064, LogLevel.Warning, "Scripts that have not ended: {Count} ({Files}); those that run are left running, and the next start runs them again")]
+    public static partial void ScriptsNotEnded(ILogger logger, int count, string files);
 
     [LoggerMessage(1055, LogLevel.Information, "Receiving {Dumps} dumps: {MegaBytes} MB in all, {MegaBytesPerSecond} MB/s")]
     public static partial void Progress(ILogger logger, long dumps, long megaBytes, long megaBytesPerSecond);

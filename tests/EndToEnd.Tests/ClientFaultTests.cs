@@ -49,10 +49,10 @@ public sealed class ClientFaultTests : IDisposable
         Assert.Contains("Dump incomplete", File.ReadAllText(dump.InfoPath), StringComparison.Ordinal);
 
         Assert.Contains("incomplete (clientTimedOut)", (await Collector.RunAsync("dumps", "show", dump.Manifest.Id, "-d", Dumps)).Expect(0).Output, StringComparison.Ordinal);
-        // Not what was lost, only that it was: length and SHA-256 are right.
+        // What was lost is missing, and the rest is right.
         string verified = (await Collector.RunAsync("dumps", "verify", dump.Manifest.Id, "-d", Dumps)).Expect(1).Output;
-        Assert.Contains($"{TestDump.PayloadBytes} bytes", verified, StringComparison.Ordinal);
-        Assert.DoesNotContain("SHA-256 is", verified, StringComparison.Ordinal);
+        Assert.Contains($"incomplete: {TestDump.PayloadBytes} bytes missing in 1 ranges", verified, StringComparison.Ordinal);
+        Assert.Contains($"{dump.Manifest.Files.Vmcore}: SHA-256 matches, what is there is what was received\n", verified, StringComparison.Ordinal);
 
         client.Reboot();
         client.SendDump(s_next);
@@ -96,6 +96,7 @@ public sealed class ClientFaultTests : IDisposable
 
         var (older, newer) = (next.Dumps[0], next.Dumps[1]);
         Assert.Equal((DumpStatus.Incomplete, EndReason.Superseded), (older.Manifest.Status, older.Manifest.Reason));
+        await next.PrintsAsync($"{Path.GetFileName(older.VmcorePath)}): Superseded, 69632 bytes arrived, 0 known to be missing in 0 ranges");
         Assert.Equal(s_dump.Content[..(4096 + 65536)], File.ReadAllBytes(older.VmcorePath));
         Assert.Equal(DumpStatus.Complete, newer.Manifest.Status);
         Assert.Equal(s_next.Content, File.ReadAllBytes(newer.VmcorePath));

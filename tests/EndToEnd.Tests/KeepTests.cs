@@ -30,6 +30,8 @@ public sealed class KeepTests : IDisposable
             Assert.Equal(((ulong)Mebibyte, 4ul * Mebibyte), (dump.Manifest.CoveredBytes, dump.Manifest.MissingBytes));
             Assert.Contains("Dump truncated by policy (auto:2)", File.ReadAllText(dump.InfoPath), StringComparison.Ordinal);
         });
+        await collector.PrintsAsync("Finished, stored 1048576 of 5242880 known bytes by policy auto:2");
+        Assert.DoesNotContain("missing", collector.Output, StringComparison.Ordinal);
         var whole = collector.Dumps.First(dump => dump.Manifest.Status == DumpStatus.Complete);
         var head = collector.Dumps.First(dump => dump.Manifest.Status == DumpStatus.Truncated);
         Assert.True(File.ReadAllBytes(whole.VmcorePath).AsSpan(0, (int)Mebibyte).SequenceEqual(File.ReadAllBytes(head.VmcorePath)));

@@ -118,7 +118,7 @@ public sealed class RetentionTests : IDisposable
             refused.Herald("lab");
             foreach (byte[] packet in refused.TakeBurst(new(300_000)))
                 refused.Send(packet);
-            await collector.PrintsAsync($"free on the file system of {dumps}/lab, and 2097152 have to be (--min-free 2097152)");
+            await collector.PrintsAsync($"free on the file system of {dumps}/lab, and 2.0 MiB (2097152 bytes) have to be (--min-free 2M)");
 
             using var taken = NewClient(collector);
             taken.SendDump(new(300_000));

@@ -70,6 +70,29 @@ public sealed class ScriptTests : IDisposable
         await server.StopAsync();
     }
 
+    [Fact]
+    public async Task Those_that_have_not_ended_when_the_server_does_are_told_of_and_are_no_failure()
+    {
+        await using var server = new KilledCollector(Dumps, "--client-port", $"{_clientPort}", "-i", WriteScript(), "--script-concurrency", "1");
+        await server.StartAsync();
+        using WireClient runs = NewClient(server), waits = NewClient(server);
+        runs.SendDump(s_dump);
+        await Eventually.Holds(() => Runs().Length == 1, "the first dump's script runs");
+        waits.SendDump(s_dump);
+        string[] files = [.. server.Running.Dumps.Select(dump => dump.Manifest.Files.Vmcore).Order(StringComparer.Ordinal)];
+
+        await server.StopAsync();
+
+        Assert.EndsWith(
+            $"Shutting down...\nwarning: Scripts that have not ended: 2 ({string.Join(", ", files)}); those that run are left running, and the next start runs them again",
+            server.Outputs[^1], StringComparison.Ordinal);
+        Assert.Single(Runs());
+        File.WriteAllText(_temp.File("go"), "");
+        await server.StartAsync();
+        await Eventually.Holds(() => server.Running.Dumps is [{ Manifest.Script.ExitCode: 0 }, { Manifest.Script.ExitCode: 0 }], "both scripts ran to their end");
+        await server.StopAsync();
+    }
+
     private string[] Runs() => File.Exists(_temp.File("runs")) ? File.ReadAllLines(_temp.File("runs")) : [];
 
     /// <summary>A script that tells of its run and goes on only when it may.</summary>

@@ -218,6 +218,34 @@ public sealed class ServeTests : IDisposable
         Assert.Empty(DumpCatalog.Read(Dumps).Problems);
     }
 
+    [Theory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
+    public async Task A_dump_whose_port_is_no_longer_to_be_had_is_not_said_to_continue(string endpoint)
+    {
+        string address = Collector.NewServerAddress();
+        string[] arguments = ["--client-port", $"{_clientPort}", "--endpoint", endpoint, "--timeout", "2"];
+        ushort sessionPort, nextPort;
+        await using (var first = await Collector.StartAtAsync(address, Collector.FreePort(), Dumps, arguments))
+        {
+            using var client = NewClient(first);
+            client.Herald();
+            client.SendBurst(s_dump);
+            sessionPort = client.SessionPort;
+            nextPort = endpoint == "shared" ? Collector.FreePort() : first.Port;
+            await first.KillAsync();
+        }
+
+        using var somebody = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        somebody.Bind(new IPEndPoint(IPAddress.Parse(address), sessionPort));
+        await using var next = await Collector.StartAtAsync(address, nextPort, Dumps, arguments);
+        await Eventually.Holds(() => next.Dumps is [{ Manifest: { Status: DumpStatus.Incomplete, Reason: EndReason.ClientTimedOut } }], "the dump has ended");
+
+        Assert.Contains(" cannot be continued: ", next.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("Continuing the dump", next.Output, StringComparison.Ordinal);
+        await next.StopAsync();
+    }
+
     [Fact]
     public async Task Settings_come_from_file_environment_and_command_line()
     {

@@ -22,9 +22,12 @@ public sealed class ScriptActor(ScriptRunner runner, ILogger logger) : Actor<Scr
     /// <summary>The reply comes when no script runs or waits for its turn.</summary>
     public sealed record AwaitEnded(Reply<bool> Done) : Message;
 
+    /// <summary>Asks for the core files, as paths from the dump directory, whose scripts run or wait for their turn.</summary>
+    public sealed record ListRunning(Reply<IReadOnlyList<string>> CoreFiles) : Message;
+
     private sealed record ScriptEnded(Task Run) : Message;
 
-    private readonly HashSet<Task> _running = [];
+    private readonly Dictionary<Task, string> _running = [];
 
     // A dump that ends while left-overs are looked for may be found among them too.
     private readonly HashSet<string> _told = [];
@@ -40,7 +43,7 @@ public sealed class ScriptActor(ScriptRunner runner, ILogger logger) : Actor<Scr
             case DumpCommitted committed:
                 var self = Self;
                 var run = RunAsync(committed.Dump, committed.Client);
-                _running.Add(run);
+                _running.Add(run, committed.Dump.CoreFile);
                 _ = run.ContinueWith(ended => self.Tell(new ScriptEnded(ended)), TaskScheduler.Default);
                 break;
             case LeftOversTold:
@@ -48,6 +51,9 @@ public sealed class ScriptActor(ScriptRunner runner, ILogger logger) : Actor<Scr
                 break;
             case AwaitEnded wait:
                 _ended = wait.Done;
+                break;
+            case ListRunning list:
+                list.CoreFiles.Send([.. _running.Values.Order(StringComparer.Ordinal)]);
                 break;
             case ScriptEnded ended:
                 _running.Remove(ended.Run);

@@ -381,7 +381,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             ? DumpSession.RestoreLingering(environment.Options, dump.IsWhole, Context.NowUs)
             // A kernel does not wait for a machine to be started again.
             : DumpSession.Restore(dump.MachineCrashed ? environment.Options with { ClientTimeoutUs = environment.Options.RetryBudgetUs } : environment.Options, saved, Context.NowUs);
-        var (actor, entry) = ResumeSession(dump.File.Identity.Client, dump.File.Endpoint, session, dump.File.Identity.StartedAt);
+        var (actor, entry, isReachable) = ResumeSession(dump.File.Identity.Client, dump.File.Endpoint, session, dump.File.Identity.StartedAt);
         actor.UseFile(dump.File, environment.FileSystems.LaneOf(dump.File));
         actor.Route.HasData = true;
         if (session.Phase == SessionPhase.Lingering)
@@ -395,7 +395,8 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             _unsettled++;
             group.AddDump();
             environment.Counters.DumpStarted();
-            CollectorLog.Resumed(environment.Logger, dump.File.Identity.Client, dump.File.PartialPath, session.CoveredBytes);
+            if (isReachable)
+                CollectorLog.Resumed(environment.Logger, dump.File.Identity.Client, dump.File.PartialPath, session.CoveredBytes);
         }
 
         actor.Route.Ref.Tell(new SessionActor.Continue());
@@ -418,17 +419,19 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         }
 
         var session = DumpSession.RestoreHalfOpen(environment.Options, herald.Endpoint.HeraldSeqno, herald.Path, Context.NowUs);
-        var (actor, entry) = ResumeSession(herald.Client, herald.Endpoint, session, herald.At);
+        var (actor, entry, _) = ResumeSession(herald.Client, herald.Endpoint, session, herald.At);
         entry.Add(actor.Route);
         actor.UseHerald(remembered.Place);
         actor.Route.Ref.Tell(new SessionActor.Continue());
     }
 
-    private (SessionActor Session, ClientEntry Entry) ResumeSession(Ipv4 client, DumpEndpoint endpoint, DumpSession session, DateTimeOffset at)
+    /// <summary>A session where the client was told to send to; it is not reachable where that can no longer be had, and that has been logged.</summary>
+    private (SessionActor Session, ClientEntry Entry, bool IsReachable) ResumeSession(Ipv4 client, DumpEndpoint endpoint, DumpSession session, DateTimeOffset at)
     {
         var key = endpoint.RemotePort == 0 ? FlowKey.OfHost(client) : new(endpoint.Local, client, endpoint.RemotePort);
         _answersFromHeraldPort |= endpoint.RemotePort != 0;
         var actor = NewActor(endpoint.RemotePort == 0 ? null : _socket);
+        bool isReachable = true;
         if (endpoint.RemotePort == 0)
         {
             try
@@ -439,6 +442,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             catch (EndpointException e)
             {
                 // Nothing of the dump will come any more; it ends by its time-out, as what it is.
+                isReachable = false;
                 CollectorLog.NotResumed(environment.Logger, client, e.Message);
                 actor.Dispose();
                 actor = NewActor(_socket);
@@ -447,11 +451,12 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         }
         else if (endpoint.LocalPort != _socket!.Port)
         {
+            isReachable = false;
             CollectorLog.NotResumed(environment.Logger, client, $"it was served from port {endpoint.LocalPort}");
         }
 
         var entry = _clients.GetValueOrDefault(key);
-        return (actor, Register(key, actor, ref entry));
+        return (actor, Register(key, actor, ref entry), isReachable);
 
         SessionActor NewActor(IUdpEndpoint? served) => new(environment, new(endpoint.Local, client, key.RemotePort, endpoint.AckPort), served, session, at,
             () => RefusalOfDump(key), (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));

@@ -14,7 +14,7 @@ internal static class CollectorCommandLine
         [
             ("Exit codes", $"""
                 {ExitCode.Ok}  done
-                {ExitCode.Failed}  a client failed to send, or a dump is wrong or not there
+                {ExitCode.Failed}  a client failed to send, a dump is wrong or not there, or serve ended before all dumps it was making durable were
                 {ExitCode.Usage}  unknown or invalid option or setting
                 {ExitCode.CannotStart}  cannot start: port, address or dump directory cannot be had
                 """),

@@ -1,4 +1,5 @@
 using System.Globalization;
+using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Cli;
 

@@ -1,5 +1,4 @@
 using System.Globalization;
-using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 

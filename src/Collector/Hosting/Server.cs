@@ -25,6 +25,9 @@ internal sealed class Server : IDisposable
     /// <summary>Below this many dumps at one time a storm of panics in one room finds no place, and the operator should know before.</summary>
     private const int FewSessions = 1000;
 
+    /// <summary>The log line about scripts that have not ended names no more of their dumps.</summary>
+    private const int MaxScriptsNamed = 5;
+
     /// <summary>So long heralds wait for dumps of an earlier process to get their ports back; a file system beneath the dump directory may hang.</summary>
     private static readonly TimeSpan s_resumePatience = TimeSpan.FromSeconds(1);
 
@@ -138,7 +141,7 @@ internal sealed class Server : IDisposable
         Ended(Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(reply => new IngressActor.Drain(reply), timeout))));
 
     /// <summary>Ends the server. Dumps that are being made durable are waited for, and their scripts; running ones stay as they are, for the next start to continue.</summary>
-    /// <returns>False when a commit or script took longer than <paramref name="timeout"/>; the next start takes commits up as well.</returns>
+    /// <returns>False when a commit took longer than <paramref name="timeout"/>, which the next start takes up, or a thread does not answer. Scripts that took longer are left running and told of.</returns>
     public bool Stop(TimeSpan timeout)
     {
         _stopping.Cancel();
@@ -146,13 +149,26 @@ internal sealed class Server : IDisposable
         long started = TimeProvider.System.GetTimestamp();
         bool done = Ended(Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(done => new IngressActor.AwaitCommits(done), timeout))));
         var left = timeout - TimeProvider.System.GetElapsedTime(started);
-        if (_scriptRuns is { } runs && left > TimeSpan.Zero)
-            done &= Ended(runs.Ask<bool>(done => new ScriptActor.AwaitEnded(done), left));
+        if (_scriptRuns is { } runs && !(left > TimeSpan.Zero && Ended(runs.Ask<bool>(done => new ScriptActor.AwaitEnded(done), left))))
+            done &= TryTellOfScripts(runs);
         // All at once: a session that hangs on one loop must not keep the files of the others' dumps open.
         foreach (var ingress in _ingresses.Members)
             ingress.Stop(drain: true);
         _ = _system.StopAsync(s_closingPatience).GetAwaiter().GetResult();
         return done;
+    }
+
+    /// <summary>Their manifests say that they have not ended, so that nothing is lost by not waiting.</summary>
+    /// <returns>False when nobody knows which they are.</returns>
+    private bool TryTellOfScripts(ActorRef<ScriptActor.Message> scripts)
+    {
+        var listing = scripts.Ask<IReadOnlyList<string>>(reply => new ScriptActor.ListRunning(reply), s_closingPatience);
+        if (!Ended(listing))
+            return false;
+        var files = listing.GetAwaiter().GetResult();
+        if (files.Count > 0)
+            CollectorLog.ScriptsNotEnded(_log, files.Count, string.Join(", ", files.Take(MaxScriptsNamed)) + (files.Count > MaxScriptsNamed ? ", ..." : ""));
+        return true;
     }
 
     private static bool Ended(Task task)

@@ -5,6 +5,7 @@ using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Client;
+using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Send;
 

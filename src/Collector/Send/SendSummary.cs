@@ -1,5 +1,5 @@
 using System.Globalization;
-using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Send;
 

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;

@@ -1,5 +1,4 @@
 using NetdumpCollector.Actors.Ingress;
-using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;

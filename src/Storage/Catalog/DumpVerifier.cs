@@ -4,7 +4,7 @@ namespace NetdumpCollector.Storage;
 
 /// <summary>What comparing a dump's files with its manifest showed.</summary>
 /// <param name="Problems">What is wrong, in words: a file that is missing or has changed, bytes that never came.</param>
-/// <param name="Notes">What could not be told, in words.</param>
+/// <param name="Notes">What could not be told, and what is right with a dump that is wrong, in words.</param>
 public sealed record VerificationResult(IReadOnlyList<string> Problems, IReadOnlyList<string> Notes)
 {
     /// <summary>The files are what the manifest says, and the manifest says that nothing is missing or damaged.</summary>
@@ -24,13 +24,19 @@ public static class DumpVerifier
         var problems = new List<string>();
         var notes = new List<string>();
         var manifest = dump.Manifest;
-        if (CheckVmcoreLength(dump, problems))
-            CheckHash(dump, problems, notes, progress, cancellation);
+        bool matches = CheckVmcoreLength(dump, problems) && CheckHash(dump, problems, notes, progress, cancellation);
         if (!File.Exists(dump.InfoPath))
             problems.Add($"{manifest.Files.Info}: missing");
         if (dump.KeyPath is string keyPath && !File.Exists(keyPath))
             problems.Add($"{manifest.Files.Key}: missing, the dump cannot be decrypted without it");
         CheckCoverage(manifest, problems);
+        // After a failed write the file may have been another than what came already when it was hashed.
+        if (matches && problems.Count > 0 && manifest.Reason != Protocol.EndReason.WriteError)
+        {
+            notes.Add(Text($"{manifest.Files.Vmcore}: SHA-256 matches, what is there is what was received{(manifest.UnverifiedBytes > 0
+                ? Text($", except {manifest.UnverifiedBytes} unverified bytes") : "")}"));
+        }
+
         return new(problems, notes);
     }
 
@@ -46,25 +52,29 @@ public static class DumpVerifier
         return false;
     }
 
-    private static void CheckHash(CatalogedDump dump, List<string> problems, List<string> notes, Action<long>? progress, CancellationToken cancellation)
+    /// <returns>The content is what the manifest says.</returns>
+    private static bool CheckHash(CatalogedDump dump, List<string> problems, List<string> notes, Action<long>? progress, CancellationToken cancellation)
     {
         string name = dump.Manifest.Files.Vmcore;
         if (dump.Manifest.Sha256 is not string expected)
         {
             notes.Add($"{name}: SHA-256 unknown ({Word(dump.Manifest.HashState)}), the content was not compared");
-            return;
+            return false;
         }
 
         try
         {
             string actual = DumpHash.Compute(dump.VmcorePath, cancellation, progress);
-            if (!actual.Equals(expected, StringComparison.OrdinalIgnoreCase))
-                problems.Add($"{name}: SHA-256 is {actual}, the manifest says {expected}");
+            if (actual.Equals(expected, StringComparison.OrdinalIgnoreCase))
+                return true;
+            problems.Add($"{name}: SHA-256 is {actual}, the manifest says {expected}");
         }
         catch (StorageException e)
         {
             problems.Add(e.Message);
         }
+
+        return false;
     }
 
     private static void CheckCoverage(Manifest manifest, List<string> problems)

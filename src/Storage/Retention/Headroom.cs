@@ -14,7 +14,8 @@ public readonly record struct MinFree(long Bytes, int Percent)
     /// <summary>What that is on a file system of <paramref name="totalBytes"/>.</summary>
     public long BytesOf(long totalBytes) => Percent == 0 ? Bytes : (long)((Int128)totalBytes * Percent / 100);
 
-    public override string ToString() => Percent == 0 ? Bytes.ToString(CultureInfo.InvariantCulture) : string.Create(CultureInfo.InvariantCulture, $"{Percent}%");
+    /// <summary>As an operator writes it: <c>20G</c>, <c>5%</c>.</summary>
+    public override string ToString() => Percent == 0 ? ByteSize.Write(Bytes) : string.Create(CultureInfo.InvariantCulture, $"{Percent}%");
 }
 
 /// <summary>What becomes of a new dump when less than <see cref="MinFree"/> is free.</summary>
@@ -69,7 +70,7 @@ public sealed class Headroom(MinFree minFree, WhenFull whenFull, Func<string, Fi
         if (MissingBytes(directory, out var space, out long wantedBytes) == 0)
             return null;
 
-        string words = string.Create(CultureInfo.InvariantCulture, $"{space.FreeBytes} bytes are free on the file system of {directory}, and {wantedBytes} have to be (--min-free {minFree})");
+        string words = string.Create(CultureInfo.InvariantCulture, $"{Words(space.FreeBytes)} are free on the file system of {directory}, and {Words(wantedBytes)} have to be (--min-free {minFree})");
         return new(directory, whenFull switch
         {
             WhenFull.Headers => HeadroomVerdict.HeadersOnly,
@@ -83,6 +84,12 @@ public sealed class Headroom(MinFree minFree, WhenFull whenFull, Func<string, Fi
 
     /// <summary>What is free on the file system of <paramref name="directory"/>; null where that does not say.</summary>
     public long? FreeBytes(string directory) => spaceOf(directory)?.FreeBytes;
+
+    private static string Words(long bytes)
+    {
+        string exact = string.Create(CultureInfo.InvariantCulture, $"{bytes} bytes");
+        return bytes < 1024 ? exact : $"{ByteSize.Format(bytes)} ({exact})";
+    }
 
     private long MissingBytes(string directory, out FileSystemSpace space, out long wantedBytes)
     {

@@ -54,7 +54,7 @@ public static class RetentionPlanner
             followers[manifest.Host] = newer + 1;
             bool mayGo = ProtectionOf(candidate, newestComplete) is null;
             if (mayGo && policy.MaxAge is TimeSpan age && now - manifest.StartedAt > age)
-                removals.Add(RemovalOf(candidate, RemovalCause.Age, Text($"it started {Days(now - manifest.StartedAt)} days ago and {Days(age)} are kept"), newestComplete));
+                removals.Add(RemovalOf(candidate, RemovalCause.Age, Text($"it started {Age(now - manifest.StartedAt)} ago and dumps are kept for {Age(age)}"), newestComplete));
             else if (mayGo && newer >= policy.MaxPerHost)
                 removals.Add(RemovalOf(candidate, RemovalCause.Count, Text($"{manifest.Host} has {newer} newer ones and {policy.MaxPerHost} are kept"), newestComplete));
             else
@@ -120,7 +120,19 @@ public static class RetentionPlanner
     private static IEnumerable<RetentionCandidate> OldestFirst(IEnumerable<RetentionCandidate> all) =>
         all.OrderBy(candidate => candidate.Dump.Manifest.StartedAt).ThenBy(candidate => candidate.Dump.Manifest.Id, StringComparer.Ordinal);
 
-    private static string Days(TimeSpan time) => time.TotalDays.ToString("0.##", CultureInfo.InvariantCulture);
+    /// <summary>In the largest unit of which it has one at least.</summary>
+    private static string Age(TimeSpan time)
+    {
+        var (count, unit) = time switch
+        {
+            { TotalDays: >= 1 } => (time.TotalDays, "day"),
+            { TotalHours: >= 1 } => (time.TotalHours, "hour"),
+            { TotalMinutes: >= 1 } => (time.TotalMinutes, "minute"),
+            _ => (time.TotalSeconds, "second"),
+        };
+        string number = count.ToString("0.##", CultureInfo.InvariantCulture);
+        return $"{number} {unit}{(number == "1" ? "" : "s")}";
+    }
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -66,6 +66,7 @@ public sealed class KeepTests
         var broken = Assert.Single(await collector.DumpsOf(client, 2), d => d.Manifest.Status == DumpStatus.Incomplete);
         Assert.Equal("head:65536", broken.Manifest.TruncatedBy);
         Assert.Equal(65536, new FileInfo(broken.VmcorePath).Length);
+        Assert.Contains($"): Superseded, stored 65536 of {65536 + broken.Manifest.MissingBytes} known bytes by policy head:65536", collector.Log.All, StringComparison.Ordinal);
     }
 
     private static void AssertCut(CatalogedDump cataloged, TestDump sent, string policy, long bytes)

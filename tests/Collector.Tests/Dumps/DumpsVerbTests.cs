@@ -183,6 +183,7 @@ public sealed class DumpsVerbTests : IDisposable
         var run = await RunAsync("verify", "--all");
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("100 bytes missing", run.Output, StringComparison.Ordinal);
+        Assert.Contains("  vmcore.web2.0: SHA-256 matches, what is there is what was received\n", run.Output, StringComparison.Ordinal);
         Assert.Contains("2 dumps verified, 1 wrong", run.Output, StringComparison.Ordinal);
     }
 

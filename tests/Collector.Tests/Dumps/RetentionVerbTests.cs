@@ -70,7 +70,7 @@ public sealed class RetentionVerbTests : IDisposable
         var prune = await RunAsync("prune", "--retain-age", "30d", "--dry-run");
 
         Assert.Contains("Would delete web.0 ", prune.Output, StringComparison.Ordinal);
-        Assert.Contains(": it started 40 days ago and 30 are kept\n", prune.Output, StringComparison.Ordinal);
+        Assert.Contains(": it started 40 days ago and dumps are kept for 30 days\n", prune.Output, StringComparison.Ordinal);
         Assert.EndsWith("\n1 of 2 dumps, 100 B\n", prune.Output, StringComparison.Ordinal);
         Assert.Equal(before, Names());
     }

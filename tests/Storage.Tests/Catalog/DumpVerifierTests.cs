@@ -80,6 +80,27 @@ public sealed class DumpVerifierTests : IDisposable
     public void A_dump_that_is_not_complete_is_not_good(DumpStatus status, EndReason reason, string problem) =>
         Assert.Equal([problem], DumpVerifier.Verify(Hashed(Dumps.TimedOut(5000) with { Status = status, Reason = reason }), CancellationToken.None).Problems);
 
+    [Theory]
+    [InlineData(EndReason.ClientTimedOut, 0, "vmcore.web.0: SHA-256 matches, what is there is what was received")]
+    [InlineData(EndReason.MachineCrashed, 100, "vmcore.web.0: SHA-256 matches, what is there is what was received, except 100 unverified bytes")]
+    [InlineData(EndReason.WriteError, 0, null)]
+    public void Of_a_dump_that_is_not_good_it_is_told_whether_what_is_there_can_be_trusted(EndReason reason, ulong unverifiedBytes, string? note)
+    {
+        var dump = Hashed(Dumps.TimedOut(5000) with { Reason = reason, UnverifiedBytes = unverifiedBytes });
+
+        Assert.Equal(note is null ? [] : [note], DumpVerifier.Verify(dump, CancellationToken.None).Notes);
+    }
+
+    [Fact]
+    public void What_has_changed_is_not_said_to_be_what_was_received()
+    {
+        var dump = Hashed(Dumps.TimedOut(5000));
+        using (var file = File.OpenWrite(dump.VmcorePath))
+            file.WriteByte(0xff);
+
+        Assert.Empty(DumpVerifier.Verify(dump, CancellationToken.None).Notes);
+    }
+
     [Fact]
     public void Holes_and_damage_are_problems()
     {

@@ -23,10 +23,15 @@ public sealed class HeadroomTests
     {
         var headroom = new Headroom(new(0, 10), whenFull, directory => directory == "/dumps/lab" ? new(7, 1000) : new(1000, 1000));
 
-        Assert.Equal(new("/dumps/lab", verdict, "7 bytes are free on the file system of /dumps/lab, and 100 have to be (--min-free 10%)"), headroom.Judge("/dumps/lab"));
+        Assert.Equal(new("/dumps/lab", verdict, "7 bytes are free on the file system of /dumps/lab, and 100 bytes have to be (--min-free 10%)"), headroom.Judge("/dumps/lab"));
         Assert.Equal(93, headroom.MissingBytes("/dumps/lab"));
         Assert.Null(headroom.Judge("/dumps"));
     }
+
+    [Fact]
+    public void What_must_be_free_is_told_as_the_operator_wrote_it() => Assert.Equal(
+        "15.0 MiB (15728640 bytes) are free on the file system of /dumps, and 16.0 MiB (16777216 bytes) have to be (--min-free 16M)",
+        new Headroom(new(16 << 20, 0), WhenFull.Refuse, _ => new(15 << 20, 1 << 30)).Judge("/dumps")!.Words);
 
     [Fact]
     public void A_file_system_that_does_not_say_has_room() =>

@@ -21,7 +21,20 @@ public sealed class RetentionPlannerTests
 
         Assert.Equal(all[..2], removals.Select(removal => removal.Candidate));
         Assert.All(removals, removal => Assert.Equal(RemovalCause.Age, removal.Cause));
-        Assert.Equal("it started 2.08 days ago and 2 are kept", removals[0].Reason);
+        Assert.Equal("it started 2.08 days ago and dumps are kept for 2 days", removals[0].Reason);
+    }
+
+    [Theory]
+    [InlineData(1, "1 second")]
+    [InlineData(90, "1.5 minutes")]
+    [InlineData(7_200, "2 hours")]
+    [InlineData(86_400, "1 day")]
+    [InlineData(2_592_000, "30 days")]
+    public void The_reason_tells_ages_in_a_unit_that_fits(long seconds, string age)
+    {
+        var removals = RetentionPlanner.Plan([Dump("web", 100_000), Dump("web", 1)], new() { MaxAge = TimeSpan.FromSeconds(seconds) }, s_now);
+
+        Assert.EndsWith($" ago and dumps are kept for {age}", removals[0].Reason, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,8 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
-using NetdumpCollector.Collector.Cli;
 
-namespace NetdumpCollector.Collector.Tests.Cli;
+namespace NetdumpCollector.Storage.Tests;
 
 public sealed class ByteSizeTests
 {
@@ -42,6 +41,19 @@ public sealed class ByteSizeTests
             Assert.True(ByteSize.TryParse($"{number}{"KMGT"[power]}", out long parsed) || (power == 3 && number >= 1 << 23));
             return parsed == 0 || parsed >> (10 * (power + 1)) == number;
         }).QuickCheckThrowOnFailure();
+
+    [Theory]
+    [InlineData(0, "0")]
+    [InlineData(1000, "1000")]
+    [InlineData(1536, "1536")]
+    [InlineData(2 << 20, "2M")]
+    [InlineData(1536L << 20, "1536M")]
+    [InlineData(5000L << 40, "5000T")]
+    public void Sizes_are_written_as_they_are_read(long bytes, string text)
+    {
+        Assert.Equal(text, ByteSize.Write(bytes));
+        Assert.True(bytes == 0 || (ByteSize.TryParse(text, out long parsed) && parsed == bytes));
+    }
 
     [Theory]
     [InlineData(0, "0 B")]

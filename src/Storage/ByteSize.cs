@@ -1,10 +1,12 @@
 using System.Globalization;
+using System.Numerics;
 
-namespace NetdumpCollector.Collector.Cli;
+namespace NetdumpCollector.Storage;
 
 /// <summary>Sizes as people write and read them; K, M, G and T are powers of 1024.</summary>
-internal static class ByteSize
+public static class ByteSize
 {
+    /// <summary>What <see cref="TryParse"/> takes, in words.</summary>
     public const string Allowed = "a number of bytes, with K, M, G or T for powers of 1024, such as 64M";
 
     private const string Suffixes = "KMGT";
@@ -21,6 +23,13 @@ internal static class ByteSize
 
         bytes = number << shift;
         return true;
+    }
+
+    /// <summary>The shortest text that <see cref="TryParse"/> reads as exactly <paramref name="bytes"/>, such as <c>64M</c>; <c>0</c> for none.</summary>
+    public static string Write(long bytes)
+    {
+        int power = bytes == 0 ? 0 : Math.Min(BitOperations.TrailingZeroCount(bytes) / 10, Suffixes.Length);
+        return string.Create(CultureInfo.InvariantCulture, $"{bytes >> (10 * power)}{(power == 0 ? "" : Suffixes[power - 1])}");
     }
 
     /// <summary>Two or three digits and a binary unit, such as <c>1.5 GiB</c>.</summary>
