@@ -88,7 +88,7 @@ public sealed unsafe class DumpFile : IDisposable
         return _leavesHoles && !TryLengthen(ref error) ? 0 : whole;
     }
 
-    /// <summary>From now on pages of zeros above what the file holds are not written.</summary>
+    /// <summary>From now on zeros above what the file holds are not written where that may spare a page.</summary>
     /// <param name="fileBytes">The file's length.</param>
     internal void LeaveHoles(long fileBytes)
     {
@@ -102,11 +102,16 @@ public sealed unsafe class DumpFile : IDisposable
         if (_sparse.LengthBytes is not ulong length)
             return true;
 
-        _sparse.OnLengthTried();
         int errno = Posix.Truncate(_file, (long)length);
-        if (errno != 0)
-            error = Failure(errno, length);
-        return errno == 0;
+        if (errno == 0)
+        {
+            _sparse.OnLengthened();
+            return true;
+        }
+
+        _sparse.OnLengthRefused();
+        error = Failure(errno, length);
+        return false;
     }
 
     [SkipLocalsInit]

@@ -1,14 +1,15 @@
 namespace NetdumpCollector.Storage;
 
-/// <summary>Finds what of a dump need not be written because it is zero and the file reads as zero there: whole pages of zeros above the high-water mark.</summary>
+/// <summary>Finds what of a dump need not be written because it is zero and the file reads as zero there: zeros above the high-water mark that reach from one end of their page, or of what comes together, to the other.</summary>
 /// <remarks>
 /// Below the mark something was, or may have been, written, also by a write that failed half-way, so there zeros are written like anything else and overlaps stay right.
-/// The mark rises with each extent that is handed out, before it is written. A hole at the end does not lengthen the file, so <see cref="LengthBytes"/> has to be set
-/// before anybody is told that its bytes are stored. One user at a time.
+/// The mark rises with each extent that is handed out to be written, before it is. Above it the file holds zeros only, so also a part of a page can be left out: the page is a hole
+/// when its other parts are zero as well, in whatever pieces it comes, and where one of them is not, writing that one fills the page up with zeros.
+/// A hole at the end does not lengthen the file, so <see cref="LengthBytes"/> has to be set before anybody is told that its bytes are stored. One user at a time.
 /// </remarks>
 public unsafe struct SparseWrites
 {
-    /// <summary>Holes are whole pages at multiples of this: what file systems keep apart.</summary>
+    /// <summary>What file systems keep apart: a page at a multiple of this is a hole when nothing of it was written.</summary>
     public const int PageBytes = 4096;
 
     private ulong _highWater;
@@ -28,8 +29,15 @@ public unsafe struct SparseWrites
     /// <summary>To be called when bytes up to <paramref name="end"/> were written.</summary>
     public void OnWritten(ulong end) => _fileEnd = Math.Max(_fileEnd, end);
 
-    /// <summary>To be called when the file was given <see cref="LengthBytes"/>, and also when that failed: what comes again for that place is written then.</summary>
-    public void OnLengthTried() => _fileEnd = Math.Max(_fileEnd, _holeEnd);
+    /// <summary>To be called when the file was given <see cref="LengthBytes"/>.</summary>
+    public void OnLengthened() => _fileEnd = Math.Max(_fileEnd, _holeEnd);
+
+    /// <summary>To be called when the file could not be given <see cref="LengthBytes"/>: what comes again for that place is written then.</summary>
+    public void OnLengthRefused()
+    {
+        _highWater = Math.Max(_highWater, _holeEnd);
+        _holeEnd = _fileEnd;
+    }
 
     /// <summary>Of the run of neighbours that begins at a byte of a slice, says what is to be done with its first bytes.</summary>
     /// <param name="slices">What is to be written where; the caller handles what it has not handled yet in order.</param>
@@ -49,30 +57,26 @@ public unsafe struct SparseWrites
             return at.Passed;
         }
 
-        isHole = IsPageStart(start) && start >= _highWater && at.TrySkipZeros(PageBytes);
+        isHole = start >= _highWater && at.TrySkipZeros();
         if (isHole)
         {
-            while (at.TrySkipZeros(PageBytes))
+            while (at.TrySkipZeros())
             {
             }
+
+            _holeEnd = Math.Max(_holeEnd, start + (ulong)at.Passed);
         }
         else
         {
             // To the next page that can be left out. Nothing below the mark can, so it is not looked at.
             at.Skip(RoundUp(Math.Max(start + 1, _highWater)) - start);
-            while (at.HasBytes && !at.IsAtZeros(PageBytes))
+            while (at.HasBytes && !at.IsAtZeros)
                 at.Skip(PageBytes);
+            _highWater = Math.Max(_highWater, start + (ulong)at.Passed);
         }
-
-        ulong end = start + (ulong)at.Passed;
-        _highWater = Math.Max(_highWater, end);
-        if (isHole)
-            _holeEnd = end;
 
         return at.Passed;
     }
-
-    private static bool IsPageStart(ulong offset) => offset % PageBytes == 0;
 
     private static ulong RoundUp(ulong offset) => (offset + PageBytes - 1) / PageBytes * PageBytes;
 
@@ -103,14 +107,25 @@ public unsafe struct SparseWrites
             }
         }
 
-        /// <summary>So many zeros follow in the run; then they are passed.</summary>
-        public bool TrySkipZeros(int bytes)
+        /// <summary>All is zero from here to the end of the page, or of the run when that comes first.</summary>
+        public readonly bool IsAtZeros
         {
-            var next = this;
-            for (int left = bytes; left > 0;)
+            get
             {
-                if (!next.HasBytes)
-                    return false;
+                var copy = this;
+                return copy.TrySkipZeros();
+            }
+        }
+
+        /// <summary>Passes what <see cref="IsAtZeros"/> speaks of, when there is something and it is zero.</summary>
+        public bool TrySkipZeros()
+        {
+            if (!HasBytes)
+                return false;
+
+            var next = this;
+            for (int left = PageBytes - (int)((_slices[_index].Offset + (uint)_skip) % PageBytes); left > 0 && next.HasBytes;)
+            {
                 var slice = next._slices[next._index];
                 int part = Math.Min(left, slice.Length - next._skip);
                 if (new ReadOnlySpan<byte>(slice.Data + next._skip, part).ContainsAnyExcept((byte)0))
@@ -121,12 +136,6 @@ public unsafe struct SparseWrites
 
             this = next;
             return true;
-        }
-
-        public readonly bool IsAtZeros(int bytes)
-        {
-            var copy = this;
-            return copy.TrySkipZeros(bytes);
         }
 
         private void StepToNext()

@@ -26,16 +26,18 @@ public sealed class DumpFileTests : IDisposable
         _directory.LeavesHoles = leavesHoles;
         var slice = from gap in Gen.Frequency((4, Gen.Constant(0)), (1, Gen.Choose(-5000, 5000)))
                     from length in Gen.Choose(0, 3000)
-                    select (Gap: gap, Length: length);
+                    from zero in Gen.Frequency((1, Gen.Constant(true)), (1, Gen.Constant(false)))
+                    from endsBatch in Gen.Frequency((1, Gen.Constant(true)), (2, Gen.Constant(false)))
+                    select (Gap: gap, Length: length, IsZero: zero, EndsBatch: endsBatch);
         Prop.ForAll(Gen.ListOf(slice).ToArbitrary(), slices =>
         {
             using var file = _directory.Create(Dumps.NewIdentity(), default, null);
-            byte[] content = Dumps.Pattern(slices.Sum(s => s.Length));
+            byte[] content = [.. slices.SelectMany(s => s.IsZero ? new byte[s.Length] : Dumps.Pattern(s.Length))];
             using var native = new NativeBytes(content);
             byte[] expected = new byte[1 << 20];
             var writes = new List<WriteSlice>();
             int from = 0, at = 10000, end = 0;
-            foreach (var (gap, length) in slices)
+            foreach (var (gap, length, isZero, endsBatch) in slices)
             {
                 at = Math.Max(0, at + gap);
                 writes.Add(native.Slice((ulong)at, from, length));
@@ -43,12 +45,20 @@ public sealed class DumpFileTests : IDisposable
                 from += length;
                 at += length;
                 end = length > 0 ? Math.Max(end, at) : end;
+                if (endsBatch)
+                    Store();
             }
 
-            Assert.Equal(writes.Count, file.Write(writes.ToArray(), out string? error));
-            Assert.Null(error);
+            Store();
             Assert.Equal(expected[..end], File.ReadAllBytes(file.PartialPath));
-        }).QuickCheckThrowOnFailure();
+
+            void Store()
+            {
+                Assert.Equal(writes.Count, file.Write(writes.ToArray(), out string? error));
+                Assert.Null(error);
+                writes.Clear();
+            }
+        }).Check(Config.QuickThrowOnFailure.WithMaxTest(300));
     }
 
     [Fact]

@@ -1,9 +1,12 @@
+using System.Runtime.InteropServices;
 using FsCheck;
 using FsCheck.Fluent;
+using Microsoft.Win32.SafeHandles;
+using NetdumpCollector.Storage.Native;
 
 namespace NetdumpCollector.Storage.Tests;
 
-public sealed class SparseWritesTests
+public sealed partial class SparseWritesTests
 {
     private const int PageBytes = SparseWrites.PageBytes;
 
@@ -18,6 +21,84 @@ public sealed class SparseWritesTests
             Assert.Equal([(0, PageBytes), (2 * PageBytes, PageBytes)], file.Written);
             Assert.Equal(content, file.Read());
         }
+    }
+
+    /// <summary>As packets come that are handled one by one: hardly one holds a page.</summary>
+    [Theory]
+    [InlineData("x0y", 1)]
+    [InlineData("x0y", 1448)]
+    [InlineData("00x00y000", 1448)]
+    [InlineData("x0y", 5000)]
+    public void A_page_of_zeros_is_left_out_whatever_its_parts_come_with(string pages, int batchBytes)
+    {
+        byte[] content = Pages(pages);
+        var file = new ModelFile();
+        for (int at = 0; at < content.Length; at += batchBytes)
+        {
+            file.Store(at, content[at..Math.Min(content.Length, at + batchBytes)], 1448);
+            Assert.Equal(Math.Min(content.Length, at + batchBytes), file.Read().Length);
+        }
+
+        Assert.Equal(pages.Select((page, i) => (Page: page, Offset: (long)i * PageBytes)).Where(p => p.Page != '0').Select(p => (p.Offset, (long)PageBytes)), file.Written);
+        Assert.Equal(content, file.Read());
+    }
+
+    [Fact]
+    public void Parts_of_a_page_are_written_from_the_first_that_is_not_zero()
+    {
+        byte[] content = new byte[2 * PageBytes];
+        content[3000] = 1;
+        var file = new ModelFile();
+        for (int at = 0; at < content.Length; at += 1024)
+            file.Store(at, content[at..(at + 1024)], 1024);
+        Assert.Equal([(2048, 1024)], file.Written);
+        Assert.Equal(content, file.Read());
+    }
+
+    [Fact]
+    public void Zeros_inside_a_page_do_not_split_a_write()
+    {
+        byte[] content = new byte[(2 * PageBytes) + 200];
+        content[100] = content[(2 * PageBytes) - 1] = content[(2 * PageBytes) + 100] = 1;
+        using var native = new NativeBytes(content);
+        foreach (int sliceBytes in (int[])[1, 1448, 65536])
+        {
+            var slices = content.Chunk(sliceBytes).Select((chunk, i) => native.Slice((ulong)(i * sliceBytes), i * sliceBytes, chunk.Length)).ToArray();
+            Assert.Equal((content.Length, false), (new SparseWrites(0).NextExtent(slices, 0, 0, out bool isHole), isHole));
+        }
+    }
+
+    [Fact]
+    public void Zeros_that_come_again_or_late_are_left_out_while_nothing_was_written_behind_them()
+    {
+        var file = new ModelFile();
+        file.Store(2 * PageBytes, Pages("00"), 1448);
+        file.Store(PageBytes, Pages("00"), 1448);
+        file.Store(2 * PageBytes, Pages("00"), 1448);
+        Assert.Empty(file.Written);
+        Assert.Equal(Pages("0000"), file.Read());
+    }
+
+    [Fact]
+    public void Bytes_over_zeros_that_were_left_out_are_written_and_zeros_over_those_again()
+    {
+        var file = new ModelFile();
+        file.Store(0, Pages("000"), 1448);
+        file.Store(PageBytes + 100, [1, 2, 3], 1448);
+        Assert.Equal([.. Pages("0"), .. new byte[100], 1, 2, 3, .. new byte[(2 * PageBytes) - 103]], file.Read());
+        file.Store(PageBytes + 101, new byte[1448], 1448);
+        Assert.Equal([.. Pages("0"), .. new byte[100], 1, .. new byte[(2 * PageBytes) - 101]], file.Read());
+    }
+
+    [Fact]
+    public void Zeros_that_the_file_could_not_be_lengthened_for_are_written_when_they_come_again()
+    {
+        var file = new ModelFile { RefusesLength = true };
+        file.Store(0, Pages("x"), 1448);
+        Assert.Equal(0, file.Store(PageBytes, Pages("00"), 1448));
+        Assert.Equal(Pages("x"), file.Read());
+        Assert.Equal(6, file.Store(PageBytes, Pages("00"), 1448));
+        Assert.Equal(Pages("x00"), file.Read());
     }
 
     [Fact]
@@ -78,12 +159,14 @@ public sealed class SparseWritesTests
         Assert.Equal([(PageBytes, PageBytes)], file.Written);
     }
 
+    /// <summary>A process that goes on where another left a hole.</summary>
     [Fact]
-    public void Parts_of_pages_are_written()
+    public void A_page_of_zeros_that_begins_before_a_restart_stays_a_hole()
     {
-        var file = new ModelFile();
-        file.Store(10, new byte[PageBytes], 1448);
-        Assert.Equal([(10, PageBytes)], file.Written);
+        var file = new ModelFile(Pages("x0")[..5000]);
+        file.Store(5000, new byte[(3 * PageBytes) - 5000], 1448);
+        Assert.Empty(file.Written);
+        Assert.Equal(Pages("x00"), file.Read());
     }
 
     [Fact]
@@ -115,12 +198,13 @@ public sealed class SparseWritesTests
                     select (Offset: offset, Length: length, IsZero: zero);
         var call = from slices in slice.ListOf()
                    from fails in Gen.Frequency((6, Gen.Constant(-1)), (1, Gen.Choose(0, 5 * PageBytes)))
-                   select (Slices: slices, FailAfter: fails);
+                   from refuses in Gen.Frequency((6, Gen.Constant(false)), (1, Gen.Constant(true)))
+                   select (Slices: slices, FailAfter: fails, RefusesLength: refuses);
         Prop.ForAll(call.ListOf().ToArbitrary(), calls =>
         {
             var sparse = new ModelFile();
             var plain = new ModelFile { IsPlain = true };
-            foreach (var (slices, failAfter) in calls)
+            foreach (var (slices, failAfter, refusesLength) in calls)
             {
                 using var native = new NativeBytes([.. slices.SelectMany((s, i) => Enumerable.Repeat(s.IsZero ? (byte)0 : (byte)(1 + i % 255), s.Length))]);
                 var writes = new List<WriteSlice>();
@@ -134,12 +218,14 @@ public sealed class SparseWritesTests
                 }
 
                 int stored = 0;
-                if (failAfter >= 0)
+                if (failAfter >= 0 || refusesLength)
                 {
-                    sparse.FailAfterBytes = failAfter;
+                    sparse.FailAfterBytes = failAfter >= 0 ? failAfter : null;
+                    sparse.RefusesLength = refusesLength;
                     stored = sparse.Store([.. writes]);
                     plain.Store([.. writes.Take(stored)]);
                     sparse.FailAfterBytes = null;
+                    sparse.RefusesLength = false;
                     Assert.All(writes.Take(stored), write => Assert.True(write.Length == 0 || sparse.Read().LongLength >= (long)write.Offset + write.Length));
                 }
 
@@ -151,6 +237,80 @@ public sealed class SparseWritesTests
             Assert.Equal(plain.Read(), sparse.Read());
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(500));
     }
+
+    /// <summary>In a real file, in order, however it is cut.</summary>
+    [Fact]
+    public void Every_page_of_zeros_is_a_hole_and_no_other_whatever_comes_together()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+
+        using var temp = new TempDirectory();
+        using var directory = DumpDirectory.Open(temp.Path, null);
+        directory.LeavesHoles = true;
+        var stretch = from length in Gen.Frequency((2, Gen.Choose(1, 100)), (2, Gen.Choose(1, 3 * PageBytes)), (1, Gen.Choose(0, 3).Select(pages => pages * PageBytes)))
+                      from zero in Gen.Frequency((3, Gen.Constant(true)), (2, Gen.Constant(false)))
+                      select Enumerable.Repeat(zero ? (byte)0 : (byte)1, length);
+        var cut = from stretches in stretch.NonEmptyListOf()
+                  from payload in Gen.Elements(1, 524, 1024, 1448, 4096, 8948)
+                  from restart in Gen.Choose(0, 30)
+                  from batches in Gen.Choose(1, 48).NonEmptyListOf()
+                  select (Content: stretches.SelectMany(s => s).ToArray(), Payload: payload, Restart: restart, Batches: batches);
+        Prop.ForAll(cut.ToArbitrary(), input =>
+        {
+            using var file = directory.Create(Dumps.NewIdentity(), default, null);
+            using var native = new NativeBytes(input.Content);
+            for (int batch = 0, at = 0; at < input.Content.Length; batch++)
+            {
+                // Cuts into single bytes test what is between them, and take no more calls than others.
+                int packets = input.Batches[batch % input.Batches.Count] * (input.Payload == 1 ? 100 : 1);
+                var slices = new List<WriteSlice>();
+                for (; packets > 0 && at < input.Content.Length; packets--)
+                {
+                    slices.Add(native.Slice((ulong)at, at, Math.Min(input.Payload, input.Content.Length - at)));
+                    at += slices[^1].Length;
+                }
+
+                Assert.Equal(slices.Count, file.Write([.. slices], out _));
+                Assert.Equal(at, file.ReadLength());
+                // What a process does that continues the dump.
+                if (batch == input.Restart)
+                    file.LeaveHoles(file.ReadLength());
+            }
+
+            Assert.Equal(input.Content, File.ReadAllBytes(file.PartialPath));
+            Assert.Equal(input.Content.Chunk(PageBytes).Select(page => page.AsSpan().ContainsAnyExcept((byte)0)), HeldPages(file.PartialPath, input.Content.Length));
+            file.Discard();
+        }).Check(Config.QuickThrowOnFailure.WithMaxTest(300));
+    }
+
+    [Fact]
+    public void A_dump_of_zeros_takes_no_room_however_its_packets_come_together()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+
+        using var temp = new TempDirectory();
+        using var directory = DumpDirectory.Open(temp.Path, null);
+        directory.LeavesHoles = true;
+        using var file = directory.Create(Dumps.NewIdentity(), default, null);
+        for (int at = 0; at < 1 << 20; at += 1448)
+            Dumps.Write(file, (ulong)at, new byte[Math.Min(1448, (1 << 20) - at)]);
+
+        Assert.Equal((1 << 20, 0L), (file.ReadLength(), Posix.AllocatedBytesOf(file.PartialPath)));
+    }
+
+    /// <summary>Of each page, whether the file holds it; the others are holes.</summary>
+    private static IEnumerable<bool> HeldPages(string path, int bytes)
+    {
+        const int SeekData = 3;
+        using var file = File.OpenHandle(path);
+        for (long page = 0; page < bytes; page += PageBytes)
+            yield return lseek(file, page, SeekData) is >= 0 and var found && found < page + PageBytes;
+    }
+
+    [LibraryImport("libc")]
+    private static partial long lseek(SafeFileHandle file, long offset, int whence);
 
     /// <summary>A page for each character: zeros for 0, else the character.</summary>
     private static byte[] Pages(string pages) => [.. pages.SelectMany(page => Enumerable.Repeat(page == '0' ? (byte)0 : (byte)page, PageBytes))];
@@ -169,6 +329,9 @@ public sealed class SparseWritesTests
         /// <summary>So many bytes can be written, then the device is full.</summary>
         public long? FailAfterBytes { get; set; }
 
+        /// <summary>The file cannot be lengthened except by writing.</summary>
+        public bool RefusesLength { get; set; }
+
         /// <summary>Neighbouring writes joined.</summary>
         public List<(long Offset, long Length)> Written { get; } = [];
 
@@ -178,25 +341,32 @@ public sealed class SparseWritesTests
             return _bytes[..(int)_length];
         }
 
-        public void Store(long offset, byte[] bytes, int sliceBytes)
+        /// <returns>How many leading slices are stored.</returns>
+        public int Store(long offset, byte[] bytes, int sliceBytes)
         {
             using var native = new NativeBytes(bytes);
             var slices = new List<WriteSlice>();
             for (int at = 0; at < bytes.Length; at += sliceBytes)
                 slices.Add(native.Slice((ulong)(offset + at), at, Math.Min(sliceBytes, bytes.Length - at)));
-            Store([.. slices]);
+            return Store([.. slices]);
         }
 
         /// <returns>How many leading slices are stored.</returns>
         public int Store(WriteSlice[] slices)
         {
             int whole = StoreBytes(slices);
-            if (Sparse.LengthBytes is ulong length)
+            if (Sparse.LengthBytes is not ulong length)
+                return whole;
+            if (RefusesLength)
             {
-                _length = Math.Max(_length, (long)length);
-                Sparse.OnLengthTried();
+                Sparse.OnLengthRefused();
+                return 0;
             }
 
+            // As ftruncate: a length that is too small cuts.
+            _bytes.AsSpan((int)length).Clear();
+            _length = (long)length;
+            Sparse.OnLengthened();
             return whole;
         }
 

@@ -61,7 +61,7 @@ internal static class SettingsTable
     { ValueName = "full|head:SIZE|auto[:N]" };
 
     public static readonly Setting<bool> Sparse = new("sparse", "false", SettingValues.TryFlag, "true or false",
-        "Leave pages of zeros out of the files, as holes: they read the same, and take neither room nor time to write.")
+        "Leave pages of zeros out of the files, as holes: they read the same and take no room.")
     { Kind = SettingKind.Flag };
 
     public static readonly Setting<string?> Hosts = new("hosts", "", SettingValues.TryOptionalPath, FilePath,
