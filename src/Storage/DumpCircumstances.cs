@@ -28,4 +28,8 @@ public sealed record DumpCircumstances
 /// <param name="InfoFile">Path from the dump directory, as the script gets it.</param>
 /// <param name="CoreFile">Path from the dump directory, as the script gets it.</param>
 /// <param name="Manifest">What the manifest says.</param>
-public sealed record CommittedDump(string Id, string ManifestPath, string InfoFile, string CoreFile, Manifest Manifest);
+public sealed record CommittedDump(string Id, string ManifestPath, string InfoFile, string CoreFile, Manifest Manifest)
+{
+    /// <summary>Which of bounds and the <c>.last</c> links could not be made to lead to it, and why, in words; null when all do, or lead to a newer dump.</summary>
+    public string? PointerProblem { get; init; }
+}

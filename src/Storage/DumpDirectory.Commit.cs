@@ -16,14 +16,17 @@ public sealed partial class DumpDirectory
     /// <summary>Ends a dump: makes its bytes durable, gives it its final names and describes it.</summary>
     /// <remarks>
     /// After a crash at any point the next process finds the data and goes on: the data is synced, the ledger notes its new name, durably, it is renamed, then key, info, bounds and links follow, and the manifest comes last.
-    /// No existing file is replaced except bounds and the <c>.last</c> links.
-    /// On failure the data stays, as the partial file or, where <see cref="StorageException.Kept"/> says so, under its final name described as a write error.
+    /// No existing file is replaced except bounds and the <c>.last</c> links, which are conveniences: where they cannot be written <see cref="CommittedDump.PointerProblem"/> says so.
+    /// What fails may be tried again: the data is a partial file as before, or becomes one when the next attempt begins. Only data that is not durable, or not all there, gets its final name at once,
+    /// described as a write error, because no later attempt can make it whole: <see cref="StorageException.Kept"/>.
     /// </remarks>
     /// <exception cref="StorageException">Something could not be written; the message names it.</exception>
     /// <exception cref="ArgumentException">The summary claims completeness and contradicts itself.</exception>
     public CommittedDump Commit(DumpFile file, DumpSummary summary, DumpCircumstances circumstances)
     {
         Check(summary);
+        if (file.Attempt is { IsTakenBack: false } unfinished && TakeBack(file, unfinished) is string left)
+            throw new StorageException(left);
         StorageException? failure = null;
         try
         {
@@ -34,34 +37,21 @@ public sealed partial class DumpDirectory
         {
             // A dump that ended by a write error says so already.
             failure = summary.Reason == EndReason.WriteError ? null : e;
-            summary = failure is null ? summary : Failed(summary, e);
+            summary = failure is null ? summary : Failed(summary, e.Message);
         }
 
-        CoreNames names;
-        try
-        {
-            names = Claim(file, summary, HostFileName.From(circumstances.Host));
-        }
-        catch (StorageException e) when (failure is not null)
-        {
-            throw new StorageException(failure.Message, e);
-        }
-
-        var written = new HashSet<string>();
         CommittedDump committed;
         try
         {
-            committed = Describe(file, names, summary, circumstances, written);
+            var attempt = Claim(file, summary, HostFileName.From(circumstances.Host));
+            committed = Describe(file, attempt, summary, circumstances);
         }
         catch (StorageException e)
         {
-            failure ??= e;
-            // An index that somebody else has a file of as well is left to him.
-            bool isShared = IsTaken(file.Folder, names.AllOfIndex().Where(name => name != names.Core && !written.Contains(name)));
-            var kept = isShared ? null : TryDescribeFailure(file, names, Failed(summary, failure), circumstances, written);
-            if (kept is null && !written.Contains(names.Manifest))
-                TakeBack(file, names, written);
-            throw new StorageException(failure.Message, failure) { Kept = kept };
+            // Where that fails as well, the next attempt begins with it.
+            if (file.Attempt is { IsTakenBack: false } attempt)
+                _ = TakeBack(file, attempt);
+            throw new StorageException((failure ?? e).Message, e);
         }
 
         if (failure is not null)
@@ -71,6 +61,15 @@ public sealed partial class DumpDirectory
         return committed;
     }
 
+    /// <summary>Ends a dump that could not be committed: as <see cref="Commit"/>, described as a write error.</summary>
+    /// <param name="file">The dump.</param>
+    /// <param name="summary">What it came to before.</param>
+    /// <param name="circumstances">Its circumstances.</param>
+    /// <param name="error">Why it could not be committed, in words.</param>
+    /// <exception cref="StorageException">Nor can it be described; the data is where it was.</exception>
+    public CommittedDump CommitAsFailed(DumpFile file, DumpSummary summary, DumpCircumstances circumstances, string error) =>
+        Commit(file, Failed(summary, error), circumstances);
+
     private static void Check(DumpSummary summary)
     {
         if (summary.Status == DumpStatus.Complete && (summary.Reason == EndReason.WriteError || summary.Header is not { IsValid: true }
@@ -78,14 +77,18 @@ public sealed partial class DumpDirectory
             throw new ArgumentException($"A dump that lacks bytes or a header was called complete: {summary}", nameof(summary));
     }
 
-    private static DumpSummary Failed(DumpSummary summary, StorageException e) =>
-        summary with { Status = DumpStatus.Incomplete, Reason = EndReason.WriteError, Error = e.Message };
+    private static DumpSummary Failed(DumpSummary summary, string error) =>
+        summary with { Status = DumpStatus.Incomplete, Reason = EndReason.WriteError, Error = error };
 
     /// <summary>Gives the data file the next free index of its host; from then on that index is this dump's.</summary>
-    private CoreNames Claim(DumpFile file, DumpSummary summary, string host)
+    private CommitAttempt Claim(DumpFile file, DumpSummary summary, string host)
     {
         var folder = file.Folder;
-        for (long index = ReadBounds(folder, host); ; index++)
+        long first = ReadBounds(folder, host);
+        // Bounds may have moved on for an attempt that was taken back.
+        if (file.Attempt?.Names is { } earlier && earlier.Host == host)
+            first = Math.Min(first, earlier.Index);
+        for (long index = first; ; index++)
         {
             var names = CoreNames.Of(summary, host, index);
             if (IsIndexTaken(folder, names))
@@ -100,7 +103,7 @@ public sealed partial class DumpDirectory
                     continue;
                 int errno = Posix.RenameWithoutReplacing(folder.Handle, file.Name, names.Core);
                 if (errno == 0)
-                    return names;
+                    return file.Attempt = new(names);
                 // Another process did.
                 if (errno != Errno.EEXIST)
                     throw new StorageException($"{file.PartialPath}: cannot be renamed to {names.Core}: {Errno.Words(errno)}");
@@ -126,11 +129,12 @@ public sealed partial class DumpDirectory
 
     private static bool IsTaken(DumpFolder folder, IEnumerable<string> names) => names.Any(name => Posix.KindOf(folder.Handle, name) != NameKind.Missing);
 
-    /// <summary>Writes everything about the dump but the data, the manifest last, and makes the names durable; <paramref name="written"/> gets the names that stand.</summary>
+    /// <summary>Writes everything about the dump but the data, the manifest last, and makes the names durable.</summary>
     /// <remarks>Contents are written and synced together, because each sync that finds something new costs a journal commit, for which other dumps' writes may have to wait.</remarks>
-    private CommittedDump Describe(DumpFile file, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, HashSet<string> written)
+    private CommittedDump Describe(DumpFile file, CommitAttempt attempt, DumpSummary summary, DumpCircumstances circumstances)
     {
         var folder = file.Folder;
+        var names = attempt.Names;
         using var key = summary.Key is { IsEmpty: false } bytes ? AtomicFile.Draft(folder.Handle, names.Key, bytes.Span, Posix.KeyMode) : null;
         using var info = DraftInfo(file, names, summary);
         var manifest = Manifest.Of(file.Identity, names, summary, circumstances, file.ReadLength());
@@ -140,58 +144,57 @@ public sealed partial class DumpDirectory
         description.Sync();
         key?.Publish(replace: false);
         if (key is not null)
-            written.Add(names.Key);
+            attempt.Described.Add(names.Key);
         info.Publish(replace: false);
-        written.Add(names.Info);
-        PointToNewest(file, names);
+        attempt.Described.Add(names.Info);
+        string? pointerProblem = PointToNewest(file, names);
         // A manifest must not outlive a crash that takes back the names it tells of.
         SyncNames(folder);
         description.Publish(replace: false);
-        written.Add(names.Manifest);
+        attempt.HasManifest = true;
         SyncNames(folder);
-        return Committed(file, names, manifest);
+        return new(file.Identity.Id, folder.PathOf(names.Manifest), folder.RelativePathOf(names.Info), folder.RelativePathOf(names.Core), manifest) { PointerProblem = pointerProblem };
     }
 
-    /// <summary>Replaces what <see cref="Describe"/> wrote before it failed by the truth, as far as that can be written. The failure that is reported is the first one.</summary>
-    private static CommittedDump? TryDescribeFailure(DumpFile file, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, HashSet<string> written)
+    /// <summary>Makes the data a partial file again: there may be space, or another index, at the next attempt.</summary>
+    /// <returns>Why it could not, or null.</returns>
+    private static string? TakeBack(DumpFile file, CommitAttempt attempt)
     {
-        try
-        {
-            using var info = DraftInfo(file, names, summary);
-            info.Sync();
-            info.Publish(replace: written.Contains(names.Info));
-            written.Add(names.Info);
-        }
-        catch (StorageException)
-        {
-            // No info file rather than one that says complete.
-            if (written.Remove(names.Info))
-                _ = Posix.Unlink(file.Folder.Handle, names.Info);
-        }
-
-        try
-        {
-            var manifest = Manifest.Of(file.Identity, names, summary, circumstances, file.ReadLength());
-            using var description = ManifestFile.Draft(file.Folder.Handle, names.Manifest, manifest);
-            description.Sync();
-            description.Publish(replace: written.Contains(names.Manifest));
-            written.Add(names.Manifest);
-            SyncNames(file.Folder);
-            return Committed(file, names, manifest);
-        }
-        catch (StorageException)
-        {
-            return null;
-        }
+        string? error = TakeBack(file.Folder, attempt.HasManifest ? attempt.Names.Manifest : null, attempt.Described, attempt.Names.Core, file.Name);
+        attempt.IsTakenBack = error is null;
+        return error;
     }
 
-    /// <summary>Makes it a partial file again, because nothing could be written that describes it: there may be space, or another index, at the next attempt.</summary>
-    /// <remarks>The data goes last: as long as it has its name nobody else begins to use the index.</remarks>
-    private static void TakeBack(DumpFile file, CoreNames names, HashSet<string> written)
+    /// <summary>Removes what describes a dump whose commit did not come to its end, and gives its data their first name back, so that it can begin anew.</summary>
+    /// <param name="folder">Its directory.</param>
+    /// <param name="manifest">The name of its manifest, which goes first, durably: no crash must leave it without the data. Null where it has none.</param>
+    /// <param name="described">The names of the other files that describe it. What is missing is no error.</param>
+    /// <param name="core">The name of the data, which goes last: as long as it is there nobody else begins to use the index. Null where it has gone already.</param>
+    /// <param name="partial">The name that the data gets.</param>
+    /// <returns>Why it could not be done, or null.</returns>
+    private static string? TakeBack(DumpFolder folder, string? manifest, IEnumerable<string> described, string? core, string partial)
     {
-        foreach (string name in written)
-            _ = Posix.Unlink(file.Folder.Handle, name);
-        _ = Posix.RenameWithoutReplacing(file.Folder.Handle, names.Core, file.Name);
+        if (manifest is not null)
+        {
+            if (Remove(manifest) is string problem)
+                return problem;
+            if (Posix.SyncDirectory(folder.Handle) is not 0 and var syncError)
+                return $"{NotDurable(folder, syncError)}, so that the commit of {partial} cannot begin anew";
+        }
+
+        foreach (string name in described)
+        {
+            if (Remove(name) is string problem)
+                return problem;
+        }
+
+        return core is not null && Posix.RenameWithoutReplacing(folder.Handle, core, partial) is not (0 or Errno.ENOENT) and var renameError
+            ? $"{folder.PathOf(core)}: cannot be renamed back to {partial}, so that its commit can begin anew: {Errno.Words(renameError)}"
+            : null;
+
+        string? Remove(string name) => Posix.Unlink(folder.Handle, name) is not (0 or Errno.ENOENT) and var errno
+            ? $"{folder.PathOf(name)}: cannot be removed, so that the commit of {partial} can begin anew: {Errno.Words(errno)}"
+            : null;
     }
 
     private static AtomicFile DraftInfo(DumpFile file, CoreNames names, DumpSummary summary)
@@ -200,30 +203,44 @@ public sealed partial class DumpDirectory
         return AtomicFile.Draft(file.Folder.Handle, names.Info, Encoding.UTF8.GetBytes(text), Posix.FileMode);
     }
 
-    private static CommittedDump Committed(DumpFile file, CoreNames names, Manifest manifest)
-    {
-        var folder = file.Folder;
-        return new(file.Identity.Id, folder.PathOf(names.Manifest), folder.RelativePathOf(names.Info), folder.RelativePathOf(names.Core), manifest);
-    }
-
     private static void SyncNames(DumpFolder folder)
     {
         if (Posix.SyncDirectory(folder.Handle) is not 0 and var errno)
-            throw new StorageException($"directory {folder.PathOf("")}: not durable, fsync failed: {Errno.Words(errno)}");
+            throw new StorageException(NotDurable(folder, errno));
     }
 
+    private static string NotDurable(DumpFolder folder, int errno) => $"directory {folder.PathOf("")}: not durable, fsync failed: {Errno.Words(errno)}";
+
     /// <summary>Moves bounds and the <c>.last</c> links on, unless a newer dump of the host has been faster.</summary>
-    private void PointToNewest(DumpFile file, CoreNames names)
+    /// <returns>Which of them could not be moved, and why; null when all were.</returns>
+    private string? PointToNewest(DumpFile file, CoreNames names)
     {
         var folder = file.Folder;
+        var problems = new List<string>();
         lock (NamingOf(file.Device, names.Host))
         {
-            if (ReadBounds(folder, names.Host) > names.Index)
-                return;
+            // Its own index is in there already when an attempt was taken back.
+            if (ReadBounds(folder, names.Host) > names.Index + 1)
+                return null;
 
-            WriteBounds(folder, names.Host, names.Index + 1);
-            AtomicFile.Link(folder.Handle, names.CoreLink, names.Core);
-            AtomicFile.Link(folder.Handle, names.InfoLink, names.Info);
+            Try(() => WriteBounds(folder, names.Host, names.Index + 1));
+            Try(() => AtomicFile.Link(folder.Handle, names.CoreLink, names.Core));
+            Try(() => AtomicFile.Link(folder.Handle, names.InfoLink, names.Info));
+        }
+
+        return problems.Count == 0 ? null : string.Join("; ", problems);
+
+        // The dump is found without them.
+        void Try(Action move)
+        {
+            try
+            {
+                move();
+            }
+            catch (StorageException e)
+            {
+                problems.Add(e.Message);
+            }
         }
     }
 

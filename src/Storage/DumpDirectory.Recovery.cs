@@ -153,14 +153,17 @@ public sealed partial class DumpDirectory
         var committing = contents.Records.OfType<LedgerRecord.Committing>().LastOrDefault();
         var committed = committing is null ? null : ManifestOf(folder, committing, identity.Identity.Id);
         // A crash in mid-commit: the data has its final name and nothing describes it yet. It begins anew.
-        if (committed is null && committing is not null)
+        // So it does where the data has its first name: the commit was being taken back, and a crash of the machine kept the manifest from going.
+        // EINVAL: it is there and no link.
+        bool isPartial = Posix.KindOf(folder.Handle, name) == NameKind.Other && Errno.Last == Errno.EINVAL;
+        if (committing is not null && (committed is null || isPartial))
         {
-            bool isRenamed = !IsTaken(folder, [name, committing.Manifest]);
-            RemoveHalfDescription(folder, committing, isRenamed, drafts);
-            if (isRenamed && Posix.RenameWithoutReplacing(folder.Handle, committing.Core, name) is not (0 or Errno.ENOENT) and var renameError)
+            string? error = TakeBackInterrupted(folder, committing, name, isDescribed: committed is not null, drafts);
+            committed = null;
+            if (error is not null)
             {
                 ledger.Dispose();
-                throw new StorageException($"{folder.PathOf(committing.Core)}: cannot be renamed back to {name}, so that its commit can begin anew: {Errno.Words(renameError)}");
+                throw new StorageException(error);
             }
         }
 
@@ -223,22 +226,32 @@ public sealed partial class DumpDirectory
         ledger.Dispose();
     }
 
-    /// <summary>Removes what an interrupted commit wrote about the dump; its index is free again once the data has gone as well.</summary>
-    private static void RemoveHalfDescription(DumpFolder folder, LedgerRecord.Committing committing, bool isRenamed, ILookup<string, string> drafts)
+    /// <summary>Takes back what an interrupted commit did; its index is free again afterwards.</summary>
+    /// <param name="folder">The dump's directory.</param>
+    /// <param name="committing">What was noted of it.</param>
+    /// <param name="partial">The name that the data had before, and may have.</param>
+    /// <param name="isDescribed">The manifest is this dump's, though its data has the name before.</param>
+    /// <param name="drafts">Temporary files, by what they were to become.</param>
+    /// <returns>Why it could not be done, or null.</returns>
+    private static string? TakeBackInterrupted(DumpFolder folder, LedgerRecord.Committing committing, string partial, bool isDescribed, ILookup<string, string> drafts)
     {
+        bool isRenamed = !IsTaken(folder, [partial, committing.Manifest]);
+        string? core = isRenamed ? committing.Core : null;
         if (CoreNames.OfManifest(committing) is not { } names)
-            return;
+            return TakeBack(folder, isDescribed ? committing.Manifest : null, [], core, partial);
 
+        string[] manifest = isDescribed ? [names.Manifest] : [];
         // Looked for first: from then on nobody else begins to use the index.
         string[] left = [.. ((string[])[names.Info, names.Key]).Where(name => Posix.KindOf(folder.Handle, name) != NameKind.Missing)];
         // Where the index is another dump's by now, so are its other files.
-        if (IsTaken(folder, names.CoresOfIndex().Where(core => !isRenamed || core != names.Core).Append(names.Manifest)))
-            return;
+        bool isShared = IsTaken(folder, names.CoresOfIndex().Where(other => other != core).Append(names.Manifest).Except(manifest));
+        if (!isShared)
+        {
+            foreach (string name in (string[])[names.Info, names.Key, names.Manifest, names.CoreLink, names.InfoLink])
+                RemoveDrafts(folder, name, drafts);
+        }
 
-        foreach (string name in left)
-            _ = Posix.Unlink(folder.Handle, name);
-        foreach (string name in (string[])[names.Info, names.Key, names.Manifest, names.CoreLink, names.InfoLink])
-            RemoveDrafts(folder, name, drafts);
+        return TakeBack(folder, isDescribed ? names.Manifest : null, isShared ? [] : left, core, partial);
     }
 
     /// <summary>Removes what a process that was killed left of its attempts to write a file of this name.</summary>

@@ -70,6 +70,9 @@ public sealed unsafe class DumpFile : IDisposable
 
     internal string LedgerName => Name + LedgerSuffix;
 
+    /// <summary>The last attempt to commit the dump that gave the data its final name; null before there was one.</summary>
+    internal CommitAttempt? Attempt { get; set; }
+
     /// <summary>A write-back failed. Linux reports that once and forgets it, so a later fsync that succeeds proves nothing.</summary>
     internal string? SyncError { get; private set; }
 
@@ -244,6 +247,10 @@ public sealed unsafe class DumpFile : IDisposable
             _stateNumber = number;
         return error is null;
     }
+
+    /// <summary>The data file still has a name that this process knows; false where somebody has removed it.</summary>
+    public bool IsThere() => Posix.KindOf(Folder.Handle, Name) != NameKind.Missing
+        || (Attempt is { IsTakenBack: false } && Posix.KindOf(Folder.Handle, Attempt.Names.Core) != NameKind.Missing);
 
     /// <summary>Notes ranges that were stored apart, or that something happened to.</summary>
     /// <returns>False when they are not in the ledger; <paramref name="error"/> then says why.</returns>

@@ -26,13 +26,16 @@ public static partial class CollectorLog
     public static partial void NotComplete(ILogger logger, DumpStatus status, string host, Ipv4 client, string file, EndReason reason,
         ulong coveredBytes, ulong missingBytes, int missingRanges, string error);
 
+    [LoggerMessage(1006, LogLevel.Error, "Dump from client {Host} [{Client}] could not be made durable: {Error}")]
+    public static partial void CommitFailed(ILogger logger, string host, Ipv4 client, string error);
+
     [LoggerMessage(1007, LogLevel.Warning,
         "{Status} dump from client {Host} [{Client}] ({File}): {Reason}, stored {StoredBytes} of {KnownBytes} known bytes by policy {Policy} {Error}")]
     public static partial void Cut(ILogger logger, DumpStatus status, string host, Ipv4 client, string file, EndReason reason,
         ulong storedBytes, ulong knownBytes, string policy, string error);
 
-    [LoggerMessage(1006, LogLevel.Error, "Dump from client {Host} [{Client}] could not be made durable: {Error}")]
-    public static partial void CommitFailed(ILogger logger, string host, Ipv4 client, string error);
+    [LoggerMessage(1008, LogLevel.Warning, "Dump from client {Host} [{Client}] is stored ({File}), but bounds or a .last link does not lead to it: {Problem}")]
+    public static partial void NotPointedTo(ILogger logger, string host, Ipv4 client, string file, string problem);
 
     [LoggerMessage(1010, LogLevel.Warning, "Path asked for by client {Client} is not usable: {Reason}")]
     public static partial void PathRefused(ILogger logger, string client, string reason);

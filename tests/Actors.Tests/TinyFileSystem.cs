@@ -1,10 +1,14 @@
-using System.Diagnostics;
+using System.Runtime.InteropServices;
 
 namespace NetdumpCollector.Actors.Tests;
 
 /// <summary>A tmpfs of its own, which a test can fill up; only root may mount one.</summary>
-internal sealed class TinyFileSystem : IDisposable
+/// <remarks>By system calls: a child process would for a moment have the descriptors of tests that run beside this one, and the locks on their ledgers with them.</remarks>
+internal sealed partial class TinyFileSystem : IDisposable
 {
+    private const ulong MsRemount = 32;
+    private const int MntDetach = 2;
+
     private static readonly Lazy<bool> s_isAvailable = new(() =>
     {
         try
@@ -24,7 +28,7 @@ internal sealed class TinyFileSystem : IDisposable
     public TinyFileSystem(string options, string? mountPoint = null)
     {
         Path = mountPoint ?? Directory.CreateTempSubdirectory("netdump-tmpfs-").FullName;
-        if (Run("mount", "-t", "tmpfs", "-o", options, "none", Path))
+        if (TryMount(Path, 0, options))
             return;
         Directory.Delete(Path);
         throw new InvalidOperationException("no tmpfs can be mounted here");
@@ -34,26 +38,22 @@ internal sealed class TinyFileSystem : IDisposable
 
     public string Path { get; }
 
+    /// <summary>Changes what the options name, and nothing else.</summary>
+    public void Remount(string options) => Assert.True(TryMount(Path, MsRemount, options), $"{Path} cannot be remounted with {options}");
+
     public void Dispose()
     {
-        Assert.True(Run("umount", Path) || Run("umount", "--lazy", Path), $"{Path} stays mounted");
+        Assert.True(umount2(Path, 0) == 0 || umount2(Path, MntDetach) == 0, $"{Path} stays mounted: {Marshal.GetLastPInvokeErrorMessage()}");
         Directory.Delete(Path);
     }
 
-    private static bool Run(string program, params string[] arguments)
-    {
-        try
-        {
-            using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
-            process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            return process.ExitCode == 0;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return false;
-        }
-    }
+    private static bool TryMount(string path, ulong flags, string options) => OperatingSystem.IsLinux() && mount("none", path, "tmpfs", flags, options) == 0;
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int mount(string source, string target, string type, ulong flags, string options);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int umount2(string target, int flags);
 }
 
 /// <summary>Theories that need a file system of their own; skipped, with the reason, where none can be mounted.</summary>

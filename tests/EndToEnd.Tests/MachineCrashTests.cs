@@ -100,6 +100,47 @@ public sealed class MachineCrashTests : IDisposable
     }
 
     [FuseTheory]
+    [InlineData("ephemeral", 12)]
+    [InlineData("shared", 12)]
+    public async Task After_a_crash_while_a_commit_is_taken_back_and_tried_again_nothing_says_complete_that_is_not_whole(string endpoint, int seeds)
+    {
+        // The names' fsync fails, or that of the manifest's name; so many calls are the two attempts.
+        const int FsyncsBefore = 4, LongestCommitCalls = 50;
+        var acked = new HashSet<string>();
+        await using var files = await CrashFileSystem.MountAsync(Dumps);
+        for (int seed = 1; seed <= seeds; seed++)
+        {
+            await using (var collector = await StartInNewBootAsync(endpoint))
+            {
+                using var client = NewClient(collector);
+                var dump = NewDump(client, 100_001 + seed);
+                client.Herald();
+                client.SendRest(dump);
+                await files.TellAsync($"fail fsync EIO after {FsyncsBefore + (seed % 2)} once");
+                await files.TellAsync($"crash {seed} after {15 + new Random(seed).Next(LongestCommitCalls - 15)}");
+                var finishing = FinishAsync(client);
+                var crashed = files.CrashedAsync();
+                await Task.WhenAny(crashed, finishing);
+                await files.TellAsync($"crash {seed}");
+                await crashed;
+                await collector.KillAsync();
+                client.Dispose();
+                if (await finishing)
+                    acked.Add(client.Address.ToString());
+            }
+
+            await files.RecoverAsync();
+            await files.UpAsync();
+            AssertHonest(acked);
+        }
+
+        await using var last = await StartInNewBootAsync(endpoint);
+        await Eventually.Holds(() => DumpCatalog.Read(Dumps).Partials.All(partial => !partial.IsRunning), "what the crashes left has ended");
+        await last.StopAsync();
+        AssertHonest(acked);
+    }
+
+    [FuseTheory]
     [InlineData("ephemeral", 1)]
     [InlineData("shared", 2)]
     public async Task What_a_checkpoint_vouches_for_survives_and_the_rest_is_not_claimed(string endpoint, int seed)
@@ -158,11 +199,17 @@ public sealed class MachineCrashTests : IDisposable
 
     /// <summary>Sends a dump from herald to FINISHED, or until the client is disposed.</summary>
     /// <returns>FINISHED was acked.</returns>
-    private static Task<bool> SendAsync(WireClient client, TestDump dump) => Task.Run(() =>
+    private static Task<bool> SendAsync(WireClient client, TestDump dump) => IsDoneAsync(() => client.SendDump(dump));
+
+    /// <summary>Sends FINISHED until it is acked, or the client is disposed.</summary>
+    /// <returns>FINISHED was acked.</returns>
+    private static Task<bool> FinishAsync(WireClient client) => IsDoneAsync(client.Finish);
+
+    private static Task<bool> IsDoneAsync(Action send) => Task.Run(() =>
     {
         try
         {
-            client.SendDump(dump);
+            send();
             return true;
         }
         catch (Exception e) when (e is ObjectDisposedException or SocketException)

@@ -127,9 +127,9 @@ public sealed class StorageFaultTests : IDisposable
     [InlineData("ephemeral", 6)]
     public async Task FINISHED_is_acked_only_when_every_fsync_that_the_dump_needs_has_succeeded(string endpoint, int before)
     {
-        // Data, ledger, info file, manifest, names, the manifest's name. Without the ledger nothing has been named yet, so the commit begins anew a second later.
-        const int FsyncsOfACommit = 6, FsyncOfTheLedger = 1;
-        bool mayAck = before is >= FsyncsOfACommit or FsyncOfTheLedger;
+        // Data, ledger, info file, manifest, names, the manifest's name. Only data that may be lost stays so; else the commit begins anew a second later.
+        const int FsyncsOfACommit = 6, FsyncOfTheData = 0;
+        bool mayAck = before != FsyncOfTheData;
         await using var files = await CrashFileSystem.MountAsync(Dumps);
         await using var collector = await StartAsync("--endpoint", endpoint);
         using var client = NewClient(collector);
@@ -139,7 +139,8 @@ public sealed class StorageFaultTests : IDisposable
         await files.TellAsync($"fail fsync EIO after {before} once");
 
         bool acked = IsAcked(collector, NotDurable, client, [finished]);
-        if (!acked && before == FsyncOfTheLedger)
+        Assert.Equal(before < FsyncsOfACommit, collector.Output.Contains(NotDurable, StringComparison.Ordinal));
+        if (mayAck && !acked)
         {
             client.SendUntilAcked([finished]);
             acked = true;
@@ -167,6 +168,101 @@ public sealed class StorageFaultTests : IDisposable
             AssertWhole(left, client, s_dump);
         else
             AssertWriteErrors(left);
+    }
+
+    /// <summary>The dump directory, its ledger and its data have an inode each; then come the info file, the manifest, bounds and two links. The heralds' notes have one as well.</summary>
+    [TinyFileSystemTheory]
+    [InlineData(5)]
+    [InlineData(6)]
+    [InlineData(7)]
+    [InlineData(8)]
+    [InlineData(9)]
+    [InlineData(10)]
+    public async Task However_few_files_there_can_be_for_a_moment_the_dump_is_whole(int inodes)
+    {
+        using var tiny = new TinyFileSystem($"size=64m,nr_inodes={inodes},mode=0700");
+        await using (var collector = await Collector.StartAsync(tiny.Path, "--client-port", $"{_clientPort}"))
+        {
+            using var client = NewClient(collector);
+            var sends = Task.Run(() => client.SendDump(s_dump));
+            await Eventually.Holds(
+                () => ((string[])[NotStored, NotDurable, "Completed dump"]).Any(text => collector.Output.Contains(text, StringComparison.Ordinal)), "the dump is stored or not");
+            tiny.Remount("nr_inodes=100");
+            await sends;
+
+            AssertWhole(collector.Dumps, client, s_dump);
+            await collector.PrintsAsync("Completed dump");
+            bool allPointToIt = Directory.GetFileSystemEntries(tiny.Path).Count(file => file.EndsWith(".last", StringComparison.Ordinal) || Path.GetFileName(file).StartsWith("bounds.", StringComparison.Ordinal)) == 3;
+            Assert.Equal(!allPointToIt, collector.Output.Contains("bounds or a .last link does not lead to it: ", StringComparison.Ordinal));
+            Assert.Single(Directory.GetFiles(tiny.Path, "info.*"), info => !info.EndsWith(".last", StringComparison.Ordinal));
+            await collector.StopAsync();
+        }
+
+        Assert.DoesNotContain(Directory.GetFiles(tiny.Path, "partial.*"), file => !file.EndsWith(".ledger", StringComparison.Ordinal));
+    }
+
+    /// <summary>Names change in this order: the data's, the info file's and the manifest's temporary ones, the info file's, bounds, two links, the manifest's.</summary>
+    [FuseTheory]
+    [InlineData("ephemeral", "ENOSPC", 1, false)]
+    [InlineData("shared", "EDQUOT", 2, false)]
+    [InlineData("ephemeral", "EROFS", 3, false)]
+    [InlineData("shared", "EIO", 4, false)]
+    [InlineData("ephemeral", "ENOSPC", 7, false)]
+    [InlineData("shared", "EROFS", 1, true)]
+    [InlineData("ephemeral", "EIO", 3, true)]
+    [InlineData("shared", "ENOSPC", 7, true)]
+    public async Task A_commit_that_fails_half_way_is_tried_again_also_by_the_next_process(string endpoint, string error, int before, bool isKilled)
+    {
+        await using var files = await CrashFileSystem.MountAsync(Dumps);
+        await using var first = await StartAsync("--endpoint", endpoint);
+        using var client = NewClient(first);
+        client.Herald();
+        client.SendRest(s_dump);
+        byte[] finished = client.TakeFinished();
+        await files.TellAsync($"fail name {error} after {before}");
+        Assert.False(IsAcked(first, NotDurable, client, [finished]));
+        // The data keeps its final name as long as no name can be changed.
+        await Eventually.Holds(() => Occurrences(first.Output, NotDurable) >= 3, "two more attempts to commit");
+        Assert.Contains($"({error})", first.Output, StringComparison.Ordinal);
+        Assert.Equal(0, client.CountAcks(TestDump.SeqnoOf(finished)));
+        Assert.Empty(DumpCatalog.Read(Dumps).Dumps);
+
+        if (isKilled)
+            await first.KillAsync();
+        await files.RecoverAsync();
+        await using var next = isKilled ? await Collector.StartAtAsync(first.Address, first.Port, Dumps, "--client-port", $"{_clientPort}", "--endpoint", endpoint) : null;
+        client.SendUntilAcked([finished]);
+
+        var collector = next ?? first;
+        AssertWhole(collector.Dumps, client, s_dump);
+        // The next process begins where bounds says, which may have moved on.
+        if (!isKilled)
+            Assert.Equal(0, Assert.Single(collector.Dumps).Manifest.Index);
+        Assert.Single(Directory.GetFiles(Dumps, "info.*"), info => !info.EndsWith(".last", StringComparison.Ordinal));
+        await collector.StopAsync();
+    }
+
+    [FuseTheory]
+    [InlineData("ephemeral")]
+    public async Task What_could_not_be_committed_at_last_is_left_to_the_next_process(string endpoint)
+    {
+        const int Attempts = 12;
+        await using var files = await CrashFileSystem.MountAsync(Dumps);
+        await using var first = await StartAsync("--endpoint", endpoint);
+        using var client = NewClient(first);
+        client.Herald();
+        client.SendRest(s_dump);
+        byte[] finished = client.TakeFinished();
+        await files.TellAsync("fail name ENOSPC after 1");
+        Assert.False(IsAcked(first, NotDurable, client, [finished]));
+        await Eventually.Holds(() => Occurrences(first.Output, NotDurable) >= Attempts, "the last attempt");
+        await first.StopAsync();
+        await files.RecoverAsync();
+
+        await using var next = await Collector.StartAtAsync(first.Address, first.Port, Dumps, "--client-port", $"{_clientPort}", "--endpoint", endpoint);
+        client.SendUntilAcked([finished]);
+        AssertWhole(next.Dumps, client, s_dump);
+        await next.StopAsync();
     }
 
     [FuseTheory]

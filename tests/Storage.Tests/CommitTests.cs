@@ -1,6 +1,7 @@
 using System.Text.Json;
 using FsCheck;
 using FsCheck.Fluent;
+using NetdumpCollector.Actors.Tests;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage.Native;
 
@@ -267,15 +268,136 @@ public sealed class CommitTests : IDisposable
     }
 
     [Fact]
-    public void A_description_that_cannot_be_written_leaves_the_data_and_the_ledger_and_the_truth()
+    public void Bounds_that_cannot_be_written_cost_the_dump_nothing()
     {
         Directory.CreateDirectory(_temp.File("bounds.web/occupied"));
+
+        foreach (int index in (int[])[0, 1])
+        {
+            var committed = Commit(Dumps.Pattern(100), Dumps.Complete(100));
+
+            Assert.Equal((DumpStatus.Complete, $"vmcore.web.{index}"), (committed.Manifest.Status, committed.CoreFile));
+            Assert.StartsWith("bounds.web: cannot be renamed from its temporary name: ", committed.PointerProblem, StringComparison.Ordinal);
+            Assert.Equal($"vmcore.web.{index}", new FileInfo(_temp.File("vmcore.web.last")).LinkTarget);
+            Assert.Equal($"info.web.{index}", new FileInfo(_temp.File("info.web.last")).LinkTarget);
+        }
+    }
+
+    [TinyFileSystemTheory]
+    // The directory, the ledger, the data, the info file and the manifest have one each.
+    [InlineData(5, new[] { "bounds.web: cannot be created: ", "vmcore.web.last: link cannot be made: ", "info.web.last: link cannot be made: " })]
+    [InlineData(6, new[] { "vmcore.web.last: link cannot be made: ", "info.web.last: link cannot be made: " })]
+    [InlineData(7, new[] { "info.web.last: link cannot be made: " })]
+    [InlineData(8, new string[0])]
+    public void What_only_points_to_a_dump_may_lack_an_inode(int inodes, string[] problems)
+    {
+        using var tiny = new TinyFileSystem($"size=1m,nr_inodes={inodes},mode=0700");
+        using var directory = DumpDirectory.Open(tiny.Path, null);
+        using var file = Dumps.Receive(directory, Dumps.Pattern(100));
+
+        var committed = directory.Commit(file, Dumps.Complete(100), Dumps.Circumstances("web"));
+
+        Assert.Equal(problems.Length == 0 ? null : string.Join("; ", problems.Select(problem => $"{problem}No space left on device (ENOSPC)")), committed.PointerProblem);
+        Assert.Equal(DumpStatus.Complete, ManifestFile.Read(committed.ManifestPath).Status);
+        Assert.Equal(Dumps.Pattern(100), File.ReadAllBytes(Path.Join(tiny.Path, committed.CoreFile)));
+        Assert.Equal(8 - problems.Length - 1, Directory.GetFileSystemEntries(tiny.Path).Length);
+    }
+
+    [TinyFileSystemTheory]
+    [InlineData(3)]
+    [InlineData(4)]
+    [InlineData(5)]
+    public void Without_an_inode_for_what_describes_it_a_dump_stays_partial_until_there_is_one(int inodes)
+    {
+        using var tiny = new TinyFileSystem($"size=1m,nr_inodes={inodes},mode=0700");
+        using var directory = DumpDirectory.Open(tiny.Path, null);
+        using var file = Dumps.Receive(directory, Dumps.Pattern(100));
+        var summary = Dumps.Complete(100, Dumps.Header(100, keySize: 512)) with { Key = Dumps.Pattern(512) };
+        string[] before = Directory.GetFileSystemEntries(tiny.Path);
+
+        for (int attempt = 0; attempt < 2; attempt++)
+        {
+            var e = Assert.Throws<StorageException>(() => directory.Commit(file, summary, Dumps.Circumstances("web")));
+
+            Assert.EndsWith(".web.0" + (inodes == 5 ? ".json" : "") + ": cannot be created: No space left on device (ENOSPC)", e.Message, StringComparison.Ordinal);
+            Assert.Null(e.Kept);
+            Assert.Equal(before.Order(), Directory.GetFileSystemEntries(tiny.Path).Order());
+            Assert.True(file.IsThere());
+        }
+
+        tiny.Remount("nr_inodes=100");
+        var committed = directory.Commit(file, summary, Dumps.Circumstances("web"));
+
+        Assert.Equal((DumpStatus.Complete, 0), (ManifestFile.Read(committed.ManifestPath).Status, committed.Manifest.Index));
+        Assert.Equal(Dumps.Pattern(100), File.ReadAllBytes(Path.Join(tiny.Path, committed.CoreFile)));
+        Assert.Equal(Dumps.Pattern(512), File.ReadAllBytes(Path.Join(tiny.Path, "key.web.0")));
+    }
+
+    [Fact]
+    public void A_commit_that_cannot_be_taken_back_is_when_the_next_attempt_begins()
+    {
+        using var file = Dumps.Receive(_directory, Dumps.Pattern(100));
+        string partial = file.PartialPath;
+        // The info file cannot get its name, nor the data their first one.
+        var summary = Dumps.TimedOut(100) with
+        {
+            Missing = new Interruption(() =>
+            {
+                File.WriteAllText(_temp.File("info.web.0"), "precious");
+                File.WriteAllText(partial, "in the way");
+            }),
+        };
+        Assert.StartsWith("info.web.0: ", Assert.Throws<StorageException>(() => _directory.Commit(file, summary, Dumps.Circumstances("web"))).Message, StringComparison.Ordinal);
+        Assert.Contains("cannot be renamed back to partial.", Assert.Throws<StorageException>(() => _directory.Commit(file, summary, Dumps.Circumstances("web"))).Message, StringComparison.Ordinal);
+        Assert.Equal(Dumps.Pattern(100), File.ReadAllBytes(_temp.File("vmcore.web.0")));
+
+        File.Delete(partial);
+        Assert.True(file.IsThere());
+        var committed = _directory.Commit(file, summary, Dumps.Circumstances("web"));
+
+        Assert.Equal("vmcore.web.1", committed.CoreFile);
+        Assert.Equal(Dumps.Pattern(100), File.ReadAllBytes(_temp.File("vmcore.web.1")));
+        Assert.Equal("precious", _temp.Text("info.web.0"));
+        Assert.DoesNotContain("vmcore.web.0", _temp.Names);
+    }
+
+    [Fact]
+    public void An_index_that_was_taken_back_is_the_next_attempts()
+    {
+        using var file = Dumps.Receive(_directory, Dumps.Pattern(100));
+        // The last name that is given, when bounds and the links have moved on.
+        var summary = Dumps.TimedOut(100) with { Missing = new Interruption(() => File.WriteAllText(_temp.File("dump.web.0.json"), "passing")) };
+        Assert.Throws<StorageException>(() => _directory.Commit(file, summary, Dumps.Circumstances("web")));
+        Assert.Equal("1\n", _temp.Text("bounds.web"));
+
+        File.Delete(_temp.File("dump.web.0.json"));
+        File.Delete(_temp.File("vmcore.web.last"));
+        var committed = _directory.Commit(file, summary, Dumps.Circumstances("web"));
+
+        Assert.Equal("vmcore.web.0", committed.CoreFile);
+        Assert.Equal("1\n", _temp.Text("bounds.web"));
+        Assert.Equal("vmcore.web.0", new FileInfo(_temp.File("vmcore.web.last")).LinkTarget);
+    }
+
+    [Fact]
+    public void A_dump_whose_data_somebody_removed_is_not_there()
+    {
+        using var file = Dumps.Receive(_directory, Dumps.Pattern(100));
+        Assert.True(file.IsThere());
+
+        File.Delete(file.PartialPath);
+
+        Assert.False(file.IsThere());
+    }
+
+    [Fact]
+    public void A_dump_that_could_not_be_committed_can_be_kept_as_a_failure()
+    {
         using var file = Dumps.Receive(_directory, Dumps.Pattern(100));
 
-        var e = Assert.Throws<StorageException>(() => _directory.Commit(file, Dumps.Complete(100), Dumps.Circumstances("web")));
+        var kept = _directory.CommitAsFailed(file, Dumps.Complete(100), Dumps.Circumstances("web"), "No space left on device (ENOSPC)");
 
-        Assert.StartsWith("bounds.web: ", e.Message, StringComparison.Ordinal);
-        AssertKeptAsWriteError(e, Dumps.Pattern(100));
+        AssertKeptAsWriteError(new("No space left on device (ENOSPC)") { Kept = kept }, Dumps.Pattern(100));
     }
 
     [Fact]

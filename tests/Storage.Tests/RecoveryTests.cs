@@ -284,6 +284,39 @@ public sealed class RecoveryTests : IDisposable
     }
 
     [Fact]
+    public void A_manifest_that_a_crash_left_of_a_commit_that_was_taken_back_does_not_count()
+    {
+        using (var file = BeginWhole(out _))
+        {
+            file.NoteCommitting(Names(0));
+            WriteManifest(file);
+            File.WriteAllText(_temp.File("info.web.0"), "Dump complete");
+        }
+
+        AssertCommitsAnew(index: 0);
+    }
+
+    [Fact]
+    public void A_manifest_that_a_crash_left_beside_another_dump_of_its_index_goes_alone()
+    {
+        using (var file = BeginWhole(out _))
+        {
+            file.NoteCommitting(Names(0));
+            WriteManifest(file);
+        }
+
+        string[] theirs = ["info.web.0", "vmcore_encrypted.web.0"];
+        foreach (string name in theirs)
+            File.WriteAllText(_temp.File(name), "precious");
+
+        using var dump = Assert.Single(TakeOver()).File;
+
+        Assert.NotNull(dump);
+        Assert.DoesNotContain("dump.web.0.json", _temp.Names);
+        Assert.All(theirs, name => Assert.Equal("precious", _temp.Text(name)));
+    }
+
+    [Fact]
     public void Files_of_an_index_that_became_another_dumps_stay()
     {
         using (var file = BeginWhole(out _))
@@ -512,6 +545,9 @@ public sealed class RecoveryTests : IDisposable
         conversation.SendHeader(8192);
         return file;
     }
+
+    private void WriteManifest(DumpFile file) => ManifestFile.Write(
+        _temp.File("dump.web.0.json"), Manifest.Of(file.Identity, Names(0), Dumps.Complete(8192), Dumps.Circumstances("web"), lengthBytes: 8192));
 
     private static CoreNames Names(long index) => new() { Host = "web", Index = index, Core = $"vmcore.web.{index}" };
 

@@ -38,7 +38,7 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host });
             order.File.CloseData();
             // First, because a server that ends waits for scripts once no session has a commit under way.
-            Follow(dump, order.File.Identity.Client);
+            Follow(dump, host, order.File.Identity.Client);
             if (order.Settled is not null)
                 order.File.RemoveLedger();
             Report(order, new SessionActor.Committed(order.File, environment.FileSystems.LaneOf(order.File)));
@@ -50,17 +50,24 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             CollectorLog.CommitFailed(environment.Logger, host, order.File.Identity.Client, e.Message);
             if (e is not StorageException)
                 CollectorLog.ActorFailed(environment.Logger, Context.Path, e);
-            if (++_attempts < MaxAttempts && File.Exists(order.File.PartialPath))
+            var kept = (e as StorageException)?.Kept;
+            if (kept is null && order.File.IsThere())
             {
-                Context.CreateTimer(order).Arm(Context.NowUs + RetryUs);
-                return;
+                if (++_attempts < MaxAttempts)
+                {
+                    Context.CreateTimer(order).Arm(Context.NowUs + RetryUs);
+                    return;
+                }
+
+                if (e is StorageException)
+                    kept = TryKeepAsFailed(order, host, e.Message);
             }
 
             Report(order, new SessionActor.CommitFailed());
-            if (e is StorageException { Kept: { } kept })
+            if (kept is not null)
             {
                 order.File.RemoveLedger();
-                Follow(kept, order.File.Identity.Client);
+                Follow(kept, host, order.File.Identity.Client);
             }
 
             // Else the next start of the server tries again.
@@ -78,8 +85,25 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             session.Tell(outcome);
     }
 
-    private void Follow(CommittedDump dump, Ipv4 client)
+    /// <summary>Null where nothing can be written that describes it.</summary>
+    private CommittedDump? TryKeepAsFailed(CommitDump order, string host, string error)
     {
+        try
+        {
+            return environment.Directory.CommitAsFailed(order.File, order.Summary, order.Circumstances with { Host = host }, error);
+        }
+        catch (Exception e)
+        {
+            if (e is not StorageException)
+                CollectorLog.ActorFailed(environment.Logger, Context.Path, e);
+            return null;
+        }
+    }
+
+    private void Follow(CommittedDump dump, string host, Ipv4 client)
+    {
+        if (dump.PointerProblem is string problem)
+            CollectorLog.NotPointedTo(environment.Logger, host, client, dump.CoreFile, problem);
         environment.Retention?.Tell(new RetentionActor.DumpCommitted());
         environment.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client));
         if (dump.Manifest.HashState == HashState.Pending)

@@ -73,6 +73,39 @@ public sealed class CommitActorTests
         Directory.Delete(root, recursive: true);
     }
 
+    [Theory]
+    [InlineData(2, true)]
+    // As many as there are attempts to commit.
+    [InlineData(12, false)]
+    public async Task A_commit_that_fails_after_the_final_name_is_tried_again_and_only_at_last_a_failure(int failures, bool isCommitted)
+    {
+        using var threads = new ThreadDispatcher("test", 2);
+        string root = Directory.CreateTempSubdirectory("netdump-commit-").FullName;
+        using var directory = DumpDirectory.Open(root, defaultPath: null);
+        using var loop = Transports.Default.CreateLoop("test", _ => { });
+        var environment = EnvironmentOf(directory, threads, loop);
+        var told = new TaskCompletionSource<SessionActor.Message>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var session = environment.System.Spawn<SessionActor.Message>("session", threads, () => new Listener(told));
+        var file = directory.Create(new("id", Ipv4.Loopback, DateTimeOffset.UnixEpoch), default, heraldPath: null);
+        var commit = environment.System.Spawn<CommitActor.Message>("commit", threads, () => new CommitActor(environment, session));
+        var summary = DumpSummary.Unknown(EndReason.ClientTimedOut, null) with { Missing = new Obstacles(root, failures) };
+        commit.Tell(new CommitActor.CommitDump(file, summary, s_circumstances, Task.FromResult("h"), HostDueUs: 0));
+
+        var outcome = await told.Task.WaitAsync(Eventually.Deadline);
+        // It writes no more once it has ended.
+        Assert.True(await environment.System.StopAsync(Eventually.Deadline));
+        Assert.Equal(failures, ((RecordingLogger)environment.Logger).Count(LogCommitFailed));
+        var dump = Assert.Single(DumpCatalog.Read(root).Dumps);
+        Assert.Equal(failures, dump.Manifest.Index);
+        Assert.Equal(isCommitted ? EndReason.ClientTimedOut : EndReason.WriteError, dump.Manifest.Reason);
+        if (isCommitted)
+            Assert.IsType<SessionActor.Committed>(outcome).File.Dispose();
+        else
+            Assert.IsType<SessionActor.CommitFailed>(outcome);
+        Assert.Equal(isCommitted, Directory.GetFiles(root, "partial.*").Length == 1);
+        Directory.Delete(root, recursive: true);
+    }
+
     [Fact]
     public async Task Dumps_whose_names_do_not_come_wait_for_them_all_at_once()
     {
@@ -173,6 +206,33 @@ public sealed class CommitActorTests
             Rejects = new(counters, new RecordingLogger()),
             Logger = new RecordingLogger(),
         };
+    }
+
+    /// <summary>No ranges; when looked at, which is in mid-commit, the info file of the dump's index is somebody else's, so many times.</summary>
+    private sealed class Obstacles(string root, int left) : IReadOnlyList<ByteRange>
+    {
+        private int _left = left;
+
+        public int Count
+        {
+            get
+            {
+                string info = Directory.GetFiles(root, "vmcore.h.*").Single(name => !name.EndsWith(".last", StringComparison.Ordinal)).Replace("vmcore.", "info.", StringComparison.Ordinal);
+                if (_left > 0 && !File.Exists(info))
+                {
+                    File.WriteAllText(info, "precious");
+                    _left--;
+                }
+
+                return 0;
+            }
+        }
+
+        public ByteRange this[int index] => throw new ArgumentOutOfRangeException(nameof(index));
+
+        public IEnumerator<ByteRange> GetEnumerator() => Enumerable.Empty<ByteRange>().GetEnumerator();
+
+        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
     }
 
     private sealed class Listener(TaskCompletionSource<SessionActor.Message> told) : Actor<SessionActor.Message>
