@@ -100,8 +100,8 @@ public sealed class MachineCrashTests : IDisposable
     }
 
     [FuseTheory]
-    [InlineData("ephemeral", 12)]
-    [InlineData("shared", 12)]
+    [InlineData("ephemeral", 4)]
+    [InlineData("shared", 4)]
     public async Task After_a_crash_while_a_commit_is_taken_back_and_tried_again_nothing_says_complete_that_is_not_whole(string endpoint, int seeds)
     {
         // The names' fsync fails, or that of the manifest's name; so many calls are the two attempts.
