@@ -285,7 +285,9 @@ public sealed class StallTests
 
         // One system call, some 400 ms long, so that the watch could take over ten times; a thread in managed code would wait in every collection of another test.
         using var random = File.OpenHandle("/dev/urandom");
-        byte[] bytes = new byte[192 << 20];
+        byte[] bytes = GC.AllocateUninitializedArray<byte>(192 << 20, pinned: true);
+        // A page that is touched for the first time in the call may wait for memory, or for another test's mapping.
+        Array.Fill(bytes, (byte)1);
         int read = 0;
         Assert.True(loop.Run(() =>
         {
