@@ -13,12 +13,13 @@ internal static class GcPauses
 {
     private const int Generations = 3;
 
-    /// <summary>Prints number, longest and total pause of the collections of each generation.</summary>
+    /// <summary>Prints number, longest and total pause of the collections of each generation, and those of generation 2 one by one.</summary>
     /// <returns>The exit code: 0, or 1 when the file is no trace.</returns>
     public static int Print(string path, TextWriter output)
     {
         int[] counts = new int[Generations];
         double[] longestMs = new double[Generations], totalMs = new double[Generations];
+        var full = new List<string>();
         double lengthMs;
         try
         {
@@ -31,6 +32,11 @@ internal static class GcPauses
                 counts[generation]++;
                 totalMs[generation] += collection.PauseDurationMSec;
                 longestMs[generation] = Math.Max(longestMs[generation], collection.PauseDurationMSec);
+                if (generation == Generations - 1)
+                {
+                    full.Add(string.Create(CultureInfo.InvariantCulture,
+                        $"| {collection.StartRelativeMSec / 1000:0.0} | {collection.Type} | {collection.Reason} | {collection.PauseDurationMSec:0.00} | {collection.SuspendDurationMSec:0.00} | {collection.HeapSizeBeforeMB:0.0} |"));
+                }
             }
 
             lengthMs = source.SessionDuration.TotalMilliseconds;
@@ -49,6 +55,12 @@ internal static class GcPauses
             output.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"| {generation} | {counts[generation]} | {longestMs[generation]:0.00} | {totalMs[generation]:0.00} |"));
         }
+
+        output.WriteLine();
+        output.WriteLine("| at s | generation 2 | reason | pause ms | of that until all threads stood ms | heap before MB |");
+        output.WriteLine("|---|---|---|---|---|---|");
+        foreach (string line in full)
+            output.WriteLine(line);
 
         return 0;
     }

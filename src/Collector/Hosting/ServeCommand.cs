@@ -1,4 +1,3 @@
-using System.Runtime;
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Settings;
@@ -26,8 +25,6 @@ internal static class ServeCommand
             _ => settings.LogFormat == LogFormat.Text && !Console.IsOutputRedirected,
         };
         FileCreationMask.Restrict();
-        // A full collection that makes all threads wait is a pause of 12 to 15 ms.
-        GCSettings.LatencyMode = GCLatencyMode.SustainedLowLatency;
         using var logging = ServerLogging.Create(settings.LogFormat, progress);
         try
         {
