@@ -57,6 +57,8 @@ public sealed partial class DumpDirectory
         if (failure is not null)
             throw new StorageException(failure.Message, failure) { Kept = committed };
 
+        // It may be acked from now on, and whatever fails later must not take it back.
+        file.Attempt = null;
         // The ledger stays: the client's FINISHED is answered from it, also by the next process, until it lingers no more.
         return committed;
     }

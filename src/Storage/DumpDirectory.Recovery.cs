@@ -11,8 +11,8 @@ public sealed partial class DumpDirectory
     /// <summary>Descriptors of a running dump: its socket, data, ledger and the directory they are in.</summary>
     public const int DescriptorsPerRunningDump = 4;
 
-    /// <summary>Descriptors of a dump that has ended and answers a repeated FINISHED: its socket and ledger.</summary>
-    public const int DescriptorsPerEndedDump = 2;
+    /// <summary>Descriptors of a dump that has ended and answers a repeated FINISHED: its socket, ledger and the directory they are in.</summary>
+    public const int DescriptorsPerEndedDump = 3;
 
     private long _takenOverDescriptors;
 
@@ -195,7 +195,10 @@ public sealed partial class DumpDirectory
 
         // The process may have been killed before it made the manifest's name durable, and FINISHED is acked for nothing less.
         if (committed is not null)
+        {
+            file.CloseData();
             return new(file, Saved: null, IsWhole: committed.Status != DumpStatus.Incomplete && Posix.SyncDirectory(folder.Handle) == 0, MachineCrashed: false);
+        }
 
         var saved = Restored(file, contents, endpoint.Value, crashed);
         // The same boot, and yet the page cache is gone: the file system failed and was mounted anew.
@@ -341,7 +344,14 @@ public sealed partial class DumpDirectory
     private static ulong StoredEnd(SavedSession saved)
     {
         var session = DumpSession.Restore(new(), saved, nowUs: 0);
-        ulong end = session.CoveredRanges is [.., var last] ? Math.Min(last.End, session.KeptBytes) : 0;
+        ulong end = 0;
+        foreach (var range in session.CoveredRanges)
+        {
+            // What lies beyond is acked and not written.
+            if (range.Start < session.KeptBytes)
+                end = Math.Min(range.End, session.KeptBytes);
+        }
+
         // An interrupted commit may have cut it to that.
         return Math.Min(end, saved.Header?.DumpLength ?? ulong.MaxValue);
     }

@@ -61,13 +61,13 @@ public sealed class NdblastTests : IDisposable
     public Task A_burst_may_come_as_one_segmented_send(string endpoint) =>
         AssertAllIdentical(8, 2048, ["--endpoint", endpoint], "-n", "8", "--gso");
 
-    /// <summary>So few that eighteen dumps can run. More clients than that wait for each other, and a server that is killed finds no more than it can continue.</summary>
+    /// <summary>So few that fifteen dumps can run. More clients than that wait for each other, and a server that is killed finds no more than it can continue.</summary>
     [NdblastTheory]
     [InlineData("ephemeral")]
     [InlineData("shared")]
     public async Task Few_descriptors_cost_no_dump_also_when_the_server_is_killed(string endpoint)
     {
-        const int Limit = 300, MostRunning = 18, Clients = 60;
+        const int Limit = 300, MostRunning = 15, Clients = 60;
         var first = Collector.NewClientAddresses();
         string address = Collector.NewServerAddress();
         int port = Collector.FreePort();

@@ -74,7 +74,11 @@ internal sealed class Conversation(DumpFile file, DumpSession session, bool save
         }
 
         foreach (var write in Session.Writes)
-            Dumps.Write(file, write.Offset, batch[write.Tag].Payload);
+        {
+            if (Session.StoredBytesOf(write) is > 0 and var stored)
+                Dumps.Write(file, write.Offset, batch[write.Tag].Payload.AsSpan(0, stored));
+        }
+
         foreach (var record in Session.Records)
         {
             Assert.True(record.Kind == IntentKind.Kdh

@@ -473,6 +473,26 @@ public sealed class RecoveryTests : IDisposable
         }
     }
 
+    /// <summary>What lies beyond the policy's bytes is acked and not written, and its end is no measure of the file.</summary>
+    [Fact]
+    public void A_dump_cut_by_policy_with_a_gap_below_the_cut_has_lost_nothing()
+    {
+        using (var file = _directory.Create(Dumps.NewIdentity(), s_endpoint, null))
+        {
+            var before = new Conversation(file, new(new(), 1, 0), savesAlways: true);
+            before.Session.Keep(2 * 4096, "head:8192");
+            before.SendPage(0);
+            before.SendPage(4 * 4096);
+        }
+
+        var dump = Assert.Single(TakeOver());
+        using (dump.File)
+        {
+            Assert.False(dump.MachineCrashed);
+            Assert.Equal([new(0, 4096), new(4 * 4096, 5 * 4096)], DumpSession.Restore(new(), dump.Saved!, nowUs: 0).CoveredRanges.ToArray());
+        }
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -495,7 +515,11 @@ public sealed class RecoveryTests : IDisposable
         {
             Assert.False(dump.MachineCrashed);
             var after = new Conversation(dump.File, DumpSession.Restore(new(), dump.Saved!, nowUs: 0));
-            Assert.Equal((DumpStatus.Complete, 0UL), (after.Finish().Status, after.Session.Summary!.MissingBytes));
+            var whole = after.Finish();
+            Assert.Equal((DumpStatus.Complete, 0UL), (whole.Status, whole.MissingBytes));
+            _directory.Commit(dump.File, whole, Dumps.Circumstances("web"));
+            // So nothing that fails later takes the commit back.
+            Assert.False(dump.File.IsThere());
         }
     }
 

@@ -565,7 +565,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             case SessionMilestone.Settled:
                 _committing--;
                 OnSettled();
-                if (!reached.Session.HasStopped && group.AddLingering() > options.MaxLingeringLedgers)
+                if (reached.Session is { HasSettled: true, HasStopped: false } && group.AddLingering() > options.MaxLingeringLedgers)
                     reached.Session.Ref.Tell(new SessionActor.LetGoOfLedger());
                 break;
         }
