@@ -117,7 +117,7 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             case DumpStatus.Complete:
                 CollectorLog.Completed(environment.Logger, host, client, dump.CoreFile, summary.LengthBytes);
                 break;
-            case not DumpStatus.Complete when summary.TruncatedBy is string policy:
+            case var _ when summary.TruncatedBy is string policy:
                 CollectorLog.Cut(environment.Logger, summary.Status, host, client, dump.CoreFile, summary.Reason, summary.CoveredBytes,
                     summary.CoveredBytes + summary.MissingBytes, policy, summary.Error ?? "");
                 break;
