@@ -12,7 +12,7 @@ internal sealed unsafe class LinuxLoopThread : LoopThread
     private const int MaxDatagramsPerVisit = 1024;
 
     // How long a nap is, and how exactly: by default Linux adds up to 50 us.
-    private const int NapNs = 50_000;
+    private const int NapNs = 100_000;
     private const int TimerSlackNs = 1000;
 
     private readonly LinuxEventLoop _loop;
