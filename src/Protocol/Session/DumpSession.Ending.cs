@@ -40,6 +40,10 @@ public sealed partial class DumpSession
     {
         Phase = SessionPhase.Lingering;
         _lingerEndsUs = nowUs + _options.LingerUs;
+        // Thousands may linger, and a batch of trains makes room for a thousand packets.
+        _writes.TrimExcess();
+        _records.TrimExcess();
+        _compares.TrimExcess();
     }
 
     private void Finish(long nowUs)
