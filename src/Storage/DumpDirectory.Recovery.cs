@@ -114,7 +114,7 @@ public sealed partial class DumpDirectory
         folder.Dispose();
     }
 
-    private static InterruptedDump? TakeOver(DumpFolder folder, string ledgerName, ILookup<string, string> drafts, ref DumpFile? opened)
+    private InterruptedDump? TakeOver(DumpFolder folder, string ledgerName, ILookup<string, string> drafts, ref DumpFile? opened)
     {
         string path = folder.PathOf(ledgerName);
         var ledger = Posix.OpenAt(folder.Handle, ledgerName, Posix.O_RDWR | Posix.O_NOFOLLOW | Posix.O_NONBLOCK)
@@ -184,7 +184,7 @@ public sealed partial class DumpDirectory
         }
 
         bool crashed = identity.BootId != BootId.Current || identity.BootId == Guid.Empty;
-        var file = opened = new DumpFile(identity.Identity, endpoint.Value, folder, data, ledger, refusedPath: null);
+        var file = opened = new DumpFile(identity.Identity, endpoint.Value, folder, data, ledger, refusedPath: null) { OnSynced = OnSynced };
         if (committed is not null)
             RemoveDrafts(folder, committing!.Manifest, drafts);
         if (committed is not null && crashed)
@@ -273,7 +273,7 @@ public sealed partial class DumpDirectory
         _ = Posix.Unlink(folder.Handle, temporary);
         var ledger = CreateFile(folder.Handle, temporary, out string? error) ?? throw new StorageException(error!);
         _ = Posix.LockOwned(ledger);
-        var file = new DumpFile(old.Identity, old.Endpoint, folder, data, ledger, refusedPath: null);
+        var file = new DumpFile(old.Identity, old.Endpoint, folder, data, ledger, refusedPath: null) { OnSynced = old.OnSynced };
         try
         {
             file.RestartLedger(contents.Records, saved);

@@ -29,6 +29,9 @@ public sealed partial class DumpDirectory : IDisposable
     /// <summary>Pages of zeros are left out of the files of dumps that are opened from now on.</summary>
     public bool LeavesHoles { get; set; }
 
+    /// <summary>Told, by any thread, how long each fsync of a dump's data took.</summary>
+    public Action<TimeSpan>? OnSynced { get; set; }
+
     /// <summary>Opens the dump directory and makes it, for this user only, when it is missing.</summary>
     /// <param name="root">The dump directory, relative to the working directory or absolute.</param>
     /// <param name="defaultPath">Path beneath it for dumps whose herald asks for none, netdumpd's <c>-p</c>; it must exist.</param>
@@ -148,7 +151,7 @@ public sealed partial class DumpDirectory : IDisposable
             error = $"{ledgerName} was taken by another process";
         else if (CreateFile(folder.Handle, name, out error) is SafeFileHandle file)
         {
-            var dump = new DumpFile(identity, endpoint, folder, file, ledger, refused);
+            var dump = new DumpFile(identity, endpoint, folder, file, ledger, refused) { OnSynced = OnSynced };
             if (LeavesHoles)
                 dump.LeaveHoles(fileBytes: 0);
             if (dump.AppendOpened(out error))
@@ -199,7 +202,9 @@ public sealed partial class DumpDirectory : IDisposable
     }
 
     /// <summary>Writes a file and removes it again: permissions, read-only mounts and quotas answer only to that.</summary>
-    private void CheckWritable()
+    /// <summary>Makes a file and removes it.</summary>
+    /// <exception cref="StorageException">No file can be made; the message says why.</exception>
+    public void CheckWritable()
     {
         string probe = $".writable.{Guid.NewGuid():n}.tmp";
         using var file = CreateFile(_handle, probe, out _);

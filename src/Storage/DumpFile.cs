@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Protocol;
@@ -62,6 +63,9 @@ public sealed unsafe class DumpFile : IDisposable
 
     /// <summary>This process leaves no zeros out: all that it stores lies below <see cref="LengthBytes"/>.</summary>
     public bool HasAllBytes => !_leavesHoles;
+
+    /// <summary>See <see cref="DumpDirectory.OnSynced"/>.</summary>
+    internal Action<TimeSpan>? OnSynced { get; init; }
 
     internal DumpFolder Folder { get; }
 
@@ -449,7 +453,11 @@ public sealed unsafe class DumpFile : IDisposable
     {
         lock (_syncing)
         {
-            if (SyncError is null && sync(_file) is not 0 and var errno)
+            long started = Stopwatch.GetTimestamp();
+            int errno = SyncError is null ? sync(_file) : 0;
+            if (SyncError is null)
+                OnSynced?.Invoke(Stopwatch.GetElapsedTime(started));
+            if (errno != 0)
                 SyncError = $"{PartialPath}: not durable, fsync failed: {Errno.Words(errno)}";
             // For the next process. What made the fsync fail may keep the ledger from being written as well, so each attempt tries again.
             if (SyncError is not null && !_syncFailureIsNoted)

@@ -133,6 +133,18 @@ public static partial class CollectorLog
     [LoggerMessage(1055, LogLevel.Information, "Receiving {Dumps} dumps: {MegaBytes} MB in all, {MegaBytesPerSecond} MB/s")]
     public static partial void Progress(ILogger logger, long dumps, long megaBytes, long megaBytesPerSecond);
 
+    [LoggerMessage(1070, LogLevel.Information, "Metrics and health on {Url}")]
+    public static partial void HttpServed(ILogger logger, string url);
+
+    [LoggerMessage(1071, LogLevel.Warning, "No HTTP on {Address}: {Error}; dumps are received all the same (--http names another address, or off)")]
+    public static partial void HttpNotServed(ILogger logger, string address, string error);
+
+    [LoggerMessage(1072, LogLevel.Warning, "Webhook {Url}: {Problem}; events are posted again for 10 minutes each, up to 1000 wait")]
+    public static partial void WebhookFails(ILogger logger, Uri url, string problem);
+
+    [LoggerMessage(1073, LogLevel.Information, "Webhook {Url} takes events again")]
+    public static partial void WebhookWorksAgain(ILogger logger, Uri url);
+
     [LoggerMessage(1063, LogLevel.Error, "The dump of client {Client} is lost, there were no files for it: {Error}")]
     public static partial void Lost(ILogger logger, string client, string error);
 

@@ -4,7 +4,7 @@ using NetdumpCollector.Protocol;
 namespace NetdumpCollector.Telemetry;
 
 /// <summary>Counts refused datagrams and logs them at a bounded rate: one line per reason and interval, however many there are.</summary>
-public sealed partial class RejectLog(CollectorCounters counters, ILogger logger)
+public sealed partial class RejectLog(CollectorMetrics metrics, ILogger logger)
 {
     /// <summary>Time between two lines about the same reason, in microseconds.</summary>
     public const long IntervalUs = 10_000_000;
@@ -13,7 +13,7 @@ public sealed partial class RejectLog(CollectorCounters counters, ILogger logger
 
     public void Add(RejectReason reason, Ipv4 source, long nowUs)
     {
-        long count = counters.AddRejected(reason);
+        long count = metrics.AddRejected(reason);
         ref long next = ref _nextLineUs[(int)reason];
         if (nowUs < Volatile.Read(ref next))
             return;

@@ -27,6 +27,8 @@ internal abstract class EventLoop : IEventLoop
 
     // The last call that no other thread could be had for; the watch's alone.
     private (LoopThread Stuck, long Call) _unmoved;
+    private long _awakeUs;
+    private long _busyUs;
     private int _state = (int)State.Created;
     private volatile bool _stopping;
 
@@ -51,6 +53,8 @@ internal abstract class EventLoop : IEventLoop
     public bool IsCurrent => LoopThread.Current is { } thread && thread.IsCarrying(this);
 
     public long NowUs { get; private set; }
+
+    public TimeSpan BusyTime => TimeSpan.FromMicroseconds(Interlocked.Read(ref _busyUs));
 
     /// <summary>The thread that carries the loop, from its start on.</summary>
     public LoopThread Carrier => _carrier!;
@@ -116,7 +120,7 @@ internal abstract class EventLoop : IEventLoop
     /// <summary>Runs the loop on <paramref name="thread"/> until the loop ends or goes on without it.</summary>
     public void Run(LoopThread thread)
     {
-        RefreshNow();
+        EndWait();
         bool carries = thread.FinishPredecessor();
         EndSuperfluousSpares();
         if (!carries)
@@ -193,6 +197,20 @@ internal abstract class EventLoop : IEventLoop
             _spares.Add(thread);
             return true;
         }
+    }
+
+    /// <summary>Called by the thread that carries the loop before it waits.</summary>
+    public void BeginWait()
+    {
+        RefreshNow();
+        Volatile.Write(ref _busyUs, _busyUs + NowUs - _awakeUs);
+    }
+
+    /// <summary>Called by the thread that carries the loop after it has waited; refreshes the loop's time.</summary>
+    public void EndWait()
+    {
+        RefreshNow();
+        _awakeUs = NowUs;
     }
 
     /// <summary>Reads the clock into <see cref="NowUs"/>.</summary>

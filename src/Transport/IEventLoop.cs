@@ -16,6 +16,9 @@ public interface IEventLoop : IDisposable
     /// <summary>Monotonic time in microseconds, read once per poll round.</summary>
     long NowUs { get; }
 
+    /// <summary>How long the loop was not waiting for anything, since its start; read by any thread.</summary>
+    TimeSpan BusyTime { get; }
+
     /// <summary>Starts the thread.</summary>
     void Start();
 

@@ -24,6 +24,8 @@ internal sealed class CrossedLoop(IEventLoop loop, CrossedLoop.Steering steering
 
     public long NowUs => loop.NowUs;
 
+    public TimeSpan BusyTime => loop.BusyTime;
+
     public void Start() => loop.Start();
 
     public void Post(ILoopWork work) => loop.Post(work);

@@ -12,6 +12,8 @@ internal sealed class FailingAcksLoop(IEventLoop loop, Func<Ipv4, uint, bool> fa
 
     public long NowUs => loop.NowUs;
 
+    public TimeSpan BusyTime => loop.BusyTime;
+
     public void Start() => loop.Start();
 
     public void Post(ILoopWork work) => loop.Post(work);

@@ -90,7 +90,7 @@ internal sealed class RunningCollector : IAsyncDisposable
             ? new(HostMap.Empty, TimeProvider.System, setup.LookUpDeadline, lookUp, maxCached: 100)
             : new(HostMap.Parse(["127.0.0.0/8 panicked"], "hosts"), TimeProvider.System, HostNameResolver.DefaultDeadline);
         Actors = new("test", (path, failure) => CollectorLog.ActorFailed(Log, path, failure));
-        _fileSystems = new(Actors, setup.StorageTime, Log);
+        _fileSystems = new(Actors, setup.StorageTime, Metrics, Log);
         _loops = [.. Enumerable.Range(0, transport.CanShard ? setup.Loops : 1)
             .Select(_ => setup.Decorate(transport.CreateLoop("test", failure => CollectorLog.ActorFailed(Log, "loop", failure))))
             .Select(loop => setup.CrossesLoops ? new CrossedLoop(loop, HeraldSteering) : loop)];
@@ -104,7 +104,7 @@ internal sealed class RunningCollector : IAsyncDisposable
 
     public RecordingLogger Log { get; } = new();
 
-    public CollectorCounters Counters { get; } = new();
+    public CollectorMetrics Metrics { get; } = new();
 
     public ActorSystem Actors { get; }
 
@@ -179,7 +179,7 @@ internal sealed class RunningCollector : IAsyncDisposable
     }
 
     public Task Rejected(RejectReason reason, long count) =>
-        Eventually.Holds(() => Counters.Rejected(reason) == count, $"{count} packets counted as {reason}, now {Counters.Rejected(reason)}");
+        Eventually.Holds(() => Metrics.Rejected(reason) == count, $"{count} packets counted as {reason}, now {Metrics.Rejected(reason)}");
 
     /// <summary>Ends running dumps as the server does when it stops.</summary>
     public async Task<bool> DrainAsync() =>
@@ -246,7 +246,7 @@ internal sealed class RunningCollector : IAsyncDisposable
     {
         if (setup.Hashes)
             Hashes = Actors.Spawn<HashActor.Message>("hash", _hashThread, () => new HashActor(Log, _stopping.Token), new() { Strategy = SupervisorStrategy.Resume });
-        var scripts = Scripts = _scripts is null ? null : Actors.Spawn<ScriptActor.Message>("script", _scriptThread, () => new ScriptActor(_scripts, Log), new() { Strategy = SupervisorStrategy.Resume });
+        var scripts = Scripts = _scripts is null ? null : Actors.Spawn<ScriptActor.Message>("script", _scriptThread, () => new ScriptActor(_scripts, Metrics, Log), new() { Strategy = SupervisorStrategy.Resume });
         var options = new IngressOptions
         {
             Address = setup.Address ?? _serverAddress,
@@ -277,8 +277,8 @@ internal sealed class RunningCollector : IAsyncDisposable
                 Storm = storm,
                 HostNames = _hostNames,
                 Time = TimeProvider.System,
-                Counters = Counters,
-                Rejects = new(Counters, Log),
+                Metrics = Metrics,
+                Rejects = new(Metrics, Log),
                 Logger = Log,
                 Hashes = Hashes,
                 Scripts = scripts,

@@ -43,6 +43,8 @@ internal sealed class StallingLoop(IEventLoop loop, StallingLoop.Gate gate) : IE
 
     public long NowUs => loop.NowUs;
 
+    public TimeSpan BusyTime => loop.BusyTime;
+
     public void Start() => loop.Start();
 
     public void Post(ILoopWork work) => loop.Post(work);

@@ -41,6 +41,13 @@ internal sealed partial class Collector : IAsyncDisposable
 
     public ushort Port { get; private set; }
 
+    /// <summary>Where it answers HTTP; it does so soon after it takes dumps.</summary>
+    public async Task<Uri> HttpAsync()
+    {
+        await PrintsAsync("Metrics and health on ");
+        return new(HttpOn().Match(Output).Groups[1].Value);
+    }
+
     public int ProcessId => _process.Id;
 
     /// <summary>All it has printed so far.</summary>
@@ -83,7 +90,7 @@ internal sealed partial class Collector : IAsyncDisposable
     }
 
     private static string[] Serve(string address, int port, string directory, string[] arguments) =>
-        ["serve", "-a", address, "-d", directory, "--port", $"{port}", .. arguments];
+        ["serve", "-a", address, "-d", directory, "--port", $"{port}", .. arguments.Contains("--http") ? [] : (string[])["--http", $"{address}:0"], .. arguments];
 
     private static async Task<Collector> ListeningAsync(Collector collector)
     {
@@ -178,4 +185,7 @@ internal sealed partial class Collector : IAsyncDisposable
 
     [GeneratedRegex(@"Listening on [0-9.]+:([0-9]+)")]
     private static partial Regex ListeningOn();
+
+    [GeneratedRegex(@"Metrics and health on (http://[0-9.:]+)")]
+    private static partial Regex HttpOn();
 }

@@ -23,7 +23,7 @@ public sealed class ServeTests : IDisposable
     [Fact]
     public async Task Prints_netdumpds_lines()
     {
-        await using var collector = await StartAsync();
+        await using var collector = await StartAsync("--http", "off");
         using var client = NewClient(collector);
 
         client.SendDump(s_dump);

@@ -7,7 +7,7 @@ using NetdumpCollector.Telemetry;
 namespace NetdumpCollector.Actors.Aftermath;
 
 /// <summary>Deletes the dumps that retention does not keep, and on request those whose room a new one needs.</summary>
-public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, CollectorCounters counters, ILogger logger, CancellationToken stopping) : Actor<RetentionActor.Message>
+public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, CollectorMetrics metrics, ILogger logger, CancellationToken stopping) : Actor<RetentionActor.Message>
 {
     public abstract record Message;
 
@@ -130,7 +130,7 @@ public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, Coll
             if (result.IsRemoved)
             {
                 removedAny = true;
-                counters.DumpDeleted(result.Removal.Candidate.Bytes);
+                metrics.DumpDeleted(result.Removal.Candidate.Bytes);
                 CollectorLog.Deleted(logger, Path.GetRelativePath(setup.Root, dump.VmcorePath), dump.Manifest.Id, result.Removal.Candidate.Bytes, result.Removal.Reason);
             }
             else if (result.Error is string error)

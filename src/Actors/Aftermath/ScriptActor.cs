@@ -9,7 +9,7 @@ using NetdumpCollector.Telemetry;
 namespace NetdumpCollector.Actors.Aftermath;
 
 /// <summary>Runs the operator's script for each ended dump and records in the manifest how it went.</summary>
-public sealed class ScriptActor(ScriptRunner runner, ILogger logger) : Actor<ScriptActor.Message>
+public sealed class ScriptActor(ScriptRunner runner, CollectorMetrics metrics, ILogger logger) : Actor<ScriptActor.Message>
 {
     public abstract record Message;
 
@@ -70,6 +70,7 @@ public sealed class ScriptActor(ScriptRunner runner, ILogger logger) : Actor<Scr
         string reason = ScriptReason.Of(manifest.Status, manifest.Reason);
         var call = new ScriptCall(reason, client, manifest.Host, dump.InfoFile, dump.CoreFile, manifest.Status, dump.ManifestPath);
         var result = await runner.RunAsync(call, line => CollectorLog.ScriptOutput(logger, dump.CoreFile, line), CancellationToken.None).ConfigureAwait(false);
+        metrics.ScriptEnded(result.TimedOut ? ScriptOutcome.TimedOut : result is { Error: null, ExitCode: 0 } ? ScriptOutcome.Ok : ScriptOutcome.Failed);
         CollectorLog.ScriptEnded(logger, runner.Path, dump.CoreFile, Outcome(result));
         try
         {

@@ -18,6 +18,8 @@ internal sealed class ClientEntry(FlowKey key)
     /// <summary>A session that ended and still answers FINISHED.</summary>
     public SessionRoute? Ended { get; private set; }
 
+    public IEnumerable<SessionRoute> Sessions => new[] { Newest, Older, Ended }.OfType<SessionRoute>();
+
     public bool IsEmpty => Newest is null && Older is null && Ended is null;
 
     /// <summary>A herald opened another session.</summary>

@@ -35,6 +35,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     /// <summary>The reply comes when everything that was to be continued before it is.</summary>
     public sealed record AwaitResumed(Reply<bool> Done) : Message;
 
+    /// <summary>Asks how far this loop's sessions are, and how its herald socket does.</summary>
+    public sealed record Look(Reply<IngressStatus> Status) : Message;
+
     /// <summary>Asks for nothing but that what waits is handled.</summary>
     private sealed record Nothing : Message;
 
@@ -179,6 +182,10 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             case AwaitResumed wait:
                 wait.Done.Send(true);
                 break;
+            case Look look:
+                look.Status.Send(new(
+                    [.. _clients.Values.SelectMany(entry => entry.Sessions).Select(session => session.Describe())], _socket?.Drops ?? 0, Context.QueueLength));
+                break;
         }
     }
 
@@ -285,42 +292,49 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     private void OnHerald(ReadOnlySpan<Datagram> single, in MessageHeader header)
     {
         ref readonly var datagram = ref single[0];
-        environment.Counters.AddHerald();
         var entry = Find(datagram);
         if (entry?.Newest is { } newest && (newest.Phase == SessionPhase.HalfOpen || (newest.Phase == SessionPhase.Receiving && entry.Older is not null)))
         {
+            environment.Metrics.AddHerald(HeraldResult.Repeated);
             HandTo(newest, single);
             return;
         }
 
         if (_drained is not null || group.IsResuming)
-            return;
-        if (group.Admission.RefusalOf(datagram.Remote, Context.NowUs) is { } refusal)
         {
+            environment.Metrics.AddHerald(HeraldResult.Unanswered);
+            return;
+        }
+
+        if (RefusalOfHerald(datagram, entry) is { } refusal)
+        {
+            environment.Metrics.AddHerald(HeraldResult.Refused);
             Reject(refusal, datagram);
             return;
         }
 
-        // A host that panics anew takes the place of its older dump, which ends by that.
-        if (group.RunningDumps >= options.MaxSessions && !IsRunning(entry?.Newest) && !TryEndLongestSilent())
-        {
-            Reject(RejectReason.TooManySessions, datagram);
-            return;
-        }
-
-        int maxHalfOpen = Math.Max(1, options.MaxHalfOpen / group.Count);
-        // Those that have to go need a moment; heralds that come faster than that find no room.
-        if (_halfOpen.Count >= 2 * maxHalfOpen)
-        {
-            Reject(RejectReason.TooManyHalfOpen, datagram);
-            return;
-        }
-
-        if (_halfOpen.Count >= maxHalfOpen)
+        environment.Metrics.AddHerald(IsRunning(entry?.Newest) ? HeraldResult.Tentative : HeraldResult.Opened);
+        if (_halfOpen.Count >= MaxHalfOpen)
             EvictOldestHalfOpen(datagram);
 
         var session = OpenSession(datagram, header.Seqno, ref entry);
         HandTo(session, single);
+    }
+
+    private int MaxHalfOpen => Math.Max(1, options.MaxHalfOpen / group.Count);
+
+    /// <summary>Why a herald opens no session, or null.</summary>
+    private RejectReason? RefusalOfHerald(in Datagram datagram, ClientEntry? entry)
+    {
+        if (group.Admission.RefusalOf(datagram.Remote, Context.NowUs) is { } refusal)
+            return refusal;
+
+        // A host that panics anew takes the place of its older dump, which ends by that.
+        if (group.RunningDumps >= options.MaxSessions && !IsRunning(entry?.Newest) && !TryEndLongestSilent())
+            return RejectReason.TooManySessions;
+
+        // Those that have to go need a moment; heralds that come faster than that find no room.
+        return _halfOpen.Count >= 2 * MaxHalfOpen ? RejectReason.TooManyHalfOpen : null;
     }
 
     private SessionRoute OpenSession(in Datagram datagram, uint heraldSeqno, ref ClientEntry? entry)
@@ -394,9 +408,12 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         {
             _unsettled++;
             group.AddDump();
-            environment.Counters.DumpStarted();
+            environment.Metrics.DumpStarted();
             if (isReachable)
+            {
+                environment.Metrics.SessionResumed();
                 CollectorLog.Resumed(environment.Logger, dump.File.Identity.Client, dump.File.PartialPath, session.CoveredBytes);
+            }
         }
 
         actor.Route.Ref.Tell(new SessionActor.Continue());

@@ -28,6 +28,19 @@ public sealed class ThreadDispatcher : IDispatcher, IDisposable
         StartThread();
     }
 
+    /// <summary>What its threads are called, without their numbers.</summary>
+    public string Name => _name;
+
+    /// <summary>Work that no thread has begun.</summary>
+    public int QueueLength
+    {
+        get
+        {
+            lock (_gate)
+                return _queue.Count;
+        }
+    }
+
     public bool IsCurrent => false;
 
     public bool HasMovedOn => false;

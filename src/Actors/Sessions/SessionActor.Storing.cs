@@ -84,7 +84,7 @@ public sealed partial class SessionActor
             return;
 
         _started = true;
-        _environment.Counters.DumpStarted();
+        _environment.Metrics.DumpStarted();
         Reach(SessionMilestone.Data);
         LookUpHost();
     }
@@ -255,7 +255,6 @@ public sealed partial class SessionActor
         Route.HasAdvanced = Route.MetForeign = false;
         _session.SupersedesOlder = _wonBurst || !Route.IsShadow;
         long nowUs = Context.NowUs;
-        long payloadBytes = _session.Counters.PayloadBytes;
         int used = 0;
         for (int i = 0; i < datagrams.Length; i++)
         {
@@ -268,7 +267,7 @@ public sealed partial class SessionActor
             Route.MetForeign |= rejected == RejectReason.ConflictingSeqno;
         }
 
-        _environment.Counters.AddBatch(used, _session.Counters.PayloadBytes - payloadBytes, acks: 0);
+        _meter.OnTaken(used, nowUs);
     }
 
     private RejectReason? Take(in Datagram datagram, int tag, long nowUs)
@@ -284,6 +283,7 @@ public sealed partial class SessionActor
     private void Settle()
     {
         Route.HasAdvanced = _store.HasAdvanced;
+        _meter.OnStored();
         if (_session.Header is not null && !_kdhLogged)
         {
             CollectorLog.KdhFrom(_environment.Logger, ClientName);

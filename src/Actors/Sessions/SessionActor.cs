@@ -4,6 +4,7 @@ using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
+using NetdumpCollector.Telemetry.Events;
 using NetdumpCollector.Transport;
 
 namespace NetdumpCollector.Actors.Sessions;
@@ -81,6 +82,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private readonly Action<SessionRoute, SessionMilestone> _onMilestone;
     private readonly DumpSession _session;
     private readonly BurstStore _store;
+    private readonly SessionMeter _meter;
     private readonly DateTimeOffset _startedAt;
     private readonly long _startedUs;
     private readonly PacketRun _run = new();
@@ -157,7 +159,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _checkpointUs = environment.Loop.NowUs;
         _session = session;
         _store = new(_session, environment.Storm);
-        Route = new() { StartedAt = startedAt };
+        _meter = new(environment.Metrics, _session);
+        Route = new() { StartedAt = startedAt, Describe = Describe };
         Route.Publish(_session);
     }
 
@@ -181,6 +184,23 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _noted = (_session.HeraldPath.Length, _session.HeraldSeqno);
         _environment.Heralds?.Tell(new HeraldActor.Adopt(Route, place));
     }
+
+    private SessionStatus Describe() => new()
+    {
+        Client = _client.Remote,
+        Host = _host,
+        Phase = _session.Phase,
+        StartedAt = _startedAt,
+        Silence = TimeSpan.FromMicroseconds(Math.Max(0, _environment.Loop.NowUs - _session.LastPacketUs)),
+        CoveredBytes = _session.CoveredBytes,
+        DumpBytes = _session.Header is { IsValid: true } header ? header.DumpLength : null,
+        DumpId = _file?.Identity.Id.ToString(),
+        File = _file?.PartialPath,
+        Port = _endpoint.Port,
+        Packets = _session.Counters.Packets,
+        Repeated = _session.Counters.Retransmissions,
+        WriteError = _loggedWriteError,
+    };
 
     /// <summary>Gives a continued session the files of its dump, or of the dump that it still answers for.</summary>
     internal void UseFile(DumpFile file, FileSystemLane lane)
@@ -290,8 +310,12 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     protected override void PostStop(Exception? failure)
     {
         _timer?.Arm(long.MaxValue);
-        if (_ownsEndpoint)
-            _endpoint?.Dispose();
+        if (_ownsEndpoint && _endpoint is not null)
+        {
+            _environment.Metrics.AddSessionDrops(_endpoint.Drops);
+            _endpoint.Dispose();
+        }
+
         if (_session.Phase == SessionPhase.Closed || _discarded)
             ForgetHerald();
         LetGoOfFiles(failure);
@@ -320,6 +344,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private void OnTick()
     {
         _session.OnTick(Context.NowUs);
+        _meter.OnTick();
         if (_file is not null && _session.MustSave)
             SaveState();
         // A state that is being saved is another thread's; a checkpoint that is due follows when it is done.
@@ -361,7 +386,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (_session.Phase == SessionPhase.HalfOpen && !IsHeraldNoted())
             return;
         _endpoint.SendAcks(_client.Local, _client.Remote, _client.AckPort, acks);
-        _environment.Counters.AddBatch(packets: 0, payloadBytes: 0, acks: acks.Length);
+        _meter.OnAcksSent(acks.Length);
         _session.ClearAcks();
         if (_wonBurst || Route.IsShadow || _session.CoveredBytes == 0)
             return;
@@ -419,6 +444,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             return;
         _announced = true;
         CollectorLog.NewDump(_environment.Logger, ClientName, _file.PartialPath);
+        _environment.Metrics.Events.Publish(new DumpStarted(_environment.Time.GetUtcNow(), _file.Identity.Id.ToString(), _client.Remote, _host));
     }
 
     /// <param name="summary">What the dump came to.</param>
@@ -452,7 +478,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _handedOver = true;
         if (summary.Status is DumpStatus.Incomplete or DumpStatus.Damaged)
             _store.GiveSlotBack();
-        _environment.Counters.DumpEnded(summary.Status == DumpStatus.Complete);
+        _environment.Metrics.DumpEnded(summary, circumstances.Duration);
     }
 
     /// <summary>Nothing of a dump was acked: strays of a live one, or packets that no kernel sends, made the session ask for files, or none were to be had.</summary>
@@ -461,14 +487,14 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (_file is null && !_discarded)
         {
             CollectorLog.Lost(_environment.Logger, ClientName, _loggedWriteError ?? "they could not be opened in time");
-            _environment.Counters.DumpEnded(complete: false);
+            _environment.Metrics.DumpLost();
             return;
         }
 
         if (_file is not null)
             _lane!.Upkeep.Tell(new FileSystemActor.DiscardDump(_file));
         _file = null;
-        _environment.Counters.DumpDiscarded();
+        _environment.Metrics.DumpDiscarded();
     }
 
     /// <summary>Stopped in mid-dump by a failure of its own: what arrived is kept and reported as it is.</summary>
@@ -488,7 +514,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
 
         if (_file is null)
         {
-            _environment.Counters.DumpEnded(complete: false);
+            _environment.Metrics.DumpLost();
             return;
         }
 

@@ -29,7 +29,7 @@ public sealed class SessionEnvironment
     public required SessionOptions Options { get; init; }
     public required HostNameResolver HostNames { get; init; }
     public required TimeProvider Time { get; init; }
-    public required CollectorCounters Counters { get; init; }
+    public required CollectorMetrics Metrics { get; init; }
     public required RejectLog Rejects { get; init; }
     public required ILogger Logger { get; init; }
 

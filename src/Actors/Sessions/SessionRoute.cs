@@ -13,6 +13,9 @@ public sealed class SessionRoute
     /// <summary>When the herald came, by the machine's clock.</summary>
     public DateTimeOffset StartedAt { get; init; }
 
+    /// <summary>Tells how far the session is; asked on its event loop.</summary>
+    internal Func<SessionStatus> Describe { get; init; } = null!;
+
     public SessionPhase Phase { get; internal set; } = SessionPhase.HalfOpen;
 
     /// <summary><see cref="SessionMilestone.Data"/> was reported.</summary>

@@ -4,6 +4,7 @@ using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
+using NetdumpCollector.Telemetry.Events;
 
 namespace NetdumpCollector.Actors.Storage;
 
@@ -104,6 +105,9 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
     {
         if (dump.PointerProblem is string problem)
             CollectorLog.NotPointedTo(environment.Logger, host, client, dump.CoreFile, problem);
+        var manifest = dump.Manifest;
+        environment.Metrics.Events.Publish(new DumpEnded(manifest.EndedAt, manifest.Id, client, manifest.Host, manifest.Status, manifest.Reason, manifest.Bytes, manifest.MissingBytes,
+            manifest.Kdh?.PanicString, dump.CoreFile, manifest.DurationSeconds));
         environment.Retention?.Tell(new RetentionActor.DumpCommitted());
         environment.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client));
         if (dump.Manifest.HashState == HashState.Pending)

@@ -40,6 +40,7 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     // When the writes of Writers that are in progress began, the oldest first.
     private readonly List<long> _threaded = new(WriteThreads);
     private readonly TimeProvider _time;
+    private readonly CollectorMetrics _metrics;
     private readonly ILogger _logger;
     private readonly string _name;
     private volatile bool _isInline = true;
@@ -55,8 +56,9 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     /// <param name="name">How logs call the file system: a path on it.</param>
     /// <param name="system">Where its actor lives.</param>
     /// <param name="time">The clock.</param>
+    /// <param name="metrics">Told how long each write took.</param>
     /// <param name="logger">Told when it becomes slow and when it has recovered.</param>
-    public FileSystemLane(string name, ActorSystem system, TimeProvider time, ILogger logger)
+    public FileSystemLane(string name, ActorSystem system, TimeProvider time, CollectorMetrics metrics, ILogger logger)
     {
         _name = name;
         _time = time;
@@ -64,6 +66,7 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
         _watchTicks = time.TimestampFrequency * 10;
         _excessTicksPerSecond = time.TimestampFrequency / 50;
         _hangTicks = time.TimestampFrequency / 50;
+        _metrics = metrics;
         _logger = logger;
         Upkeep = system.Spawn<FileSystemActor.Message>("upkeep", Checkpointers, () => new FileSystemActor(), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
     }
@@ -90,6 +93,7 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     public void EndInlineWrite(in WriteStart start)
     {
         long now = _time.GetTimestamp();
+        _metrics.Write.Record(_time.GetElapsedTime(start.Timestamp, now).TotalSeconds);
         if (now - start.Timestamp <= _quickTicks)
         {
             if (_isWatched)
@@ -130,6 +134,7 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     public void EndThreadedWrite(in WriteStart start)
     {
         long now = _time.GetTimestamp();
+        _metrics.Write.Record(_time.GetElapsedTime(start.Timestamp, now).TotalSeconds);
         bool isSlow = now - start.Timestamp > _quickTicks && (start.Waits == WriteStart.Unmeasured || ThreadWaits.Count() > start.Waits);
         lock (_gate)
         {

@@ -2,12 +2,13 @@ using Microsoft.Extensions.Logging;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Storage;
 
 /// <summary>The file systems that dumps lie on: the dump directory's own, and those mounted beneath it.</summary>
 /// <remarks>Which one a path leads to is known only once it is open, so opens have threads by path: one that hangs keeps only its own kind waiting.</remarks>
-public sealed class FileSystems(ActorSystem system, TimeProvider time, ILogger logger) : IDisposable
+public sealed class FileSystems(ActorSystem system, TimeProvider time, CollectorMetrics metrics, ILogger logger) : IDisposable
 {
     private const int OpenThreads = 4;
 
@@ -55,13 +56,23 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, ILogger l
         }
     }
 
+    /// <summary>All threads that open, write and sync.</summary>
+    public IReadOnlyList<ThreadDispatcher> Threads
+    {
+        get
+        {
+            lock (_gate)
+                return [.. _openers.Values, .. _lanes.Values.SelectMany(lane => (ThreadDispatcher[])[lane.Writers, lane.Syncers, lane.Checkpointers])];
+        }
+    }
+
     /// <summary>The lane of the file system that <paramref name="file"/> lies on.</summary>
     public FileSystemLane LaneOf(DumpFile file)
     {
         lock (_gate)
         {
             if (!_lanes.TryGetValue(file.Device, out var lane))
-                _lanes.Add(file.Device, lane = new(Path.GetDirectoryName(file.PartialPath)!, system, time, logger));
+                _lanes.Add(file.Device, lane = new(Path.GetDirectoryName(file.PartialPath)!, system, time, metrics, logger));
             return lane;
         }
     }

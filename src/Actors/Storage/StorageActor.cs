@@ -22,7 +22,7 @@ public sealed class StorageActor(SessionEnvironment environment, ActorRef<Sessio
         {
             file = environment.Directory.Create(open.Identity, open.Endpoint, open.HeraldPath, environment.Headroom, out var shortage);
             if (shortage is not null)
-                environment.Counters.RanShortOfRoom();
+                environment.Metrics.RanShortOfRoom();
             if (file is null)
             {
                 if (shortage!.Verdict == HeadroomVerdict.MakeRoom)

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using NetdumpCollector.Collector.Dumps;
 using NetdumpCollector.Collector.Send;
+using NetdumpCollector.Collector.Watch;
 
 namespace NetdumpCollector.Collector.Cli;
 
@@ -63,6 +64,7 @@ internal static class CollectorCommandLine
             ConfigVerb.Create(io),
             SendVerb.Create(io),
             DumpsVerb.Create(io),
+            SessionsVerb.Create(io),
             CreateVersion(io),
         };
         foreach (var option in root.Options)

@@ -1,6 +1,8 @@
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Http;
 using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Collector.Webhooks;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
@@ -28,14 +30,17 @@ internal static class ServeCommand
         using var logging = ServerLogging.Create(settings.LogFormat, progress);
         try
         {
+            var target = WebhookTarget.Of(settings);
             using var pidFile = settings.PidFile is string path ? PidFile.Create(path) : null;
             using var server = Server.Start(settings, logging);
             var log = logging.CreateLogger("netdump-collector");
             CollectorLog.Waiting(log);
-            using var service = ServiceReport.Start(io.Environment, server.Loops, server.Counters, log);
+            using var service = ServiceReport.Start(io.Environment, server.Loops, server.Metrics, log);
             _ = Task.Run(server.CatchUp, CancellationToken.None)
                 .ContinueWith(failed => CollectorLog.ActorFailed(log, "left-overs", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
-            ServerProgress.Run(server.Counters, progress, log, io.Stop);
+            using var webhook = target is null ? null : new WebhookSender(target, server.Metrics.Events, server.Metrics, TimeProvider.System, log);
+            using var http = HttpHost.Start(settings, server, log);
+            ServerProgress.Run(server.Metrics, progress, log, io.Stop);
 
             CollectorLog.ShuttingDown(log);
             service?.Stopping(TimeSpan.FromSeconds(settings.DrainSeconds) + s_stopTimeout + s_slack);
@@ -49,7 +54,7 @@ internal static class ServeCommand
 
             return ExitCode.Ok;
         }
-        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException)
+        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException or WebhookSecretException)
         {
             io.Complain(e.Message);
             return ExitCode.CannotStart;

@@ -6,6 +6,7 @@ using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Scripts;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Actors.Storage;
+using NetdumpCollector.Collector.Http;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Minidump;
@@ -62,6 +63,7 @@ internal sealed class Server : IDisposable
         _log = log;
         _directory = DumpDirectory.Open(settings.Directory, settings.DefaultPath);
         _directory.LeavesHoles = settings.Sparse;
+        _directory.OnSynced = took => Metrics.Sync.Record(took.TotalSeconds);
         // A dying host waits for it, so its thread is not one that yields to all others.
         _room = settings is { MinFree.IsNone: false, WhenFull: WhenFull.Delete } ? new("room", 1) : null;
         if (settings.Script is string script)
@@ -74,7 +76,7 @@ internal sealed class Server : IDisposable
             (path, failure) => CollectorLog.ActorFailed(log, path, failure),
             (path, message) => CollectorLog.DeadLetter(log, path, message.GetType().Name));
         _transport = transport;
-        _fileSystems = new(_system, TimeProvider.System, log);
+        _fileSystems = new(_system, TimeProvider.System, Metrics, log);
         _loops = new IEventLoop[LoopsFor(settings, transport)];
         for (int shard = 0; shard < _loops.Length; shard++)
         {
@@ -90,9 +92,12 @@ internal sealed class Server : IDisposable
         }
     }
 
-    public CollectorCounters Counters { get; } = new();
+    public CollectorMetrics Metrics { get; } = new();
 
     public IReadOnlyList<IEventLoop> Loops => _loops;
+
+    /// <summary>Whether dumps would be taken.</summary>
+    public Readiness Readiness { get; private set; } = null!;
 
     /// <summary>Opens the dump directory and the herald socket and starts to serve.</summary>
     /// <exception cref="StorageException">The dump directory or the script cannot be used.</exception>
@@ -118,6 +123,15 @@ internal sealed class Server : IDisposable
         }
     }
 
+    /// <summary>Looks at sessions, threads and room when metrics are read.</summary>
+    public LiveState Watch()
+    {
+        var live = new LiveState(_ingresses, TimeProvider.System);
+        ThreadDispatcher[] threads = [_script, _herald, _hash, _retention, .. _room is { } room ? [room] : Array.Empty<ThreadDispatcher>()];
+        Metrics.Observe(new RuntimeReadings(live, _loops, _system, _fileSystems, threads, _directory.Root), TimeProvider.System);
+        return live;
+    }
+
     /// <summary>Does what can wait until heralds are answered: hashes and scripts that an earlier run did not get to, or not to the end of.</summary>
     public void CatchUp()
     {
@@ -137,13 +151,17 @@ internal sealed class Server : IDisposable
 
     /// <summary>Answers no more heralds and waits until running dumps have ended and are durable: where another node answers the same address.</summary>
     /// <returns>False when some still run after <paramref name="timeout"/>.</returns>
-    public bool Drain(TimeSpan timeout) =>
-        Ended(Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(reply => new IngressActor.Drain(reply), timeout))));
+    public bool Drain(TimeSpan timeout)
+    {
+        Readiness.Leave();
+        return Ended(Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(reply => new IngressActor.Drain(reply), timeout))));
+    }
 
     /// <summary>Ends the server. Dumps that are being made durable are waited for, and their scripts; running ones stay as they are, for the next start to continue.</summary>
     /// <returns>False when a commit took longer than <paramref name="timeout"/>, which the next start takes up, or a thread does not answer. Scripts that took longer are left running and told of.</returns>
     public bool Stop(TimeSpan timeout)
     {
+        Readiness.Leave();
         _stopping.Cancel();
         // Sockets stay open meanwhile: from the moment they close, the kernels of running dumps wait, and for no longer than 11 s.
         long started = TimeProvider.System.GetTimestamp();
@@ -199,6 +217,7 @@ internal sealed class Server : IDisposable
         _heraldLedger?.Dispose();
         _herald.Dispose();
         _directory.Dispose();
+        Metrics.Dispose();
         _stopping.Dispose();
     }
 
@@ -211,7 +230,7 @@ internal sealed class Server : IDisposable
     }
 
     private ActorRef<RetentionActor.Message> SpawnRetention(string name, ThreadDispatcher thread, RetentionSetup setup) => _system.Spawn<RetentionActor.Message>(name, thread,
-        () => new RetentionActor(setup, TimeProvider.System, Counters, _log, _stopping.Token), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
+        () => new RetentionActor(setup, TimeProvider.System, Metrics, _log, _stopping.Token), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
 
     private static ITransport TransportOf(TransportChoice choice)
     {
@@ -262,14 +281,15 @@ internal sealed class Server : IDisposable
             Admission = AdmissionFor(settings, affordable),
         };
         _scriptRuns = _scripts is not { } runner ? null : _system.Spawn<ScriptActor.Message>("script", _script,
-            () => new ScriptActor(runner, _log),
+            () => new ScriptActor(runner, Metrics, _log),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
-        var rejects = new RejectLog(Counters, _log);
+        var rejects = new RejectLog(Metrics, _log);
         // A port that the system chooses is another one after each start.
         _heraldLedger = settings.Port == 0 ? null : HeraldLedger.Open(_directory, settings.Port);
         _heralds = _heraldLedger is not { } ledger ? null : _system.Spawn<HeraldActor.Message>("heralds", _herald, () => new HeraldActor(ledger),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         var headroom = new Headroom(settings.MinFree, settings.WhenFull, FileSystemSpace.Of);
+        Readiness = new(_directory, headroom);
         var retention = new RetentionSetup(_directory.Root, settings.Retention, headroom, _scripts is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds));
         var retentions = SpawnRetention("retention", _retention, retention);
         retentions.Tell(new RetentionActor.Begin());
@@ -292,7 +312,7 @@ internal sealed class Server : IDisposable
                 Options = new SessionOptions { ClientTimeoutUs = settings.TimeoutSeconds * 1_000_000L },
                 HostNames = _hostNames,
                 Time = TimeProvider.System,
-                Counters = Counters,
+                Metrics = Metrics,
                 Rejects = rejects,
                 Logger = _log,
                 Hashes = _hashes,

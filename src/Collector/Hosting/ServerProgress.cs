@@ -14,21 +14,21 @@ internal static class ServerProgress
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
 
     /// <summary>Runs until <paramref name="stop"/> is cancelled.</summary>
-    public static void Run(CollectorCounters counters, bool onTerminal, ILogger log, CancellationToken stop)
+    public static void Run(CollectorMetrics metrics, bool onTerminal, ILogger log, CancellationToken stop)
     {
-        long before = counters.PayloadBytes;
+        long before = metrics.PayloadBytes;
         long loggedBytes = before;
         int seconds = 0;
         bool shown = false;
         while (!stop.WaitHandle.WaitOne(s_interval))
         {
-            long bytes = counters.PayloadBytes;
+            long bytes = metrics.PayloadBytes;
             if (onTerminal)
-                shown = Show(counters, bytes, bytes - before, shown);
+                shown = Show(metrics, bytes, bytes - before, shown);
             else if (++seconds % LogEverySeconds == 0)
             {
-                if (counters.Receiving > 0)
-                    CollectorLog.Progress(log, counters.Receiving, bytes / 1_000_000, (bytes - loggedBytes) / LogEverySeconds / 1_000_000);
+                if (metrics.Receiving > 0)
+                    CollectorLog.Progress(log, metrics.Receiving, bytes / 1_000_000, (bytes - loggedBytes) / LogEverySeconds / 1_000_000);
                 loggedBytes = bytes;
             }
 
@@ -39,12 +39,12 @@ internal static class ServerProgress
             Console.Out.Write(ClearLine);
     }
 
-    private static bool Show(CollectorCounters counters, long bytes, long bytesInSecond, bool shown)
+    private static bool Show(CollectorMetrics metrics, long bytes, long bytesInSecond, bool shown)
     {
-        if (counters.Receiving > 0)
+        if (metrics.Receiving > 0)
         {
             Console.Out.Write(string.Create(CultureInfo.InvariantCulture,
-                $"{ClearLine}{counters.Receiving} clients  {bytes / 1e6:F1} MB received  {bytesInSecond / 1e6:F1} MB/s  ({counters.Complete} complete, {counters.NotComplete} not)"));
+                $"{ClearLine}{metrics.Receiving} clients  {bytes / 1e6:F1} MB received  {bytesInSecond / 1e6:F1} MB/s  ({metrics.Complete} complete, {metrics.NotComplete} not)"));
             return true;
         }
 

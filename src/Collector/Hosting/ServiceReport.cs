@@ -20,18 +20,18 @@ internal sealed class ServiceReport : IDisposable
 
     private readonly NotifySocket _socket;
     private readonly Pulse[] _pulses;
-    private readonly CollectorCounters _counters;
+    private readonly CollectorMetrics _metrics;
     private readonly ILogger _log;
     private readonly TimeSpan _interval;
     private readonly CancellationTokenSource _ended = new();
     private readonly Thread _thread;
     private volatile bool _isStopping;
 
-    private ServiceReport(NotifySocket socket, IReadOnlyDictionary<string, string> environment, IEnumerable<IEventLoop> loops, CollectorCounters counters, ILogger log)
+    private ServiceReport(NotifySocket socket, IReadOnlyDictionary<string, string> environment, IEnumerable<IEventLoop> loops, CollectorMetrics metrics, ILogger log)
     {
         _socket = socket;
         _pulses = [.. loops.Select(loop => new Pulse(loop))];
-        _counters = counters;
+        _metrics = metrics;
         _log = log;
         _interval = IntervalOf(environment);
         _thread = new(Run) { Name = "service-report", IsBackground = true };
@@ -40,14 +40,14 @@ internal sealed class ServiceReport : IDisposable
     /// <summary>Reports the server as ready and starts to report on it; null where no service manager wants to know.</summary>
     /// <param name="environment">All environment variables.</param>
     /// <param name="loops">The loops that must make progress; they end after the report.</param>
-    /// <param name="counters">What the status line tells of.</param>
+    /// <param name="metrics">What the status line tells of.</param>
     /// <param name="log">Told of a loop that does not answer.</param>
-    public static ServiceReport? Start(IReadOnlyDictionary<string, string> environment, IEnumerable<IEventLoop> loops, CollectorCounters counters, ILogger log)
+    public static ServiceReport? Start(IReadOnlyDictionary<string, string> environment, IEnumerable<IEventLoop> loops, CollectorMetrics metrics, ILogger log)
     {
         if (NotifySocket.Open(environment) is not { } socket)
             return null;
 
-        var report = new ServiceReport(socket, environment, loops, counters, log);
+        var report = new ServiceReport(socket, environment, loops, metrics, log);
         socket.Send($"READY=1\n{report.Status()}");
         report._thread.Start();
         return report;
@@ -113,7 +113,7 @@ internal sealed class ServiceReport : IDisposable
     }
 
     private string Status() => string.Create(CultureInfo.InvariantCulture,
-        $"STATUS={(_isStopping ? "Shutting down" : "Serving")}: {_counters.Receiving} dumps arriving, {_counters.Complete} complete, {_counters.NotComplete} not complete");
+        $"STATUS={(_isStopping ? "Shutting down" : "Serving")}: {_metrics.Receiving} dumps arriving, {_metrics.Complete} complete, {_metrics.NotComplete} not complete");
 
     /// <summary>A piece of work that a loop does as soon as it gets to it.</summary>
     private sealed class Pulse(IEventLoop loop) : ILoopWork

@@ -47,6 +47,11 @@ internal sealed record CollectorSettings
     /// <summary>0 for as many as the machine has use for.</summary>
     public required int Loops { get; init; }
     public required TransportChoice Transport { get; init; }
+    public required HttpBinding Http { get; init; }
+
+    /// <summary>Null for none.</summary>
+    public required Uri? Webhook { get; init; }
+    public required string? WebhookSecretFile { get; init; }
     public required LogFormat LogFormat { get; init; }
     public required ProgressDisplay Progress { get; init; }
     public required string? ConfigFile { get; init; }

@@ -154,6 +154,15 @@ internal static class SettingValues
         return value is not null;
     }
 
+    /// <summary><c>off</c> is null.</summary>
+    public static bool TryWebhook(string text, out Uri? value)
+    {
+        value = null;
+        if (text == "off")
+            return true;
+        return Uri.TryCreate(text, UriKind.Absolute, out value) && value.Scheme is "http" or "https" && value.UserInfo.Length == 0 && value.Fragment.Length == 0;
+    }
+
     /// <summary>One of the names of <typeparamref name="T"/> in lower case.</summary>
     public static bool TryChoice<T>(string text, out T value) where T : struct, Enum
     {

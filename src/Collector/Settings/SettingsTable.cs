@@ -68,6 +68,18 @@ internal static class SettingsTable
         "File that maps addresses or networks to host names, one 'ADDR[/BITS] NAME' a line.")
     { ValueName = "FILE" };
 
+    public static readonly Setting<HttpBinding> Http = new("http", "127.0.0.1:9464", HttpBinding.TryParse, HttpBinding.Allowed,
+        "Where metrics (/metrics) and health (/healthz, /readyz) are answered over HTTP, or off.")
+    { ValueName = "ADDR:PORT|off" };
+
+    public static readonly Setting<Uri?> Webhook = new("webhook", "off", SettingValues.TryWebhook, "off, or an http or https URL without user and fragment",
+        "Where a CloudEvents JSON event is posted when a dump starts, ends, or many start at once; or off.")
+    { ValueName = "URL|off" };
+
+    public static readonly Setting<string?> WebhookSecret = new("webhook-secret", "", SettingValues.TryOptionalPath, FilePath,
+        "File with the secret that events are signed with (X-Netdump-Signature-256: sha256=HMAC of the body).")
+    { ValueName = "FILE" };
+
     public static readonly Setting<LogFormat> LogFormat = new("log-format", "text", SettingValues.TryChoice, Choices<LogFormat>(),
         "netdumpd's lines, or one JSON object a line.")
     { ValueName = Names<LogFormat>() };
@@ -150,7 +162,7 @@ internal static class SettingsTable
         Port, ClientPort, Endpoint, EndpointPorts, Keep, Sparse, Hash, Hosts, Timeout, Drain, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
         Allow, Deny, SourceRate, NetworkRate,
         RetainAge, RetainCount, RetainSize, MinFree, WhenFull,
-        Transport, LogFormat, Progress, Config,
+        Transport, Http, Webhook, WebhookSecret, LogFormat, Progress, Config,
     ];
 
     private static string Names<T>() where T : struct, Enum => string.Join('|', Enum.GetNames<T>()).ToLowerInvariant();

@@ -139,6 +139,9 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     /// <summary>Bursts that went quiet while incomplete.</summary>
     public long QuietBursts { get; private set; }
 
+    /// <summary>Stored packets of such bursts that were not acked then, because others that share their bit may be missing. Not saved.</summary>
+    public long HeldAcks { get; private set; }
+
     /// <summary>Acks are released as packets are stored, not burst by burst.</summary>
     public bool AcksPerPacket => _perPacket;
 
@@ -550,11 +553,25 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
 
     private void OnQuiet(AckList acks)
     {
-        if (!_wentQuiet)
-            QuietBursts++;
-        _wentQuiet = true;
         if (_anchor != Anchor.Unknown && PayloadBytes > 0)
             ReleaseSafeResidues(acks);
+        if (_wentQuiet)
+            return;
+        _wentQuiet = true;
+        QuietBursts++;
+        HeldAcks += CountHeld();
+    }
+
+    private int CountHeld()
+    {
+        int held = 0;
+        for (int index = 0; index <= _highest; index++)
+        {
+            if (_stored.Test(_base + (uint)index) && (_ackedResidues & ResidueBit(index)) == 0)
+                held++;
+        }
+
+        return held;
     }
 
     private void OnRoundEnd(long nowUs, AckList acks)

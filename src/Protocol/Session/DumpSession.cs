@@ -102,6 +102,9 @@ public sealed partial class DumpSession
 
     public SessionCounters Counters => _counters with { Bursts = _bursts.Bursts, QuietBursts = _bursts.QuietBursts };
 
+    /// <summary>Stored packets that were not acked when their burst went quiet, because others share their bit in the kernel's bitmap.</summary>
+    public long HeldAcks => _bursts.HeldAcks;
+
     /// <summary>Distinct bytes stored so far.</summary>
     public ulong CoveredBytes => _coverage.CoveredBytes;
 

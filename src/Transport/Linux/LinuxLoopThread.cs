@@ -37,8 +37,9 @@ internal sealed unsafe class LinuxLoopThread : LoopThread
 
     public override bool PollSockets(int waitMs)
     {
+        _loop.BeginWait();
         int count = _loop.Wait(_events, MaxEvents, waitMs);
-        _loop.RefreshNow();
+        _loop.EndWait();
         long sendsBefore = _loop.Sender.SendCount;
         (_tookOtherSource, _tookTrain) = (false, false);
         for (int i = 0; i < count; i++)
@@ -49,7 +50,12 @@ internal sealed unsafe class LinuxLoopThread : LoopThread
 
         // Only parts of bursts, of several hosts: taken together with their rest they cost one wait, receive and write each. A single host would wait for its acks meanwhile, and trains come whole.
         if (_tookOtherSource && !_tookTrain && _loop.Sender.SendCount == sendsBefore && !_loop.HasWork)
+        {
+            _loop.BeginWait();
             Nap();
+            _loop.EndWait();
+        }
+
         return true;
     }
 

@@ -14,8 +14,9 @@ internal sealed class PortableLoopThread(PortableEventLoop loop) : LoopThread(lo
     {
         _ready.Clear();
         loop.CollectSockets(_ready);
+        loop.BeginWait();
         Socket.Select(_ready, null, null, TimeSpan.FromMilliseconds(waitMs));
-        loop.RefreshNow();
+        loop.EndWait();
 
         foreach (Socket socket in _ready)
         {

@@ -50,7 +50,7 @@ public sealed class ScriptActorTests
         File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         using var runner = new ScriptRunner(script, collector.Root, 1, ScriptRunner.DefaultTimeout, TimeProvider.System);
         using var thread = new ThreadDispatcher("script", 1);
-        var scripts = new ActorSystem("test").Spawn<ScriptActor.Message>("script", thread, () => new ScriptActor(runner, collector.Log));
+        var scripts = new ActorSystem("test").Spawn<ScriptActor.Message>("script", thread, () => new ScriptActor(runner, collector.Metrics, collector.Log));
 
         // Found, committed while left-overs are looked for; committed before and told of late; not found.
         scripts.Tell(new ScriptActor.DumpCommitted(dumps[0], client.Address));

@@ -32,7 +32,7 @@ public sealed class ContestTests
         Assert.True(gate.Holds.Wait(Eventually.Deadline));
         var other = collector.NewClient();
         other.SendDump(dump);
-        Assert.Equal(0, collector.Counters.Rejected(RejectReason.NoSession));
+        Assert.Equal(0, collector.Metrics.Rejected(RejectReason.NoSession));
 
         gate.Open();
         stuck.SendUntilAcked(burst);
@@ -40,7 +40,7 @@ public sealed class ContestTests
         stuck.Finish();
         await collector.AssertComplete(other, dump);
         await collector.AssertComplete(stuck, dump);
-        Assert.Equal(0, collector.Counters.Receiving);
+        Assert.Equal(0, collector.Metrics.Receiving);
     }
 
     [Fact]
@@ -57,12 +57,12 @@ public sealed class ContestTests
         client.Receive(seqno: 1);
         // No seqno that the live kernel could send now, so it goes to the other session.
         client.Send(dump.Burst(100_000, WellKnown.PageBytes)[0]);
-        await Eventually.Holds(() => collector.Counters.Receiving == 2, "both sessions have data");
+        await Eventually.Holds(() => collector.Metrics.Receiving == 2, "both sessions have data");
 
         // The header: all data was there before.
         client.SendRest(dump);
 
-        await Eventually.Holds(() => collector.Counters.Receiving == 1, "the live dump goes on alone");
+        await Eventually.Holds(() => collector.Metrics.Receiving == 1, "the live dump goes on alone");
         client.Finish();
         await collector.AssertComplete(client, dump);
     }
@@ -77,7 +77,7 @@ public sealed class ContestTests
 
         client.Send(Conflict(dump));
 
-        await Eventually.Holds(() => collector.Counters.Receiving == 2, "the new kernel's session has it");
+        await Eventually.Holds(() => collector.Metrics.Receiving == 2, "the new kernel's session has it");
     }
 
     [Theory]
@@ -92,9 +92,9 @@ public sealed class ContestTests
         byte[] repeat = dump.Burst(2, 0)[0];
         using (new HeldThreads(Assert.Single(collector.FileSystems.Lanes).Writers, WriteThreads))
         {
-            long packets = collector.Counters.Packets;
+            long packets = collector.Metrics.Packets;
             client.Send(repeat);
-            await Eventually.Holds(() => collector.Counters.Packets == packets + 1, "the repeat is being compared");
+            await Eventually.Holds(() => collector.Metrics.Packets == packets + 1, "the repeat is being compared");
             client.Send(Conflict(dump));
             if (withRepeat)
                 client.Send(repeat);
@@ -108,7 +108,7 @@ public sealed class ContestTests
             () =>
             {
                 client.Send(repeat);
-                return collector.Counters.Receiving == 2;
+                return collector.Metrics.Receiving == 2;
             },
             "the new kernel's session is known for one");
     }

@@ -67,7 +67,7 @@ public sealed class IngressActorTests
         Assert.Equal(mode == EndpointMode.Shared, answer.FromPort == port);
         await collector.AssertComplete(client, dump);
         Assert.Equal(0, collector.Log.Count(LogSuperseded));
-        Assert.Equal(0, collector.Counters.Receiving);
+        Assert.Equal(0, collector.Metrics.Receiving);
         Assert.Single(collector.Dumps);
     }
 
@@ -90,7 +90,7 @@ public sealed class IngressActorTests
 
         await collector.AssertComplete(client, dump);
         Assert.Single(collector.Dumps);
-        Assert.Equal(0, collector.Counters.Receiving);
+        Assert.Equal(0, collector.Metrics.Receiving);
     }
 
     [Theory, EveryTransport]
@@ -106,14 +106,14 @@ public sealed class IngressActorTests
 
         // No seqno that the live kernel could send now, so it goes to the other session, which makes a file for it.
         client.Send(dump.Burst(100_000, 65536)[0]);
-        await Eventually.Holds(() => collector.Counters.Receiving == 2, "both sessions have data");
+        await Eventually.Holds(() => collector.Metrics.Receiving == 2, "both sessions have data");
         client.SendRest(dump);
         client.Finish();
 
         await collector.AssertComplete(client, dump);
-        await Eventually.Holds(() => collector.Counters.Receiving == 0, "no dump is running");
+        await Eventually.Holds(() => collector.Metrics.Receiving == 0, "no dump is running");
         await Eventually.Holds(() => Directory.GetFiles(collector.Root, "partial.*").Length == 0, "no file is left");
-        Assert.Equal((1, 0), (collector.Counters.Complete, collector.Counters.NotComplete));
+        Assert.Equal((1, 0), (collector.Metrics.Complete, collector.Metrics.NotComplete));
         Assert.True(await collector.DrainAsync());
     }
 
@@ -135,7 +135,7 @@ public sealed class IngressActorTests
 
         await collector.AssertComplete(client, dump);
         Assert.Single(collector.Dumps);
-        Assert.Equal(0, collector.Counters.Receiving);
+        Assert.Equal(0, collector.Metrics.Receiving);
     }
 
     [Theory, EveryEndpoint]
@@ -165,7 +165,7 @@ public sealed class IngressActorTests
 
         await collector.AssertComplete(client, dump);
         Assert.Single(collector.Dumps);
-        Assert.Equal(0, collector.Counters.Receiving);
+        Assert.Equal(0, collector.Metrics.Receiving);
     }
 
     [Theory, EveryEndpoint]
@@ -426,7 +426,7 @@ public sealed class IngressActorTests
         for (int i = 0; i < 10; i++)
             collector.NewClient().Herald();
         await collector.Rejected(RejectReason.TooManyHalfOpen, 7);
-        Assert.Equal(0, collector.Counters.Rejected(RejectReason.TooManySessions));
+        Assert.Equal(0, collector.Metrics.Rejected(RejectReason.TooManySessions));
 
         var late = collector.NewClient();
         late.SendDump(dump);
@@ -511,9 +511,9 @@ public sealed class IngressActorTests
 
         // A new host is not answered any more.
         var late = collector.NewClient();
-        long seen = collector.Counters.Heralds;
+        long seen = collector.Metrics.Heralds;
         late.SendHeraldOnce();
-        await Eventually.Holds(() => collector.Counters.Heralds == seen + 1, "the late herald is seen");
+        await Eventually.Holds(() => collector.Metrics.Heralds == seen + 1, "the late herald is seen");
         Assert.Equal(0, late.CountAcks(seqno: 1));
         Assert.False(drained.IsCompleted);
 
@@ -527,7 +527,7 @@ public sealed class IngressActorTests
         foreach (var client in (WireClient[])[ended, .. running])
             await collector.AssertComplete(client, dump);
         Assert.Equal(4, collector.Dumps.Count);
-        Assert.Equal(0, collector.Counters.Receiving);
+        Assert.Equal(0, collector.Metrics.Receiving);
     }
 
     [Theory, EveryTransport]

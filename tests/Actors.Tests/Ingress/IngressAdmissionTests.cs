@@ -1,6 +1,7 @@
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Tests.Ingress;
 
@@ -21,10 +22,11 @@ public sealed class IngressAdmissionTests
         client.Send([1, 2, 3], collector.HeraldPort);
 
         await collector.Rejected(RejectReason.NotAllowed, 4);
+        Assert.Equal((1, 1), (collector.Metrics.HeraldsBy(HeraldResult.Refused), collector.Metrics.Heralds));
         Assert.Equal(0, client.CountAcks(seqno: 1));
         Assert.Empty(Directory.EnumerateFileSystemEntries(collector.Root));
         foreach (var reason in Enum.GetValues<RejectReason>().Where(reason => reason != RejectReason.NotAllowed))
-            Assert.Equal(0, collector.Counters.Rejected(reason));
+            Assert.Equal(0, collector.Metrics.Rejected(reason));
     }
 
     [Theory, EveryEndpoint]
@@ -110,7 +112,7 @@ public sealed class IngressAdmissionTests
         client.SendDump(s_dump);
 
         await collector.AssertComplete(client, s_dump);
-        Assert.Equal(0, collector.Counters.Rejected(RejectReason.TooManyFromSource) + collector.Counters.Rejected(RejectReason.TooManyFromNetwork));
+        Assert.Equal(0, collector.Metrics.Rejected(RejectReason.TooManyFromSource) + collector.Metrics.Rejected(RejectReason.TooManyFromNetwork));
     }
 
     [Theory, EveryTransport]
@@ -175,7 +177,7 @@ public sealed class IngressAdmissionTests
         Assert.InRange(collector.OpenSockets(), sockets, sockets + 50);
         await Eventually.Holds(() => collector.OpenSockets() == sockets, "only the herald sockets are left");
         Assert.Empty(Directory.EnumerateFileSystemEntries(collector.Root));
-        Assert.Equal((0, 0, 0), (collector.Counters.Receiving, collector.Counters.Complete, collector.Counters.NotComplete));
+        Assert.Equal((0, 0, 0), (collector.Metrics.Receiving, collector.Metrics.Complete, collector.Metrics.NotComplete));
 
         // The room they had is free again, and the script runs for this dump only.
         var client = collector.NewClient();

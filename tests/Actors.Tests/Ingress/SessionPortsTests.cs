@@ -45,6 +45,8 @@ public sealed class SessionPortsTests : IDisposable
 
         public long NowUs { get; set; }
 
+        public TimeSpan BusyTime => TimeSpan.Zero;
+
         public IUdpEndpoint Open(EndpointOptions options, IDatagramReceiver receiver)
         {
             Attempts++;

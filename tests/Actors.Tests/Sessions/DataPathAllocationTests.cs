@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Telemetry.Prometheus;
 using NetdumpCollector.Transport;
 
 namespace NetdumpCollector.Actors.Tests.Sessions;
@@ -36,6 +37,7 @@ public sealed class DataPathAllocationTests
             Directory = temporary.Path,
             Decorate = created => loop = created,
         });
+        using var metrics = new PrometheusExporter(collector.Metrics.Meter);
         using var sender = new BurstSender(RunningCollector.NextAddress(), collector);
 
         sender.Send(WarmUpBursts);
@@ -51,7 +53,7 @@ public sealed class DataPathAllocationTests
         Assert.True(Assert.Single(collector.FileSystems.Lanes).IsInline, "the file system turned slow");
         Assert.Equal(before.ThreadId, after.ThreadId);
         Assert.InRange(after.AllocatedBytes - before.AllocatedBytes, 0, AllowedBytes);
-        Assert.InRange(collector.Counters.PayloadBytes, (WarmUpBursts + MeasuredBursts) * (long)WellKnown.BurstBytes, long.MaxValue);
+        Assert.InRange(collector.Metrics.PayloadBytes, (WarmUpBursts + MeasuredBursts) * (long)WellKnown.BurstBytes, long.MaxValue);
     }
 
     /// <summary>What the loop's thread has allocated so far.</summary>

@@ -30,8 +30,8 @@ public sealed class SessionActorTests
         Assert.Equal(
             ["bounds.panicked", "dump.panicked.0.json", "info.panicked.0", "info.panicked.last", "vmcore.panicked.0", "vmcore.panicked.last"],
             Directory.EnumerateFileSystemEntries(collector.Root).Select(Path.GetFileName).Where(name => !name!.EndsWith(".ledger", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
-        Assert.Equal((1, 0, 0), (collector.Counters.Complete, collector.Counters.NotComplete, collector.Counters.Receiving));
-        Assert.Equal(collector.Counters.PayloadBytes, dump.Content.Length);
+        Assert.Equal((1, 0, 0), (collector.Metrics.Complete, collector.Metrics.NotComplete, collector.Metrics.Receiving));
+        Assert.Equal(collector.Metrics.PayloadBytes, dump.Content.Length);
         Assert.StartsWith($"New dump from client panicked [{client.Address}] (to {collector.Root}/partial.{client.Address}.", await collector.Log.Line(LogNewDump), StringComparison.Ordinal);
         Assert.Equal(1, collector.Log.Count(LogNewDump));
     }
@@ -112,7 +112,7 @@ public sealed class SessionActorTests
         byte[] finished = client.TakeFinished();
 
         client.Send(finished);
-        await Eventually.Holds(() => collector.Counters.Complete == 1, "the dump ended");
+        await Eventually.Holds(() => collector.Metrics.Complete == 1, "the dump ended");
         client.Send(finished);
         // Refused after the end, it shows that FINISHED before it has been seen.
         client.Send(TestDump.Message(MessageType.Vmcore, 2, 0, dump.Content.AsSpan(0, 1448)));
@@ -149,7 +149,7 @@ public sealed class SessionActorTests
         client.Send(finished);
         // Behind the second FINISHED: when it is refused, that one has been seen.
         client.Send(rest[0]);
-        await Eventually.Holds(() => collector.Counters.Rejected(RejectReason.AfterEnd) > 0, "the end is past");
+        await Eventually.Holds(() => collector.Metrics.Rejected(RejectReason.AfterEnd) > 0, "the end is past");
 
         Assert.Equal(0, client.CountAcks(TestDump.SeqnoOf(finished)));
         Assert.Equal((DumpStatus.Incomplete, EndReason.Finished), (manifest.Status, manifest.Reason));
@@ -330,7 +330,7 @@ public sealed class SessionActorTests
         Assert.Equal((ulong)(4096 + (2 * 65536)), manifest.CoveredBytes);
         await collector.AssertComplete(other, dump);
         Assert.Equal(1, collector.Actors.Failures);
-        Assert.Equal((0, 1, 1), (collector.Counters.Receiving, collector.Counters.Complete, collector.Counters.NotComplete));
+        Assert.Equal((0, 1, 1), (collector.Metrics.Receiving, collector.Metrics.Complete, collector.Metrics.NotComplete));
 
         // The host can start again.
         unlucky = default;

@@ -23,9 +23,9 @@ public sealed class SessionEndTests
         client.Send(TestDump.Message(MessageType.Vmcore, 2, 1ul << 50, new byte[1000]));
         await collector.Rejected(RejectReason.OffsetOutOfRange, 1);
 
-        await Eventually.Holds(() => collector.Counters.Receiving == 0, "the session is over");
+        await Eventually.Holds(() => collector.Metrics.Receiving == 0, "the session is over");
         await Eventually.Holds(() => Directory.GetFiles(collector.Root).Length == 0, "no file is left");
-        Assert.Equal((0, 0), (collector.Counters.Complete, collector.Counters.NotComplete));
+        Assert.Equal((0, 0), (collector.Metrics.Complete, collector.Metrics.NotComplete));
         Assert.True(await collector.DrainAsync());
     }
 
@@ -40,8 +40,8 @@ public sealed class SessionEndTests
             client.Send(packet);
 
         Assert.Contains(client.Address.ToString(), await collector.Log.Line(LogLost), StringComparison.Ordinal);
-        await Eventually.Holds(() => collector.Counters.Receiving == 0, "the session is over");
-        Assert.Equal((0, 1), (collector.Counters.Complete, collector.Counters.NotComplete));
+        await Eventually.Holds(() => collector.Metrics.Receiving == 0, "the session is over");
+        Assert.Equal((0, 1), (collector.Metrics.Complete, collector.Metrics.NotComplete));
         Assert.True(await collector.DrainAsync());
     }
 
@@ -57,7 +57,7 @@ public sealed class SessionEndTests
         byte[][] burst = client.TakeBurst(dump);
         foreach (byte[] packet in burst)
             client.Send(packet);
-        await Eventually.Holds(() => collector.Counters.Receiving == 1, "the session has packets");
+        await Eventually.Holds(() => collector.Metrics.Receiving == 1, "the session has packets");
 
         // When a later one's time is over, this one's is as well.
         collector.NewClient().Herald();
@@ -90,7 +90,7 @@ public sealed class SessionEndTests
         using (new HeldThreads(Assert.Single(collector.FileSystems.Lanes).Checkpointers, CheckpointThreads))
         {
             client.SendBurst(dump);
-            await Eventually.Holds(() => collector.Counters.Receiving == 1, "the live dump goes on alone");
+            await Eventually.Holds(() => collector.Metrics.Receiving == 1, "the live dump goes on alone");
         }
 
         await Eventually.Holds(() => Directory.GetFiles(lab).Length == 0, "no file is left");
@@ -115,12 +115,12 @@ public sealed class SessionEndTests
         // As a kernel sends it that found nothing to dump; the live one is far beyond these seqnos.
         client.SendUntilAcked([TestDump.Message(MessageType.Kdh, 2, 0, dump.Header)]);
         client.Send(TestDump.Message(MessageType.Finished, 3, 0, []));
-        await Eventually.Holds(() => collector.Counters.NotComplete == 1, "the empty dump has ended");
+        await Eventually.Holds(() => collector.Metrics.NotComplete == 1, "the empty dump has ended");
         client.SendRest(dump);
         client.Finish();
 
         Assert.Equal(2, (await collector.DumpsOf(client, 2)).Length);
-        Assert.Equal((1, 1, 0), (collector.Counters.Complete, collector.Counters.NotComplete, collector.Counters.Receiving));
+        Assert.Equal((1, 1, 0), (collector.Metrics.Complete, collector.Metrics.NotComplete, collector.Metrics.Receiving));
         Assert.True(await collector.DrainAsync());
     }
 
@@ -141,13 +141,13 @@ public sealed class SessionEndTests
         client.SendBurst(dump);
         foreach (byte[] packet in client.TakeBurst(dump))
             client.Send(packet);
-        await Eventually.Holds(() => collector.Counters.NotComplete == 1, "the session has failed");
+        await Eventually.Holds(() => collector.Metrics.NotComplete == 1, "the session has failed");
 
         var drained = collector.DrainAsync();
         // Hosts are not answered any more: the drain has begun.
-        long seen = collector.Counters.Heralds;
+        long seen = collector.Metrics.Heralds;
         collector.NewClient().SendHeraldOnce();
-        await Eventually.Holds(() => collector.Counters.Heralds == seen + 1, "the late herald is seen");
+        await Eventually.Holds(() => collector.Metrics.Heralds == seen + 1, "the late herald is seen");
         Assert.False(drained.IsCompleted);
         name.SetResult("late.example.org");
 
@@ -183,7 +183,7 @@ public sealed class SessionEndTests
         Assert.Equal((DumpStatus.Incomplete, EndReason.InternalError, WritersTime.Failure), (manifest.Status, manifest.Reason, manifest.Error));
         Assert.Equal(4096ul, manifest.CoveredBytes);
         await collector.AssertComplete(other, dump);
-        Assert.Equal((0, 1, 1), (collector.Counters.Receiving, collector.Counters.Complete, collector.Counters.NotComplete));
+        Assert.Equal((0, 1, 1), (collector.Metrics.Receiving, collector.Metrics.Complete, collector.Metrics.NotComplete));
         Assert.True(await collector.DrainAsync());
     }
 

@@ -190,20 +190,20 @@ public sealed class CommitActorTests
 
     private static SessionEnvironment EnvironmentOf(DumpDirectory directory, ThreadDispatcher threads, IEventLoop loop)
     {
-        var counters = new CollectorCounters();
+        var metrics = new CollectorMetrics();
         var system = new ActorSystem("test");
         return new()
         {
             System = system,
             EventLoop = loop,
             Loop = threads,
-            FileSystems = new(system, TimeProvider.System, new RecordingLogger()),
+            FileSystems = new(system, TimeProvider.System, metrics, new RecordingLogger()),
             Directory = directory,
             Options = new(),
             HostNames = new(HostMap.Empty, TimeProvider.System, TimeSpan.Zero),
             Time = TimeProvider.System,
-            Counters = counters,
-            Rejects = new(counters, new RecordingLogger()),
+            Metrics = metrics,
+            Rejects = new(metrics, new RecordingLogger()),
             Logger = new RecordingLogger(),
         };
     }

@@ -1,5 +1,6 @@
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Storage;
+using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Tests.Storage;
 
@@ -14,7 +15,7 @@ public sealed class FileSystemLaneTests : IDisposable
     private readonly RecordingLogger _log = new();
     private readonly FileSystemLane _lane;
 
-    public FileSystemLaneTests() => _lane = new("/dumps", new ActorSystem("test"), _time, _log);
+    public FileSystemLaneTests() => _lane = new("/dumps", new ActorSystem("test"), _time, new CollectorMetrics(), _log);
 
     public void Dispose() => _lane.Dispose();
 

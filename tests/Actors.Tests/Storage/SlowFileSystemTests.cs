@@ -165,10 +165,10 @@ public sealed class SlowFileSystemTests
 
         // No seqno that the live kernel could send now, so it goes to the other session.
         client.Send(dump.Burst(100_000, 65536)[0]);
-        await Eventually.Holds(() => collector.Counters.Receiving == 2, "both sessions have data");
+        await Eventually.Holds(() => collector.Metrics.Receiving == 2, "both sessions have data");
         client.SendBurst(dump);
 
-        await Eventually.Holds(() => collector.Counters.Receiving == 1, "the older session's burst decides");
+        await Eventually.Holds(() => collector.Metrics.Receiving == 1, "the older session's burst decides");
         client.SendRest(dump);
         client.Finish();
         await collector.AssertComplete(client, dump);

@@ -38,6 +38,9 @@ internal static class SampleValues
         ["min-free"] = (["0", "1", "64M", "1%", "99%"], ["", "0%", "100%", "-1", "%", "1.5%", "0M", "off"]),
         ["when-full"] = (["refuse", "headers", "delete"], ["", "Refuse", "wait", "1"]),
         ["transport"] = (["auto", "linux", "portable"], ["", "io_uring"]),
+        ["http"] = (["off", "127.0.0.1:9464", "0.0.0.0:0", "[::1]:9464"], ["", "9464", "127.0.0.1", ":9464", "1:9464", "localhost:9464", "::1:9464", "[127.0.0.1]:80", "127.0.0.1:65536", "127.0.0.1:-1", "on"]),
+        ["webhook"] = (["off", "http://192.0.2.1:8080/x?y=z", "https://example.org/"], ["", "on", "example.org", "ftp://example.org/", "http://", "http://user:word@example.org/", "http://example.org/#part", "/hook"]),
+        ["webhook-secret"] = (["/etc/secret", "s", ""], ["a\0b"]),
         ["log-format"] = (["text", "json"], ["", "xml"]),
         ["progress"] = (["auto", "on", "off"], ["", "true"]),
     };

@@ -1,3 +1,4 @@
+using System.Net;
 using FsCheck;
 using FsCheck.Fluent;
 using NetdumpCollector.Actors.Ingress;
@@ -73,6 +74,8 @@ public sealed class SettingsResolutionTests : IDisposable
         Assert.Null(settings.PidFile);
         Assert.Null(settings.DefaultPath);
         Assert.Null(settings.ConfigFile);
+        Assert.Equal(new IPEndPoint(IPAddress.Loopback, 9464), settings.Http.EndPoint);
+        Assert.Null(settings.Webhook);
     }
 
     [Fact]
@@ -110,6 +113,9 @@ public sealed class SettingsResolutionTests : IDisposable
             ["NETDUMP_KEEP"] = "auto:11",
             ["NETDUMP_SPARSE"] = "true",
             ["NETDUMP_TRANSPORT"] = "portable",
+            ["NETDUMP_HTTP"] = "192.0.2.1:12",
+            ["NETDUMP_WEBHOOK"] = "https://192.0.2.2/hook",
+            ["NETDUMP_WEBHOOK_SECRET"] = "/w",
             ["NETDUMP_LOG_FORMAT"] = "json",
             ["NETDUMP_PROGRESS"] = "off",
             ["NETDUMP_CONFIG"] = _temp.Write("empty.json", "{}"),
@@ -147,6 +153,9 @@ public sealed class SettingsResolutionTests : IDisposable
                 WhenFull = WhenFull.Delete,
                 Loops = 9,
                 Transport = TransportChoice.Portable,
+                Http = new(new IPEndPoint(0x010200c0, 12)),
+                Webhook = new("https://192.0.2.2/hook"),
+                WebhookSecretFile = "/w",
                 LogFormat = LogFormat.Json,
                 Progress = ProgressDisplay.Off,
                 ConfigFile = environment["NETDUMP_CONFIG"],

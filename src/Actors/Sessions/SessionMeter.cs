@@ -1,0 +1,61 @@
+using System.Diagnostics;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Telemetry;
+
+namespace NetdumpCollector.Actors.Sessions;
+
+/// <summary>What one session adds to the collector's metrics: once per batch, what has changed since the one before.</summary>
+internal sealed class SessionMeter(CollectorMetrics metrics, DumpSession session)
+{
+    private const long NoBurst = -1;
+    private static readonly long s_ticksPerUs = Stopwatch.Frequency / 1_000_000;
+
+    private SessionCounters _counted = session.Counters;
+    private ulong _writtenBytes = session.CoveredBytes;
+    private long _heldAcks = session.HeldAcks;
+    private long _burstFromUs = NoBurst;
+
+    /// <summary>A batch was taken.</summary>
+    /// <param name="used">Messages of it that were used.</param>
+    /// <param name="nowUs">When it came.</param>
+    public void OnTaken(int used, long nowUs)
+    {
+        var counted = session.Counters;
+        long payloadBytes = counted.PayloadBytes - _counted.PayloadBytes;
+        metrics.AddBatch(used, payloadBytes, counted.Retransmissions - _counted.Retransmissions);
+        _counted.PayloadBytes = counted.PayloadBytes;
+        _counted.Retransmissions = counted.Retransmissions;
+        if (_burstFromUs == NoBurst && payloadBytes > 0)
+            _burstFromUs = nowUs;
+    }
+
+    /// <summary>What was taken is stored.</summary>
+    public void OnStored()
+    {
+        ulong covered = session.CoveredBytes;
+        if (covered > _writtenBytes)
+            metrics.AddWritten((long)(covered - _writtenBytes));
+        _writtenBytes = covered;
+    }
+
+    /// <summary>Acks have left.</summary>
+    /// <remarks>Reads the clock, because the loop's time is that of the round's begin.</remarks>
+    public void OnAcksSent(int acks)
+    {
+        metrics.AddAcks(acks);
+        if (_burstFromUs != NoBurst)
+            metrics.BurstAck.Record((Stopwatch.GetTimestamp() / s_ticksPerUs - _burstFromUs) * 1e-6);
+        _burstFromUs = NoBurst;
+    }
+
+    /// <summary>The session has looked at its time: bursts may have gone quiet in part.</summary>
+    public void OnTick()
+    {
+        long quiet = session.Counters.QuietBursts;
+        if (quiet == _counted.QuietBursts)
+            return;
+        metrics.AddQuietBursts(quiet - _counted.QuietBursts, session.HeldAcks - _heldAcks);
+        (_counted.QuietBursts, _heldAcks) = (quiet, session.HeldAcks);
+    }
+}

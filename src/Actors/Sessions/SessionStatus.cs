@@ -1,0 +1,45 @@
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
+
+namespace NetdumpCollector.Actors.Sessions;
+
+/// <summary>How far a session is, for those who watch.</summary>
+public sealed record SessionStatus
+{
+    public required Ipv4 Client { get; init; }
+
+    /// <summary>The client's name, null while it is not known.</summary>
+    public required string? Host { get; init; }
+
+    public required SessionPhase Phase { get; init; }
+
+    /// <summary>When the herald came.</summary>
+    public required DateTimeOffset StartedAt { get; init; }
+
+    /// <summary>How long ago the last packet came.</summary>
+    public required TimeSpan Silence { get; init; }
+
+    /// <summary>Distinct bytes stored.</summary>
+    public required ulong CoveredBytes { get; init; }
+
+    /// <summary>Bytes of the whole dump, once its header has come.</summary>
+    public required ulong? DumpBytes { get; init; }
+
+    /// <summary>Identity of the dump, null before its files are open and after they are committed.</summary>
+    public required string? DumpId { get; init; }
+
+    /// <summary>Absolute path of the dump's data while it arrives.</summary>
+    public required string? File { get; init; }
+
+    /// <summary>UDP port that the client sends to.</summary>
+    public required ushort Port { get; init; }
+
+    /// <summary>Messages of the client that were used.</summary>
+    public required long Packets { get; init; }
+
+    /// <summary>Packets that repeated an earlier one.</summary>
+    public required long Repeated { get; init; }
+
+    /// <summary>Why the dump cannot be stored now, or null.</summary>
+    public required string? WriteError { get; init; }
+}

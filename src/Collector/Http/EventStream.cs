@@ -1,0 +1,82 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Threading.Channels;
+using Microsoft.AspNetCore.Http;
+using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Webhooks;
+using NetdumpCollector.Telemetry.Events;
+
+namespace NetdumpCollector.Collector.Http;
+
+/// <summary>Server-sent events: what happens as CloudEvents, and each second how far the sessions are.</summary>
+/// <remarks>Source: WHATWG HTML, "Server-sent events". A reader that does not keep up misses events; the sessions are told of anew each second.</remarks>
+internal sealed class EventStream(LiveState live, EventFeed feed, string source, CancellationToken stopping)
+{
+    private const int Capacity = 256;
+    private const int MaxReaders = 64;
+
+    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
+    private static readonly JsonSerializerOptions s_oneLine = new(JsonText.Indented) { WriteIndented = false };
+
+    private int _readers;
+    private long _number;
+
+    public async Task WriteAsync(HttpContext context)
+    {
+        if (Interlocked.Increment(ref _readers) > MaxReaders)
+        {
+            Interlocked.Decrement(ref _readers);
+            context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
+            return;
+        }
+
+        using var subscription = feed.Subscribe(Capacity);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, stopping);
+        try
+        {
+            context.Response.ContentType = "text/event-stream";
+            context.Response.Headers.CacheControl = "no-store";
+            while (!ended.IsCancellationRequested)
+            {
+                await SendAsync(context, "sessions", SessionsNow(), ended.Token).ConfigureAwait(false);
+                await PassOnAsync(context, subscription.Events, ended.Token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The reader has gone, or the server ends.
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _readers);
+        }
+    }
+
+    private string SessionsNow() => JsonSerializer.Serialize(live.Sessions.OrderBy(session => session.StartedAt).Select(SessionRow.Of), s_oneLine);
+
+    /// <summary>Sends what happens until the next look at the sessions is due.</summary>
+    private async Task PassOnAsync(HttpContext context, ChannelReader<CollectorEvent> events, CancellationToken ended)
+    {
+        using var due = CancellationTokenSource.CreateLinkedTokenSource(ended);
+        due.CancelAfter(s_interval);
+        try
+        {
+            await foreach (var what in events.ReadAllAsync(due.Token).ConfigureAwait(false))
+            {
+                string id = string.Create(CultureInfo.InvariantCulture, $"{Interlocked.Increment(ref _number)}");
+                await SendAsync(context, what.Type, Encoding.UTF8.GetString(CloudEvent.ToJson(what, id, source)), ended).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException) when (!ended.IsCancellationRequested)
+        {
+            // It is due.
+        }
+    }
+
+    private static async Task SendAsync(HttpContext context, string name, string data, CancellationToken ended)
+    {
+        await context.Response.WriteAsync($"event: {name}\ndata: {data}\n\n", ended).ConfigureAwait(false);
+        await context.Response.Body.FlushAsync(ended).ConfigureAwait(false);
+    }
+}

@@ -1,0 +1,75 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Telemetry;
+using NetdumpCollector.Telemetry.Prometheus;
+
+namespace NetdumpCollector.Collector.Http;
+
+/// <summary>Answers those who watch: metrics, health, the state of sessions and dumps.</summary>
+/// <remarks>Begins when heralds are answered already, on threads of its own kind; that it cannot begin, or ends, concerns no dump.</remarks>
+internal sealed class HttpService : IAsyncDisposable
+{
+    private readonly WebApplication _application;
+
+    private HttpService(WebApplication application) => _application = application;
+
+    /// <summary>Starts to answer; null, and a line in the log, where the address cannot be had.</summary>
+    public static async Task<HttpService?> StartAsync(HttpBinding binding, PrometheusExporter metrics, Readiness readiness, ApiEndpoints api, ILogger log)
+    {
+        // Nothing of the environment or of files steers it: settings are ours.
+        var builder = WebApplication.CreateEmptyBuilder(new());
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxConcurrentConnections = 256;
+            kestrel.Limits.MaxRequestBodySize = 64 << 10;
+            kestrel.Listen(binding.EndPoint!);
+        });
+        builder.Services.AddRoutingCore();
+        var application = builder.Build();
+        application.UseRouting();
+        application.MapGet("/metrics", context => WriteMetricsAsync(context, metrics));
+        application.MapGet("/healthz", context => WriteTextAsync(context, StatusCodes.Status200OK, "ok"));
+        application.MapGet("/readyz", context => WriteReadinessAsync(context, readiness));
+        api.Map(application);
+        try
+        {
+            await application.StartAsync().ConfigureAwait(false);
+        }
+        catch (IOException e)
+        {
+            CollectorLog.HttpNotServed(log, binding.ToString(), (e.InnerException ?? e).Message);
+            await application.DisposeAsync().ConfigureAwait(false);
+            return null;
+        }
+
+        CollectorLog.HttpServed(log, application.Urls.First());
+        return new(application);
+    }
+
+    public ValueTask DisposeAsync() => _application.DisposeAsync();
+
+    private static Task WriteMetricsAsync(HttpContext context, PrometheusExporter metrics)
+    {
+        var format = ExpositionFormats.Negotiate(context.Request.Headers.Accept);
+        context.Response.ContentType = format.ContentType();
+        return context.Response.WriteAsync(metrics.Write(format), context.RequestAborted);
+    }
+
+    private static async Task WriteReadinessAsync(HttpContext context, Readiness readiness)
+    {
+        string? obstacle = await readiness.ObstacleAsync().ConfigureAwait(false);
+        await WriteTextAsync(context, obstacle is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, obstacle ?? "ready").ConfigureAwait(false);
+    }
+
+    private static Task WriteTextAsync(HttpContext context, int status, string text)
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        return context.Response.WriteAsync(text + "\n", context.RequestAborted);
+    }
+}

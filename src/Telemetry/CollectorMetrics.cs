@@ -1,0 +1,207 @@
+using System.Diagnostics.Metrics;
+using NetdumpCollector.Protocol;
+
+namespace NetdumpCollector.Telemetry;
+
+/// <summary>Every instrument of the collector: what is counted since its start, and what is measured.</summary>
+/// <remarks>
+/// What is recorded while a dump arrives is added once per batch, burst or write, by any thread and without allocating; metrics are made of it when somebody reads them.
+/// Instruments are named and have units as OpenTelemetry's conventions want; <see cref="Prometheus.MetricName"/> derives the names that Prometheus sees.
+/// </remarks>
+public sealed partial class CollectorMetrics : IDisposable
+{
+    private readonly CountsBy<RejectReason> _rejected = new("reason");
+    private readonly CountsBy<HeraldResult> _heralds = new("result");
+    private readonly CountsBy<DumpOutcome> _ended = new("outcome");
+    private readonly CountsBy<ScriptOutcome> _scripts = new("result");
+    private readonly CountsBy<WebhookOutcome> _webhooks = new("result");
+    private long _packets;
+    private long _payloadBytes;
+    private long _repeated;
+    private long _written;
+    private long _acks;
+    private long _heldAcks;
+    private long _quietBursts;
+    private long _receiving;
+    private long _missing;
+    private long _relocated;
+    private long _resumed;
+    private long _deleted;
+    private long _deletedBytes;
+    private long _shortOfRoom;
+    private long _sessionDrops;
+
+    /// <summary>Messages that were used.</summary>
+    public long Packets => Interlocked.Read(ref _packets);
+
+    /// <summary>VMCORE payload bytes received, repeats included.</summary>
+    public long PayloadBytes => Interlocked.Read(ref _payloadBytes);
+
+    /// <summary>Acks sent.</summary>
+    public long Acks => Interlocked.Read(ref _acks);
+
+    /// <summary>Heralds received, repeats included.</summary>
+    public long Heralds => _heralds.Sum;
+
+    /// <summary>Dumps arriving now.</summary>
+    public long Receiving => Interlocked.Read(ref _receiving);
+
+    /// <summary>Dumps that ended complete.</summary>
+    public long Complete => _ended[DumpOutcome.Complete];
+
+    /// <summary>Dumps that ended in any other way.</summary>
+    public long NotComplete => _ended.Sum - Complete;
+
+    /// <summary>Dumps that retention deleted.</summary>
+    public long Deleted => Interlocked.Read(ref _deleted);
+
+    /// <summary>Bytes that those had.</summary>
+    public long DeletedBytes => Interlocked.Read(ref _deletedBytes);
+
+    /// <summary>Times that a dump could not begin as it should for lack of room (--min-free); a waiting client tries about once a second.</summary>
+    public long ShortOfRoom => Interlocked.Read(ref _shortOfRoom);
+
+    /// <summary>Datagrams refused for <paramref name="reason"/>.</summary>
+    public long Rejected(RejectReason reason) => _rejected[reason];
+
+    /// <summary>Heralds that came to <paramref name="result"/>.</summary>
+    public long HeraldsBy(HeraldResult result) => _heralds[result];
+
+    /// <summary>Counts messages of one batch.</summary>
+    /// <param name="packets">Messages that were used.</param>
+    /// <param name="payloadBytes">Dump bytes they brought.</param>
+    /// <param name="repeated">How many of them repeated an earlier one.</param>
+    public void AddBatch(long packets, long payloadBytes, long repeated)
+    {
+        Interlocked.Add(ref _packets, packets);
+        Interlocked.Add(ref _payloadBytes, payloadBytes);
+        if (repeated > 0)
+            Interlocked.Add(ref _repeated, repeated);
+    }
+
+    /// <summary>Counts what a batch has stored that was not stored before.</summary>
+    public void AddWritten(long bytes) => Interlocked.Add(ref _written, bytes);
+
+    /// <summary>Counts acks that were sent.</summary>
+    public void AddAcks(long acks) => Interlocked.Add(ref _acks, acks);
+
+    /// <summary>Counts bursts that their client had to send again in part, and stored packets of them whose acks waited for others that share their bit.</summary>
+    public void AddQuietBursts(long bursts, long heldAcks)
+    {
+        Interlocked.Add(ref _quietBursts, bursts);
+        Interlocked.Add(ref _heldAcks, heldAcks);
+    }
+
+    public void AddHerald(HeraldResult result) => _heralds.Add(result);
+
+    /// <summary>Counts a refused datagram and returns how many there are now of its kind.</summary>
+    public long AddRejected(RejectReason reason) => _rejected.Add(reason);
+
+    /// <summary>Counts datagrams that the kernel dropped at a session's socket.</summary>
+    public void AddSessionDrops(long datagrams) => Interlocked.Add(ref _sessionDrops, datagrams);
+
+    /// <summary>A session of an earlier process goes on.</summary>
+    public void SessionResumed() => Interlocked.Increment(ref _resumed);
+
+    public void ScriptEnded(ScriptOutcome outcome) => _scripts.Add(outcome);
+
+    public void WebhookEnded(WebhookOutcome outcome) => _webhooks.Add(outcome);
+
+    public void DumpDeleted(long bytes)
+    {
+        Interlocked.Increment(ref _deleted);
+        Interlocked.Add(ref _deletedBytes, bytes);
+    }
+
+    public void RanShortOfRoom() => Interlocked.Increment(ref _shortOfRoom);
+
+    public void DumpStarted() => Interlocked.Increment(ref _receiving);
+
+    /// <summary>What had started turned out to be no dump.</summary>
+    public void DumpDiscarded() => Interlocked.Decrement(ref _receiving);
+
+    /// <summary>A dump ended, of which there is a file.</summary>
+    public void DumpEnded(DumpSummary summary, TimeSpan duration)
+    {
+        Interlocked.Decrement(ref _receiving);
+        _ended.Add(OutcomeOf(summary.Status));
+        Interlocked.Add(ref _missing, (long)Math.Min(summary.MissingBytes, long.MaxValue));
+        if (summary.Relocated)
+            Interlocked.Increment(ref _relocated);
+        DumpSize.Record(summary.CoveredBytes);
+        DumpDuration.Record(duration.TotalSeconds);
+    }
+
+    /// <summary>A dump ended for which there were no files.</summary>
+    public void DumpLost()
+    {
+        Interlocked.Decrement(ref _receiving);
+        _ended.Add(DumpOutcome.Lost);
+    }
+
+    public void Dispose() => Meter.Dispose();
+
+    private static DumpOutcome OutcomeOf(DumpStatus status) => status switch
+    {
+        DumpStatus.Complete => DumpOutcome.Complete,
+        DumpStatus.Damaged => DumpOutcome.Damaged,
+        DumpStatus.Truncated => DumpOutcome.Truncated,
+        DumpStatus.Headerless => DumpOutcome.Headerless,
+        _ => DumpOutcome.Incomplete,
+    };
+}
+
+/// <summary>What became of a herald.</summary>
+public enum HeraldResult
+{
+    /// <summary>It opened a session.</summary>
+    Opened,
+
+    /// <summary>It opened a second session of a host that has a running dump: a late duplicate, or a new panic.</summary>
+    Tentative,
+
+    /// <summary>It repeated one that has a session.</summary>
+    Repeated,
+
+    /// <summary>A limit or the operator's lists stood against it.</summary>
+    Refused,
+
+    /// <summary>It came while none is answered: at the start, until earlier dumps have their ports back, or while draining.</summary>
+    Unanswered,
+}
+
+/// <summary>How a dump ended.</summary>
+/// <remarks>The first five are <see cref="DumpStatus"/>'s.</remarks>
+public enum DumpOutcome
+{
+    Complete,
+    Incomplete,
+    Damaged,
+    Truncated,
+    Headerless,
+
+    /// <summary>There were no files for it.</summary>
+    Lost,
+}
+
+/// <summary>What became of an event that was to be posted.</summary>
+public enum WebhookOutcome
+{
+    Delivered,
+
+    /// <summary>The receiver refused it, or did not take it in time.</summary>
+    GivenUp,
+}
+
+/// <summary>How a script ended.</summary>
+public enum ScriptOutcome
+{
+    /// <summary>Exit code 0.</summary>
+    Ok,
+
+    /// <summary>Another exit code, or it could not be started.</summary>
+    Failed,
+
+    /// <summary>Killed when its time was up.</summary>
+    TimedOut,
+}

@@ -1,0 +1,135 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace NetdumpCollector.Telemetry.Prometheus;
+
+/// <summary>One instrument's values, by their labels.</summary>
+internal sealed class MetricFamily(Instrument instrument)
+{
+    private readonly List<Series> _series = [];
+    private volatile Series? _unlabelled;
+
+    public MetricName Name { get; } = MetricName.Of(instrument);
+
+    public string Help { get; } = instrument.Description ?? "";
+
+    private double[]? Bounds { get; } = BoundsOf(instrument);
+
+    /// <summary>A value was measured: of an observable instrument it is the sum so far, of a counter it is added, of a histogram it is one more.</summary>
+    public void Take(double value, ReadOnlySpan<KeyValuePair<string, object?>> labels)
+    {
+        var series = labels.IsEmpty ? _unlabelled ?? Find(labels) : Find(labels);
+        if (Bounds is not null)
+            series.Record(value);
+        else if (instrument.IsObservable || Name.Type == "gauge" && !IsUpDown)
+            series.Set(value);
+        else
+            series.Add(value);
+    }
+
+    /// <summary>Forgets what an observable instrument said before: labels that it no longer has.</summary>
+    public void BeginObservation()
+    {
+        if (!instrument.IsObservable)
+            return;
+        lock (_series)
+        {
+            _series.Clear();
+            _unlabelled = null;
+        }
+    }
+
+    public Series[] Snapshot()
+    {
+        lock (_series)
+            return [.. _series];
+    }
+
+    private bool IsUpDown => instrument.GetType().Name.StartsWith("UpDownCounter", StringComparison.Ordinal);
+
+    private Series Find(ReadOnlySpan<KeyValuePair<string, object?>> labels)
+    {
+        lock (_series)
+        {
+            foreach (var known in _series)
+            {
+                if (known.Has(labels))
+                    return known;
+            }
+
+            var series = new Series(labels.ToArray(), Bounds);
+            _series.Add(series);
+            if (labels.IsEmpty)
+                _unlabelled = series;
+            return series;
+        }
+    }
+
+    private static double[]? BoundsOf(Instrument instrument) => instrument switch
+    {
+        Histogram<double> histogram => [.. histogram.Advice?.HistogramBucketBoundaries ?? []],
+        Histogram<long> histogram => [.. (histogram.Advice?.HistogramBucketBoundaries ?? []).Select(bound => (double)bound)],
+        _ => null,
+    };
+}
+
+/// <summary>The values of one set of labels; recorded by any thread.</summary>
+internal sealed class Series(KeyValuePair<string, object?>[] labels, double[]? bounds)
+{
+    private readonly long[] _buckets = bounds is null ? [] : new long[bounds.Length + 1];
+    private readonly Exemplar?[] _exemplars = bounds is null ? [] : new Exemplar?[bounds.Length + 1];
+    private double _sum;
+
+    public KeyValuePair<string, object?>[] Labels => labels;
+
+    /// <summary>Upper bounds of a histogram's buckets but the last, or null.</summary>
+    public double[]? Bounds => bounds;
+
+    /// <summary>A counter's or gauge's value, or the sum of a histogram's.</summary>
+    public double Value => Volatile.Read(ref _sum);
+
+    public bool Has(ReadOnlySpan<KeyValuePair<string, object?>> others)
+    {
+        if (others.Length != labels.Length)
+            return false;
+        for (int i = 0; i < labels.Length; i++)
+        {
+            if (labels[i].Key != others[i].Key || !Equals(labels[i].Value, others[i].Value))
+                return false;
+        }
+
+        return true;
+    }
+
+    public void Set(double value) => Volatile.Write(ref _sum, value);
+
+    public void Add(double value)
+    {
+        double before = Volatile.Read(ref _sum);
+        while (true)
+        {
+            double seen = Interlocked.CompareExchange(ref _sum, before + value, before);
+            if (seen.Equals(before))
+                return;
+            before = seen;
+        }
+    }
+
+    public void Record(double value)
+    {
+        int bucket = 0;
+        while (bucket < bounds!.Length && value > bounds[bucket])
+            bucket++;
+        Interlocked.Increment(ref _buckets[bucket]);
+        Add(value);
+        if (Activity.Current is { Recorded: true } activity)
+            Volatile.Write(ref _exemplars[bucket], new(value, activity.TraceId.ToHexString(), activity.SpanId.ToHexString(), DateTimeOffset.UtcNow));
+    }
+
+    public long CountOf(int bucket) => Interlocked.Read(ref _buckets[bucket]);
+
+    public Exemplar? ExemplarOf(int bucket) => Volatile.Read(ref _exemplars[bucket]);
+}
+
+/// <summary>A measured value that leads to its trace.</summary>
+internal sealed record Exemplar(double Value, string TraceId, string SpanId, DateTimeOffset At);
