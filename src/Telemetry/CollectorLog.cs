@@ -139,6 +139,9 @@ public static partial class CollectorLog
     [LoggerMessage(1071, LogLevel.Warning, "No HTTP on {Address}: {Error}; dumps are received all the same (--http names another address, or off)")]
     public static partial void HttpNotServed(ILogger logger, string address, string error);
 
+    [LoggerMessage(1074, LogLevel.Warning, "HTTP on {Address} is not encrypted and asks nobody who he is: who reaches it sees which hosts panic, and why")]
+    public static partial void HttpIsOpen(ILogger logger, string address);
+
     [LoggerMessage(1072, LogLevel.Warning, "Webhook {Url}: {Problem}; events are posted again for 10 minutes each, up to 1000 wait")]
     public static partial void WebhookFails(ILogger logger, Uri url, string problem);
 

@@ -150,6 +150,19 @@ public sealed class HttpTests : IDisposable
         await collector.StopAsync();
     }
 
+    [Theory]
+    [InlineData("0.0.0.0:0", true)]
+    [InlineData("127.0.0.1:0", false)]
+    [InlineData("[::1]:0", false)]
+    public async Task Where_others_can_reach_it_a_warning_says_what_they_see(string binding, bool warns)
+    {
+        await using var collector = await Collector.StartAsync(Dumps, "--http", binding);
+        await collector.PrintsAsync("Metrics and health on ");
+
+        Assert.Equal(warns, collector.Output.Contains($"warning: HTTP on {binding} is not encrypted", StringComparison.Ordinal));
+        await collector.StopAsync();
+    }
+
     [Fact]
     public async Task Turned_off_it_opens_nothing()
     {

@@ -39,7 +39,7 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
             context.Response.Headers.CacheControl = "no-store";
             while (!ended.IsCancellationRequested)
             {
-                await SendAsync(context, "sessions", SessionsNow(), ended.Token).ConfigureAwait(false);
+                await SendSessionsAsync(context.Response, ended.Token).ConfigureAwait(false);
                 await PassOnAsync(context, subscription.Events, ended.Token).ConfigureAwait(false);
             }
         }
@@ -53,7 +53,13 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
         }
     }
 
-    private string SessionsNow() => JsonSerializer.Serialize(live.Sessions.OrderBy(session => session.StartedAt).Select(SessionRow.Of), s_oneLine);
+    private async Task SendSessionsAsync(HttpResponse response, CancellationToken ended)
+    {
+        await response.WriteAsync("event: sessions\ndata: ", ended).ConfigureAwait(false);
+        await JsonSerializer.SerializeAsync(response.Body, live.Sessions.OrderBy(session => session.StartedAt).Select(SessionRow.Of), s_oneLine, ended).ConfigureAwait(false);
+        await response.WriteAsync("\n\n", ended).ConfigureAwait(false);
+        await response.Body.FlushAsync(ended).ConfigureAwait(false);
+    }
 
     /// <summary>Sends what happens until the next look at the sessions is due.</summary>
     private async Task PassOnAsync(HttpContext context, ChannelReader<CollectorEvent> events, CancellationToken ended)
@@ -65,18 +71,13 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
             await foreach (var what in events.ReadAllAsync(due.Token).ConfigureAwait(false))
             {
                 string id = string.Create(CultureInfo.InvariantCulture, $"{Interlocked.Increment(ref _number)}");
-                await SendAsync(context, what.Type, Encoding.UTF8.GetString(CloudEvent.ToJson(what, id, source)), ended).ConfigureAwait(false);
+                await context.Response.WriteAsync($"event: {what.Type}\ndata: {Encoding.UTF8.GetString(CloudEvent.ToJson(what, id, source))}\n\n", ended).ConfigureAwait(false);
+                await context.Response.Body.FlushAsync(ended).ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException) when (!ended.IsCancellationRequested)
         {
             // It is due.
         }
-    }
-
-    private static async Task SendAsync(HttpContext context, string name, string data, CancellationToken ended)
-    {
-        await context.Response.WriteAsync($"event: {name}\ndata: {data}\n\n", ended).ConfigureAwait(false);
-        await context.Response.Body.FlushAsync(ended).ConfigureAwait(false);
     }
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Logging;
 using NetdumpCollector.Collector.Hosting;
 using NetdumpCollector.Collector.Settings;
@@ -32,6 +33,8 @@ internal sealed class HttpHost : IDisposable
     {
         if (settings.Http.EndPoint is null)
             return null;
+        if (!IPAddress.IsLoopback(settings.Http.EndPoint.Address))
+            CollectorLog.HttpIsOpen(log, settings.Http.ToString());
         var live = server.Watch();
         var stopping = new CancellationTokenSource();
         var events = new EventStream(live, server.Metrics.Events, CollectorSource.Name, stopping.Token);
