@@ -244,6 +244,8 @@ public sealed class HttpTests : IDisposable
         Assert.Equal(WellKnown.PageBytes + WellKnown.BurstBytes, session.GetProperty("bytes").GetInt32());
         Assert.Equal(client.SessionPort, session.GetProperty("port").GetInt32());
         Assert.Equal(JsonValueKind.Null, session.GetProperty("totalBytes").ValueKind);
+        var live = await Collector.RunAsync("top", "--http", (await collector.HttpAsync()).Authority);
+        Assert.Contains("top needs a terminal", live.Expect(1).Error, StringComparison.Ordinal);
         string id = session.GetProperty("dumpId").GetString()!;
         var asked = await Collector.RunAsync("sessions", "--http", (await collector.HttpAsync()).Authority);
         Assert.Matches($"{client.Address} +[^ ]+ +receiving +[^ ]+ +68.0 KiB .*{id}", asked.Expect(0).Output);

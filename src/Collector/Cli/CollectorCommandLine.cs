@@ -65,6 +65,7 @@ internal static class CollectorCommandLine
             SendVerb.Create(io),
             DumpsVerb.Create(io),
             SessionsVerb.Create(io),
+            TopVerb.Create(io),
             CreateVersion(io),
         };
         foreach (var option in root.Options)

@@ -1,0 +1,89 @@
+using System.Globalization;
+using System.Text.Json;
+using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Http;
+using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Storage;
+using Spectre.Console;
+
+namespace NetdumpCollector.Collector.Watch;
+
+/// <summary><c>top</c>: shows, live, who is dumping and how fast.</summary>
+internal static class TopVerb
+{
+    private const int MaxRows = 40;
+
+    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
+
+    private static readonly Documentation s_documentation = new()
+    {
+        Notes = [("Keys", "Ctrl-C ends it. On anything but a terminal 'sessions' shows the same once.")],
+        Examples =
+        [
+            ("netdump-collector top", "Watch the server at 127.0.0.1:9464, or where NETDUMP_HTTP says."),
+            ("netdump-collector top --http 192.0.2.1:9464", "Watch another one."),
+        ],
+    };
+
+    public static DocumentedCommand Create(CommandIo io)
+    {
+        var command = new DocumentedCommand("top", "Watch who is dumping now, how far and how fast.", s_documentation);
+        var settings = new SettingOptions(command, [SettingsTable.Http, SettingsTable.Config]);
+        command.SetAction(parseResult =>
+        {
+            using var server = RunningServer.At(settings.Resolve(parseResult, io).Value(SettingsTable.Http));
+            return Run(server, io);
+        });
+        return command;
+    }
+
+    private static int Run(RunningServer server, CommandIo io)
+    {
+        if (Console.IsOutputRedirected)
+        {
+            io.Complain("top needs a terminal; 'sessions' shows the same once");
+            return ExitCode.Failed;
+        }
+
+        var console = AnsiConsole.Create(new() { Out = new AnsiConsoleOutput(io.Output) });
+        var rates = new SessionRates();
+        int exitCode = ExitCode.Ok;
+        console.Live(new Text("")).AutoClear(true).Start(live =>
+        {
+            do
+            {
+                if (server.Read("/api/v1/sessions", io) is not string text)
+                {
+                    exitCode = io.Stop.IsCancellationRequested ? ExitCode.Ok : ExitCode.CannotStart;
+                    return;
+                }
+
+                live.UpdateTarget(TableOf(rates.Take(JsonSerializer.Deserialize<SessionRow[]>(text, JsonText.Indented)!, TimeProvider.System)));
+            }
+            while (!io.Stop.WaitHandle.WaitOne(s_interval));
+        });
+        return exitCode;
+    }
+
+    private static Table TableOf(IReadOnlyList<(SessionRow Session, double BytesPerSecond)> sessions)
+    {
+        int receiving = sessions.Count(one => one.Session.Phase == "receiving");
+        var table = new Table().Border(TableBorder.None).Title(Plain($"{receiving} dumps arriving, {ByteSize.Format(sessions.Sum(one => one.BytesPerSecond))}/s, {sessions.Count} sessions"));
+        table.AddColumns("CLIENT", "HOST", "PHASE", "RECEIVED", "PER SECOND", "SILENT", "REPEATED", "ERROR");
+        foreach (var (session, bytesPerSecond) in sessions.Take(MaxRows))
+        {
+            table.AddRow(new[]
+            {
+                session.Client, session.Host ?? "-", session.Phase, ByteSize.Format(session.Bytes), ByteSize.Format(bytesPerSecond),
+                string.Create(CultureInfo.InvariantCulture, $"{session.SilentSeconds:F0} s"), string.Create(CultureInfo.InvariantCulture, $"{session.Repeated}"), session.Error ?? "",
+            }.Select(cell => new Text(cell)));
+        }
+
+        if (sessions.Count > MaxRows)
+            table.Caption(Plain($"and {sessions.Count - MaxRows} more"));
+        return table;
+    }
+
+    /// <summary>What hosts call themselves is no markup.</summary>
+    private static string Plain(string text) => Markup.Escape(text);
+}
