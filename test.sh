@@ -13,13 +13,16 @@ done
 packages=()
 command -v gcc >/dev/null || packages+=(gcc libc6-dev)
 pkg-config --exists fuse3 2>/dev/null || packages+=(fuse3 libfuse3-dev pkg-config)
+command -v promtool >/dev/null && command -v prometheus >/dev/null || packages+=(prometheus)
 if [ "${#packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "Installing ${packages[*]} for bench/tools…"
-        (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${packages[@]}") >/dev/null 2>&1
+        echo "Installing ${packages[*]} for bench/tools and the tests of metrics…"
+        eng/install-packages.sh "${packages[@]}" >/dev/null 2>&1
     fi
     command -v gcc >/dev/null || echo "gcc is not here and cannot be installed: the end-to-end tests that need ndblast are skipped."
     pkg-config --exists fuse3 2>/dev/null || echo "libfuse3-dev and pkg-config are not here and cannot be installed: the tests of slow and hanging file systems are skipped."
+    command -v promtool >/dev/null && command -v prometheus >/dev/null ||
+        echo "prometheus is not here and cannot be installed: the tests that read metrics, alerts and dashboards with it are skipped (they fail where CI is set)."
 fi
 if ! [ "$(id -u)" = 0 ] || ! [ -e /dev/fuse ]; then
     echo "Without root and /dev/fuse no FUSE file system can be mounted: the tests of slow and hanging file systems are skipped."

@@ -77,7 +77,7 @@ public sealed class HttpTests : IDisposable
         await collector.StopAsync();
     }
 
-    [PromtoolFact]
+    [PrometheusFact]
     public async Task Promtool_has_nothing_to_say_against_the_metrics()
     {
         await using var collector = await Collector.StartAsync(Dumps);
@@ -303,15 +303,4 @@ public sealed class HttpTests : IDisposable
 
     private static Task<CommandResult> SendAsync(Collector collector, params string[] options) => Collector.RunAsync(
         ["send", "--server", collector.Address, "--port", $"{collector.Port}", "--from", Collector.NewClientAddresses().ToString(), .. options]);
-}
-
-/// <summary>A fact that needs promtool; skipped where it is not, except in CI.</summary>
-internal sealed class PromtoolFactAttribute : FactAttribute
-{
-    public PromtoolFactAttribute()
-    {
-        bool isThere = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(directory => File.Exists(Path.Combine(directory, "promtool")));
-        if (!isThere && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("CI")))
-            Skip = "promtool is needed, which comes with Debian's prometheus";
-    }
 }

@@ -4,24 +4,35 @@ using System.Diagnostics.Metrics;
 namespace NetdumpCollector.Telemetry.Prometheus;
 
 /// <summary>One instrument's values, by their labels.</summary>
-internal sealed class MetricFamily(Instrument instrument)
+internal sealed class MetricFamily
 {
+    private readonly Instrument _instrument;
     private readonly List<Series> _series = [];
+    private readonly double[]? _bounds;
     private volatile Series? _unlabelled;
 
-    public MetricName Name { get; } = MetricName.Of(instrument);
+    public MetricFamily(Instrument instrument)
+    {
+        _instrument = instrument;
+        _bounds = BoundsOf(instrument);
+        Name = MetricName.Of(instrument);
+        Help = instrument.Description ?? "";
+        // A rate can be taken over the first value only where there was a 0 before it.
+        if (_bounds is not null)
+            Find([]);
+    }
 
-    public string Help { get; } = instrument.Description ?? "";
+    public MetricName Name { get; }
 
-    private double[]? Bounds { get; } = BoundsOf(instrument);
+    public string Help { get; }
 
     /// <summary>A value was measured: of an observable instrument it is the sum so far, of a counter it is added, of a histogram it is one more.</summary>
     public void Take(double value, ReadOnlySpan<KeyValuePair<string, object?>> labels)
     {
         var series = labels.IsEmpty ? _unlabelled ?? Find(labels) : Find(labels);
-        if (Bounds is not null)
+        if (_bounds is not null)
             series.Record(value);
-        else if (instrument.IsObservable || Name.Type == "gauge" && !IsUpDown)
+        else if (_instrument.IsObservable || Name.Type == "gauge" && !IsUpDown)
             series.Set(value);
         else
             series.Add(value);
@@ -30,7 +41,7 @@ internal sealed class MetricFamily(Instrument instrument)
     /// <summary>Forgets what an observable instrument said before: labels that it no longer has.</summary>
     public void BeginObservation()
     {
-        if (!instrument.IsObservable)
+        if (!_instrument.IsObservable)
             return;
         lock (_series)
         {
@@ -45,7 +56,7 @@ internal sealed class MetricFamily(Instrument instrument)
             return [.. _series];
     }
 
-    private bool IsUpDown => instrument.GetType().Name.StartsWith("UpDownCounter", StringComparison.Ordinal);
+    private bool IsUpDown => _instrument.GetType().Name.StartsWith("UpDownCounter", StringComparison.Ordinal);
 
     private Series Find(ReadOnlySpan<KeyValuePair<string, object?>> labels)
     {
@@ -57,7 +68,7 @@ internal sealed class MetricFamily(Instrument instrument)
                     return known;
             }
 
-            var series = new Series(labels.ToArray(), Bounds);
+            var series = new Series(labels.ToArray(), _bounds);
             _series.Add(series);
             if (labels.IsEmpty)
                 _unlabelled = series;

@@ -108,6 +108,15 @@ public sealed class PrometheusExporterTests : IDisposable
     }
 
     [Fact]
+    public void A_histogram_is_there_before_its_first_value()
+    {
+        _ = _meter.CreateHistogram("netdump.took", "s", "Took.", tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = [1] });
+
+        Assert.EndsWith("netdump_took_seconds_bucket{le=\"1\"} 0\nnetdump_took_seconds_bucket{le=\"+Inf\"} 0\nnetdump_took_seconds_sum 0\nnetdump_took_seconds_count 0\n",
+            _exporter.Write(ExpositionFormat.Text), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_recorded_trace_is_the_exemplar_of_its_bucket_in_OpenMetrics_only()
     {
         var histogram = _meter.CreateHistogram("netdump.took", "s", "Took.", tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = [1] });
