@@ -202,7 +202,6 @@ public sealed partial class DumpDirectory : IDisposable
     }
 
     /// <summary>Writes a file and removes it again: permissions, read-only mounts and quotas answer only to that.</summary>
-    /// <summary>Makes a file and removes it.</summary>
     /// <exception cref="StorageException">No file can be made; the message says why.</exception>
     public void CheckWritable()
     {

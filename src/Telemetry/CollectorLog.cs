@@ -142,11 +142,11 @@ public static partial class CollectorLog
     [LoggerMessage(1074, LogLevel.Warning, "HTTP on {Address} is not encrypted and asks nobody who he is: who reaches it sees which hosts panic, and why")]
     public static partial void HttpIsOpen(ILogger logger, string address);
 
-    [LoggerMessage(1072, LogLevel.Warning, "Webhook {Url}: {Problem}; events are posted again for 10 minutes each, up to 1000 wait")]
-    public static partial void WebhookFails(ILogger logger, Uri url, string problem);
+    [LoggerMessage(1072, LogLevel.Warning, "Webhook {Receiver}: {Problem}; {Consequence}")]
+    public static partial void WebhookFails(ILogger logger, string receiver, string problem, string consequence);
 
-    [LoggerMessage(1073, LogLevel.Information, "Webhook {Url} takes events again")]
-    public static partial void WebhookWorksAgain(ILogger logger, Uri url);
+    [LoggerMessage(1073, LogLevel.Information, "Webhook {Receiver} takes events again")]
+    public static partial void WebhookWorksAgain(ILogger logger, string receiver);
 
     [LoggerMessage(1063, LogLevel.Error, "The dump of client {Client} is lost, there were no files for it: {Error}")]
     public static partial void Lost(ILogger logger, string client, string error);

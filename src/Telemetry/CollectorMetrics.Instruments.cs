@@ -50,7 +50,7 @@ public sealed partial class CollectorMetrics
         _ = Count("netdump.storage.shortages", "{shortage}", "Times that a dump could not begin as it should for lack of room (--min-free).", () => ShortOfRoom);
         _ = Meter.CreateObservableGauge("netdump.dumps.receiving", () => Receiving, "{dump}", "Dumps arriving now.");
         BurstAck = Meter.CreateHistogram("netdump.burst.ack.duration", "s", "From the first packet of a burst to its acks.", tags: null, s_latencies);
-        Write = Meter.CreateHistogram("netdump.write.duration", "s", "A burst's way into the page cache, or to a file system that is slow.", tags: null, s_latencies);
+        Write = Meter.CreateHistogram("netdump.write.duration", "s", "Storing what one batch of packets brought: into the page cache, or on a file system that is slow.", tags: null, s_latencies);
         Sync = Meter.CreateHistogram("netdump.sync.duration", "s", "A dump's data made durable (fsync), at its end or for a checkpoint.", tags: null, s_latencies);
         DumpSize = Meter.CreateHistogram("netdump.dump.size", "By", "Bytes stored of dumps that ended.", tags: null, s_sizes);
         DumpDuration = Meter.CreateHistogram("netdump.dump.duration", "s", "From a dump's herald to its end.", tags: null, s_durations);

@@ -117,26 +117,36 @@ public sealed partial class CollectorMetrics : IDisposable
 
     public void DumpStarted() => Interlocked.Increment(ref _receiving);
 
+    /// <summary>All of a dump that will come has come; its commit follows.</summary>
+    public void DumpArrived() => Interlocked.Decrement(ref _receiving);
+
     /// <summary>What had started turned out to be no dump.</summary>
     public void DumpDiscarded() => Interlocked.Decrement(ref _receiving);
 
-    /// <summary>A dump ended, of which there is a file.</summary>
-    public void DumpEnded(DumpSummary summary, TimeSpan duration)
+    /// <summary>A dump that ended lies under its final names, as its manifest tells it.</summary>
+    /// <param name="status">What it is worth, which its commit may have changed.</param>
+    /// <param name="coveredBytes">Bytes stored.</param>
+    /// <param name="missingBytes">Bytes known to be missing.</param>
+    /// <param name="relocated">Its first burst was moved.</param>
+    /// <param name="seconds">From its herald to its end.</param>
+    public void DumpEnded(DumpStatus status, ulong coveredBytes, ulong missingBytes, bool relocated, double seconds)
     {
-        Interlocked.Decrement(ref _receiving);
-        _ended.Add(OutcomeOf(summary.Status));
-        Interlocked.Add(ref _missing, (long)Math.Min(summary.MissingBytes, long.MaxValue));
-        if (summary.Relocated)
+        _ended.Add(OutcomeOf(status));
+        Interlocked.Add(ref _missing, (long)Math.Min(missingBytes, long.MaxValue));
+        if (relocated)
             Interlocked.Increment(ref _relocated);
-        DumpSize.Record(summary.CoveredBytes);
-        DumpDuration.Record(duration.TotalSeconds);
+        DumpSize.Record(coveredBytes);
+        DumpDuration.Record(seconds);
     }
+
+    /// <summary>A dump that ended could not be made durable; the next start tries again.</summary>
+    public void DumpNotCommitted() => _ended.Add(DumpOutcome.Uncommitted);
 
     /// <summary>A dump ended for which there were no files.</summary>
     public void DumpLost()
     {
-        Interlocked.Decrement(ref _receiving);
         _ended.Add(DumpOutcome.Lost);
+        Interlocked.Decrement(ref _receiving);
     }
 
     public void Dispose() => Meter.Dispose();
@@ -179,6 +189,9 @@ public enum DumpOutcome
     Damaged,
     Truncated,
     Headerless,
+
+    /// <summary>It could not be made durable: what arrived is a partial file, and the next start tries again.</summary>
+    Uncommitted,
 
     /// <summary>There were no files for it.</summary>
     Lost,

@@ -58,12 +58,12 @@ public sealed class WebhookTests : IDisposable
         await using var collector = await Collector.StartAsync(Dumps, "--webhook", receiver.Url);
 
         (await SendAsync(collector, "--synthetic", "1M")).Expect(0);
-        await collector.PrintsAsync($"warning: Webhook {receiver.Url}: ");
+        await collector.PrintsAsync($"warning: Webhook {receiver.Authority}: ");
         receiver.Start();
 
         Assert.Equal("netdump-collector.dump.started", (await receiver.GetsAsync(0)).Json.GetProperty("type").GetString());
         Assert.Equal("netdump-collector.dump.completed", (await receiver.GetsAsync(1)).Json.GetProperty("type").GetString());
-        await collector.PrintsAsync($"Webhook {receiver.Url} takes events again");
+        await collector.PrintsAsync($"Webhook {receiver.Authority} takes events again");
         await collector.StopAsync();
     }
 
@@ -144,7 +144,9 @@ public sealed class WebhookTests : IDisposable
         private readonly ConcurrentQueue<Request> _requests = new();
         private readonly Queue<int> _answers = new(answers);
 
-        public string Url { get; } = $"http://127.0.0.1:{port}/hook";
+        public string Authority { get; } = $"http://127.0.0.1:{port}";
+
+        public string Url => $"{Authority}/hook";
 
         public IReadOnlyCollection<Request> Requests => _requests;
 

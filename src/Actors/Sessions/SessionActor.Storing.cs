@@ -63,6 +63,7 @@ public sealed partial class SessionActor
         Route.AnswersLater = true;
         _staging ??= _environment.FileSystems.Stagings.Rent();
         _staging.Begin(run);
+        _meter.OnStaged(Context.NowUs);
         foreach (ref readonly var datagram in run.Datagrams)
         {
             if (datagram.Remote != _client.Remote)
@@ -183,7 +184,7 @@ public sealed partial class SessionActor
         {
             _isStoring = !loop.EndBlockingCall();
             if (_isStoring)
-                _lane.EndStalledWrite();
+                _lane.EndStalledWrite(start);
         }
 
         if (_isStoring)

@@ -391,6 +391,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (_wonBurst || Route.IsShadow || _session.CoveredBytes == 0)
             return;
         _wonBurst = _hasPromised = true;
+        _environment.Metrics.Events.Publish(new DumpStarted(_environment.Time.GetUtcNow(), _file?.Identity.Id.ToString() ?? "", _client.Remote, _host ?? _client.Remote.ToString()));
         Reach(SessionMilestone.FirstBurst);
     }
 
@@ -444,7 +445,6 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             return;
         _announced = true;
         CollectorLog.NewDump(_environment.Logger, ClientName, _file.PartialPath);
-        _environment.Metrics.Events.Publish(new DumpStarted(_environment.Time.GetUtcNow(), _file.Identity.Id.ToString(), _client.Remote, _host));
     }
 
     /// <param name="summary">What the dump came to.</param>
@@ -478,7 +478,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _handedOver = true;
         if (summary.Status is DumpStatus.Incomplete or DumpStatus.Damaged)
             _store.GiveSlotBack();
-        _environment.Metrics.DumpEnded(summary, circumstances.Duration);
+        _environment.Metrics.DumpArrived();
     }
 
     /// <summary>Nothing of a dump was acked: strays of a live one, or packets that no kernel sends, made the session ask for files, or none were to be had.</summary>

@@ -16,6 +16,13 @@ internal sealed class SessionMeter(CollectorMetrics metrics, DumpSession session
     private long _heldAcks = session.HeldAcks;
     private long _burstFromUs = NoBurst;
 
+    /// <summary>Packets came that wait for the dump's files, or for a batch before them.</summary>
+    public void OnStaged(long nowUs)
+    {
+        if (_burstFromUs == NoBurst)
+            _burstFromUs = nowUs;
+    }
+
     /// <summary>A batch was taken.</summary>
     /// <param name="used">Messages of it that were used.</param>
     /// <param name="nowUs">When it came.</param>

@@ -64,6 +64,8 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
                     kept = TryKeepAsFailed(order, host, e.Message);
             }
 
+            if (kept is null)
+                environment.Metrics.DumpNotCommitted();
             Report(order, new SessionActor.CommitFailed());
             if (kept is not null)
             {
@@ -106,6 +108,7 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
         if (dump.PointerProblem is string problem)
             CollectorLog.NotPointedTo(environment.Logger, host, client, dump.CoreFile, problem);
         var manifest = dump.Manifest;
+        environment.Metrics.DumpEnded(manifest.Status, manifest.CoveredBytes, manifest.MissingBytes, manifest.Relocated, manifest.DurationSeconds);
         environment.Metrics.Events.Publish(new DumpEnded(manifest.EndedAt, manifest.Id, client, manifest.Host, manifest.Status, manifest.Reason, manifest.Bytes, manifest.MissingBytes,
             manifest.Kdh?.PanicString, dump.CoreFile, manifest.DurationSeconds));
         environment.Retention?.Tell(new RetentionActor.DumpCommitted());

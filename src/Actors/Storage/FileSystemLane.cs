@@ -112,8 +112,9 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     }
 
     /// <summary>A write that a loop was held up by (<see cref="OnStall"/>) has come back.</summary>
-    public void EndStalledWrite()
+    public void EndStalledWrite(in WriteStart start)
     {
+        _metrics.Write.Record(_time.GetElapsedTime(start.Timestamp).TotalSeconds);
         lock (_gate)
         {
             _stalled--;

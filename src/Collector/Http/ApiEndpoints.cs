@@ -11,6 +11,9 @@ namespace NetdumpCollector.Collector.Http;
 /// <summary>The state of sessions and dumps for programs: <c>/api/v1</c>. Its JSON is a published format.</summary>
 internal sealed class ApiEndpoints(LiveState live, RecentCatalog catalog, EventStream events)
 {
+    /// <summary>A dump directory that takes longer hangs.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet("/api/v1/sessions", WriteSessionsAsync);
@@ -51,15 +54,15 @@ internal sealed class ApiEndpoints(LiveState live, RecentCatalog catalog, EventS
         string? manifest = null;
         try
         {
-            manifest = await File.ReadAllTextAsync(found[0].ManifestPath, context.RequestAborted).ConfigureAwait(false);
+            manifest = await Task.Run(() => File.ReadAllText(found[0].ManifestPath)).WaitAsync(s_patience, context.RequestAborted).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or TimeoutException)
         {
-            // It went since the directory was read.
+            // It went since the directory was read, or the file system hangs.
         }
 
         if (manifest is null)
-            await WriteProblemAsync(context, StatusCodes.Status404NotFound, $"no dump \"{id}\" any more").ConfigureAwait(false);
+            await WriteProblemAsync(context, StatusCodes.Status404NotFound, $"no dump \"{id}\" that can be read any more").ConfigureAwait(false);
         else
         {
             Begin(context, StatusCodes.Status200OK);
@@ -72,7 +75,12 @@ internal sealed class ApiEndpoints(LiveState live, RecentCatalog catalog, EventS
     {
         try
         {
-            return await catalog.ReadAsync().WaitAsync(context.RequestAborted).ConfigureAwait(false);
+            return await catalog.ReadAsync().WaitAsync(s_patience, context.RequestAborted).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            await WriteProblemAsync(context, StatusCodes.Status503ServiceUnavailable, "the dump directory does not answer").ConfigureAwait(false);
+            return null;
         }
         catch (StorageException e)
         {

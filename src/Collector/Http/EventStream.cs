@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Threading.Channels;
@@ -20,7 +19,6 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
     private static readonly JsonSerializerOptions s_oneLine = new(JsonText.Indented) { WriteIndented = false };
 
     private int _readers;
-    private long _number;
 
     public async Task WriteAsync(HttpContext context)
     {
@@ -70,8 +68,7 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
         {
             await foreach (var what in events.ReadAllAsync(due.Token).ConfigureAwait(false))
             {
-                string id = string.Create(CultureInfo.InvariantCulture, $"{Interlocked.Increment(ref _number)}");
-                await context.Response.WriteAsync($"event: {what.Type}\ndata: {Encoding.UTF8.GetString(CloudEvent.ToJson(what, id, source))}\n\n", ended).ConfigureAwait(false);
+                await context.Response.WriteAsync($"event: {what.Type}\ndata: {Encoding.UTF8.GetString(CloudEvent.ToJson(what, source))}\n\n", ended).ConfigureAwait(false);
                 await context.Response.Body.FlushAsync(ended).ConfigureAwait(false);
             }
         }

@@ -1,7 +1,9 @@
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Telemetry;
@@ -30,6 +32,8 @@ internal sealed class HttpService : IAsyncDisposable
             kestrel.Listen(binding.EndPoint!);
         });
         builder.Services.AddRoutingCore();
+        // Signals are the program's own.
+        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         var application = builder.Build();
         application.UseRouting();
         application.MapGet("/metrics", context => WriteMetricsAsync(context, metrics));
@@ -40,7 +44,7 @@ internal sealed class HttpService : IAsyncDisposable
         {
             await application.StartAsync().ConfigureAwait(false);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or SocketException)
         {
             CollectorLog.HttpNotServed(log, binding.ToString(), (e.InnerException ?? e).Message);
             await application.DisposeAsync().ConfigureAwait(false);
@@ -49,6 +53,13 @@ internal sealed class HttpService : IAsyncDisposable
 
         CollectorLog.HttpServed(log, application.Urls.First());
         return new(application);
+    }
+
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     public ValueTask DisposeAsync() => _application.DisposeAsync();

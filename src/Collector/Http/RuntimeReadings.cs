@@ -11,6 +11,8 @@ namespace NetdumpCollector.Collector.Http;
 internal sealed class RuntimeReadings(LiveState live, IReadOnlyList<IEventLoop> loops, ActorSystem system, FileSystems fileSystems, IReadOnlyList<ThreadDispatcher> threads, string directory)
     : IRuntimeReadings
 {
+    private readonly PatientLook<FileSystemSpace?> _space = new(() => FileSystemSpace.Of(directory), TimeProvider.System);
+
     /// <summary>A closed session is gone in the same moment.</summary>
     private static readonly SessionPhase[] s_phases = [SessionPhase.HalfOpen, SessionPhase.Receiving, SessionPhase.Ending, SessionPhase.Lingering];
 
@@ -36,5 +38,5 @@ internal sealed class RuntimeReadings(LiveState live, IReadOnlyList<IEventLoop> 
 
     public long DeadLetters => system.DeadLetters.Count;
 
-    public (long FreeBytes, long TotalBytes)? Storage => FileSystemSpace.Of(directory) is { } space ? (space.FreeBytes, space.TotalBytes) : null;
+    public (long FreeBytes, long TotalBytes)? Storage => _space.Value is { } space ? (space.FreeBytes, space.TotalBytes) : null;
 }

@@ -11,16 +11,15 @@ internal static class CloudEvent
     public const string ContentType = "application/cloudevents+json";
 
     /// <param name="what">The event.</param>
-    /// <param name="id">Tells it from all others of the same source; repeated when it is sent again.</param>
     /// <param name="source">Which collector it is from.</param>
-    public static byte[] ToJson(CollectorEvent what, string id, string source)
+    public static byte[] ToJson(CollectorEvent what, string source)
     {
         using var bytes = new MemoryStream();
         using (var json = new Utf8JsonWriter(bytes, new() { Encoder = JsonText.Indented.Encoder }))
         {
             json.WriteStartObject();
             json.WriteString("specversion"u8, "1.0"u8);
-            json.WriteString("id"u8, id);
+            json.WriteString("id"u8, what.Id);
             json.WriteString("source"u8, source);
             json.WriteString("type"u8, $"{CommandIo.ProgramName}.{what.Type}");
             json.WriteString("time"u8, what.At.UtcDateTime);

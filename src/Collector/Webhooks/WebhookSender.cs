@@ -33,18 +33,19 @@ internal sealed class WebhookSender : IDisposable
     private readonly CollectorMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
-    private readonly string _run = Guid.NewGuid().ToString("N", CultureInfo.InvariantCulture);
-    private long _number;
+    private readonly string _receiver;
     private bool _isFailing;
 
-    public WebhookSender(WebhookTarget target, EventFeed feed, CollectorMetrics metrics, TimeProvider time, ILogger log, HttpMessageHandler? handler = null)
+    public WebhookSender(WebhookTarget target, EventFeed feed, CollectorMetrics metrics, TimeProvider time, ILogger log)
     {
         _target = target;
+        // Path and query of some receivers are their secret.
+        _receiver = target.Url.GetLeftPart(UriPartial.Authority);
         _metrics = metrics;
         _time = time;
         _log = log;
         // A receiver that sends elsewhere is not what the operator named.
-        _http = new(handler ?? new SocketsHttpHandler { AllowAutoRedirect = false }) { Timeout = s_attemptTimeout };
+        _http = new(new SocketsHttpHandler { AllowAutoRedirect = false }) { Timeout = s_attemptTimeout };
         _events = feed.Subscribe(Capacity);
         _ = Task.Run(RunAsync).ContinueWith(failed => CollectorLog.ActorFailed(log, "webhook", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
     }
@@ -63,14 +64,15 @@ internal sealed class WebhookSender : IDisposable
             await foreach (var what in _events.Events.ReadAllAsync(_ended.Token).ConfigureAwait(false))
                 _metrics.WebhookEnded(await DeliverAsync(what).ConfigureAwait(false));
         }
-        catch (OperationCanceledException) when (_ended.IsCancellationRequested)
+        catch (Exception) when (_ended.IsCancellationRequested)
         {
+            // What is being posted when the server ends fails in one way or another.
         }
     }
 
     private async Task<WebhookOutcome> DeliverAsync(CollectorEvent what)
     {
-        byte[] body = CloudEvent.ToJson(what, string.Create(CultureInfo.InvariantCulture, $"{_run}-{_number++}"), _target.Source);
+        byte[] body = CloudEvent.ToJson(what, _target.Source);
         long started = _time.GetTimestamp();
         for (var pause = s_firstPause; ; pause = pause * 2 < s_longestPause ? pause * 2 : s_longestPause)
         {
@@ -78,15 +80,16 @@ internal sealed class WebhookSender : IDisposable
             if (problem is null)
             {
                 if (_isFailing)
-                    CollectorLog.WebhookWorksAgain(_log, _target.Url);
+                    CollectorLog.WebhookWorksAgain(_log, _receiver);
                 _isFailing = false;
                 return WebhookOutcome.Delivered;
             }
 
+            // A redirection leads to where the operator did not point.
+            bool isFinal = status is >= (HttpStatusCode)300 and < (HttpStatusCode)500 and not (HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests);
             if (!_isFailing)
-                CollectorLog.WebhookFails(_log, _target.Url, problem);
+                CollectorLog.WebhookFails(_log, _receiver, problem, isFinal ? "the event is not posted again" : "events are posted again for 10 minutes each, up to 1000 wait");
             _isFailing = true;
-            bool isFinal = status is >= (HttpStatusCode)400 and < (HttpStatusCode)500 and not (HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests);
             if (isFinal || _time.GetElapsedTime(started) + pause > s_patience)
                 return WebhookOutcome.GivenUp;
             await Task.Delay(pause, _time, _ended.Token).ConfigureAwait(false);

@@ -6,6 +6,9 @@ namespace NetdumpCollector.Telemetry.Events;
 /// <param name="At">When it happened.</param>
 public abstract record CollectorEvent(DateTimeOffset At)
 {
+    /// <summary>Tells it from all other events of all collectors; set when it is published.</summary>
+    public string Id { get; internal set; } = "";
+
     /// <summary>What kind it is: in CloudEvents' <c>type</c>, behind the program's name, and as the name of a server-sent event.</summary>
     public abstract string Type { get; }
 }

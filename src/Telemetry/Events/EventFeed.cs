@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Threading.Channels;
 
 namespace NetdumpCollector.Telemetry.Events;
@@ -15,6 +16,8 @@ public sealed class EventFeed(TimeProvider time)
     private readonly List<EventSubscription> _subscriptions = [];
     private readonly Queue<long> _starts = new();
     private long? _stormTold;
+    private readonly string _run = Guid.NewGuid().ToString("N", CultureInfo.InvariantCulture);
+    private long _number;
     private long _missed;
 
     /// <summary>Events that listeners missed.</summary>
@@ -48,6 +51,7 @@ public sealed class EventFeed(TimeProvider time)
 
     private void Pass(CollectorEvent what)
     {
+        what.Id = string.Create(CultureInfo.InvariantCulture, $"{_run}-{_number++}");
         foreach (var subscription in _subscriptions)
         {
             if (!subscription.TryPass(what))

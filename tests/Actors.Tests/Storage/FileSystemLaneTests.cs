@@ -140,7 +140,7 @@ public sealed class FileSystemLaneTests : IDisposable
         WriteThreadedFor(TimeSpan.FromSeconds(10));
         Assert.False(_lane.IsInline);
 
-        _lane.EndStalledWrite();
+        _lane.EndStalledWrite(_lane.BeginWrite());
         WriteThreadedFor(TimeSpan.FromMilliseconds(900));
         Assert.False(_lane.IsInline);
         WriteThreadedFor(TimeSpan.FromMilliseconds(200));
@@ -166,7 +166,7 @@ public sealed class FileSystemLaneTests : IDisposable
     private void Stall()
     {
         _lane.OnStall();
-        _lane.EndStalledWrite();
+        _lane.EndStalledWrite(_lane.BeginWrite());
     }
 
     private void WriteInline(TimeSpan duration, long waits)
