@@ -13,7 +13,7 @@ namespace NetdumpCollector.Collector.Http;
 internal sealed class EventStream(LiveState live, EventFeed feed, string source, CancellationToken stopping)
 {
     private const int Capacity = 256;
-    private const int MaxReaders = 64;
+    private const int MaxReaders = 16;
 
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
     private static readonly JsonSerializerOptions s_oneLine = new(JsonText.Indented) { WriteIndented = false };

@@ -27,7 +27,8 @@ internal sealed class HttpService : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxConcurrentConnections = 256;
+            // Descriptors are for dumps: these come out of what DescriptorBudget keeps for everything else.
+            kestrel.Limits.MaxConcurrentConnections = 32;
             kestrel.Limits.MaxRequestBodySize = 64 << 10;
             kestrel.Listen(binding.EndPoint!);
         });
