@@ -110,7 +110,7 @@ start_server() {
     for ((tries = 0; tries < 500; tries++)); do
         if port_is_taken "$port"; then
             # The collector says when it is done with its start; ndsink is done when it has its port.
-            [ "$1" != "$program" ] || grep -q 'Waiting for clients' "$work/server.log" || { sleep 0.01; continue; }
+            [[ "$*" != *" serve "* ]] || grep -q 'Waiting for clients' "$work/server.log" || { sleep 0.01; continue; }
             return
         fi
         kill -0 "$server" 2> /dev/null || break

@@ -12,6 +12,7 @@
 #                     storm   1000 heralds at once, three times
 #                     start   from exec to the first answer
 #                     hash    what the hash costs, and whether it delays acks
+#                     watch   what it costs to be scraped each second, and to export traces, metrics and logs; how long /metrics takes. Needs curl
 #   --json FILE       writes all results there as well
 #   --serve OPTIONS   more options for 'serve', in one argument
 #   --program FILE    the collector to measure (by default what ./netdump-collector builds)
@@ -56,6 +57,11 @@ server_of() {
         ephemeral) collector --hash off ;;
         shared) collector --hash off --endpoint shared ;;
         loops-*) collector --hash off --loops "${1#loops-}" ;;
+        unwatched) collector --hash off --http off ;;
+        scraped) collector --hash off --http "$http" ;;
+        traced)
+            collector --hash off --http off
+            command_line=(env OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_ENDPOINT="http://$sink_at" "${command_line[@]}") ;;
     esac
 }
 
@@ -70,14 +76,26 @@ measure() {
     touch_memory 3G
     start_server "$data" "${command_line[@]}"
     started=$(ticks "$server")
+    [ "$side" != scraped ] || scrape
     # shellcheck disable=SC2086
     blast $4
+    stop "$scraper"
+    scraper=
     awk -v mbps="$(field MBps)" -v bytes="$(field bytes)" -v all="$(ticks "$server")" -v started="$started" -v hz="$ticks_per_s" \
         -v rest="$(field ack_p99_us) $(field ack_max_us) $(field failed) $(field retransmits) $(field herald_retx) $(memory_mib "$server" VmHWM)" '
         BEGIN { gib = bytes / 1073741824; if (gib == 0) gib = 1e9; print mbps, all / hz / gib, (all - started) / hz / gib, rest }' >> "$work/runs.$side"
     stop_server
     give_space_back "$data"
 }
+
+# Reads the server's metrics each second, as Prometheus does, until it is stopped.
+scraper=
+scrape() {
+    curl --silent --output /dev/null --rate 60/m --retry 5 --retry-connrefused --header 'Accept: application/openmetrics-text; version=1.0.0' "http://$http/metrics?[1-100000]" &
+    scraper=$!
+}
+# shellcheck disable=SC2016
+on_exit 'stop "$scraper"'
 
 # in_turn PAIR A B: who goes first in this pair, and who second.
 in_turn() { if (($1 % 2)); then echo "$2 $3"; else echo "$3 $2"; fi; }
@@ -179,6 +197,51 @@ start() {
         command_line[0]=$root/netdump-collector
         first_answers launcher "${command_line[@]}"
     fi
+}
+
+# Where the exporter sends to, as long as this script runs.
+start_sink() {
+    local tries
+    "$work/otlpsink" 0 "$address" > "$work/sink" &
+    on_exit "stop $!"
+    for ((tries = 0; tries < 100; tries++)); do
+        [ ! -s "$work/sink" ] || break
+        sleep 0.02
+    done
+    sink_at=$address:$(head -n 1 "$work/sink")
+}
+
+# Fifty requests, one after the other, while the server has so many sessions.
+scrapes() {
+    local sessions=$1 data=$memory_directory/scrapes times=$work/scrapes.$1
+    server_of scraped ''
+    start_server "$data" "${command_line[@]}"
+    if [ "$sessions" -gt 0 ]; then blast -n "$sessions" -s 64K --ramp-us 500; fi
+    curl --silent --output /dev/null --retry 20 --retry-connrefused "http://$http/metrics?[1-5]"
+    curl --silent --output "$work/exposition" --rate 3600/m --write-out '%{time_total}\n' "http://$http/metrics?[1-50]" > "$times"
+    printf '| %d | %.1f | %.1f | %d |\n' "$sessions" "$(calc "1000 * $(median < "$times")")" "$(calc "1000 * $(largest < "$times")")" "$(wc -c < "$work/exposition")"
+    printf '{"sessions":%d,"median_s":%s,"longest_s":%s}\n' "$sessions" "$(median < "$times")" "$(largest < "$times")" >> "$work/watch"
+    stop_server
+    rm -rf "$data"
+}
+
+watched() {
+    local sessions
+    build_tools otlpsink
+    start_sink
+    http=$address:$((port + 1000))
+    echo
+    echo "## Scraped each second against not (\`--http off\`), tmpfs"
+    compare scraped "$memory_directory" scraped unwatched
+    echo
+    echo "## Traces, metrics and logs exported (OTLP, http/protobuf, to bench/tools/otlpsink.c on this machine) against not, tmpfs"
+    compare traced "$memory_directory" traced unwatched
+    echo
+    echo "## How long \`/metrics\` takes, ms, 50 requests"
+    echo
+    echo "| sessions (lingering) | median | longest | bytes |"
+    echo "|---|---|---|---|"
+    for sessions in 0 1000; do scrapes "$sessions"; done
 }
 
 hashes() { find "$1" -name 'dump.*.json' -exec cat {} + 2> /dev/null | grep -c "\"hashState\": *\"$2\"" || true; }
@@ -285,7 +348,7 @@ memory_directory=
 new_directory memory_directory /dev/shm
 touch_memory 5G
 if [ -z "$parts" ]; then
-    parts=sink,shared,storm,start,hash
+    parts=sink,shared,storm,start,hash,watch
     if "$program" serve --help | grep -q -e '--loops'; then parts=$parts,loops; fi
 fi
 
@@ -328,8 +391,9 @@ fi
 if part storm; then storm; fi
 if part start; then start; fi
 if part hash; then hash_cost; fi
+if part watch; then watched; fi
 
 if [ -n "$json" ]; then
-    printf '{"machine":%s,"pairs":%d,"comparisons":[%s],"storm":[%s],"start":[%s],"hash":[%s]}\n' "$(machine_json)" "$pairs" \
-        "$(json_list "$work/comparisons")" "$(json_list "$work/storm")" "$(json_list "$work/start")" "$(json_list "$work/hash")" > "$json"
+    printf '{"machine":%s,"pairs":%d,"comparisons":[%s],"storm":[%s],"start":[%s],"hash":[%s],"watch":[%s]}\n' "$(machine_json)" "$pairs" \
+        "$(json_list "$work/comparisons")" "$(json_list "$work/storm")" "$(json_list "$work/start")" "$(json_list "$work/hash")" "$(json_list "$work/watch")" > "$json"
 fi
