@@ -67,7 +67,7 @@ public sealed class NdblastTests : IDisposable
     [InlineData("shared")]
     public async Task Few_descriptors_cost_no_dump_also_when_the_server_is_killed(string endpoint)
     {
-        const int Limit = 300, MostRunning = 15, Clients = 60;
+        const int Limit = 428, MostRunning = 15, Clients = 60;
         var first = Collector.NewClientAddresses();
         string address = Collector.NewServerAddress();
         int port = Collector.FreePort();

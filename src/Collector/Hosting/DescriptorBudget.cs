@@ -6,11 +6,11 @@ namespace NetdumpCollector.Collector.Hosting;
 /// <summary>How many sessions the process's descriptors suffice for.</summary>
 /// <remarks>
 /// A running dump has a socket, its data file, its ledger and at most one directory; one that has ended keeps all but the data file while it answers a repeated FINISHED. What the process itself needs,
-/// commits included, is reserved, so that no number of clients can keep a finished dump from becoming durable, or the next start from continuing what runs.
+/// commits, assemblies and connections of HTTP included, is reserved, so that no number of clients can keep a finished dump from becoming durable, or the next start from continuing what runs.
 /// </remarks>
 internal static class DescriptorBudget
 {
-    private const int ReservedDescriptors = 192;
+    private const int ReservedDescriptors = 320;
     private const int DescriptorsPerSession = DumpDirectory.DescriptorsPerRunningDump + DumpDirectory.DescriptorsPerEndedDump;
 
     /// <summary>Sessions that fit, at least 1; <see cref="int.MaxValue"/> where the limit is not known.</summary>
