@@ -312,6 +312,29 @@ public sealed unsafe class DumpFile : IDisposable
         return bytes[..Math.Max(0, read)];
     }
 
+    /// <summary>Reads bytes of the dump on a thread that is not the session's. Blocks.</summary>
+    /// <returns>False when they are not all there to be read: the file ends before, cannot be read, or was closed when the dump ended.</returns>
+    public bool TryRead(ulong offset, Span<byte> bytes)
+    {
+        try
+        {
+            while (!bytes.IsEmpty)
+            {
+                int read = Posix.ReadAt(_file, bytes, (long)offset);
+                if (read <= 0)
+                    return false;
+                bytes = bytes[read..];
+                offset += (ulong)read;
+            }
+
+            return true;
+        }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Ends the ledger's use: the dump is durable and its client was answered for long enough.</summary>
     public void RemoveLedger()
     {

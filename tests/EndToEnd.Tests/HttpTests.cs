@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
@@ -251,6 +252,84 @@ public sealed class HttpTests : IDisposable
         Assert.Matches($"{client.Address} +[^ ]+ +receiving +[^ ]+ +68.0 KiB .*{id}", asked.Expect(0).Output);
         Assert.Equal(Path.Combine(Dumps, $"partial.{client.Address}.{id}"), session.GetProperty("file").GetString());
         await collector.StopAsync();
+    }
+
+    /// <summary>Also of a dump that another process began.</summary>
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("--sparse")]
+    public async Task A_running_dump_shows_how_long_it_will_be(string storage)
+    {
+        var dump = Minidump(bitmapBytes: 20_000, pages: 200);
+        ushort clientPort = Collector.FreePort();
+        string address = Collector.NewServerAddress();
+        string[] arguments = ["--client-port", $"{clientPort}", .. storage == "plain" ? [] : new[] { storage }];
+        await using var first = await Collector.StartAtAsync(address, 0, Dumps, arguments);
+        Assert.True(Ipv4.TryParse(address, out var server));
+        using var client = new WireClient(Collector.NewClientAddresses(), clientPort, server, first.Port);
+        client.Herald();
+        client.SendBurst(dump);
+        client.SendBurst(dump);
+        Assert.Equal(JsonValueKind.Null, (await JsonAsync(first, "/api/v1/sessions"))[0].GetProperty("expectedBytes").ValueKind);
+        client.SendBurst(dump);
+        await ExpectsAsync(first, dump.Content.Length);
+        Assert.Matches($"{client.Address} .* 14 % ", (await Collector.RunAsync("sessions", "--http", (await first.HttpAsync()).Authority)).Expect(0).Output);
+        await first.KillAsync();
+
+        await using var second = await Collector.StartAtAsync(address, first.Port, Dumps, arguments);
+        client.SendBurst(dump);
+        await ExpectsAsync(second, dump.Content.Length);
+        client.SendRest(dump);
+        await ExpectsAsync(second, dump.Content.Length, "totalBytes");
+        await ExpectsAsync(second, dump.Content.Length);
+        client.Finish();
+
+        Assert.Equal((ulong)dump.Content.Length, Assert.Single(second.Dumps).Manifest.CoveredBytes);
+        await second.StopAsync();
+    }
+
+    /// <summary>What is acked and let go cannot be read again.</summary>
+    [Fact]
+    public async Task A_dump_of_which_only_the_head_is_kept_does_not_show_how_long_it_will_be()
+    {
+        var dump = Minidump(bitmapBytes: 20_000, pages: 200);
+        ushort clientPort = Collector.FreePort();
+        await using var collector = await Collector.StartAsync(Dumps, "--client-port", $"{clientPort}", "--keep", "head:64K");
+        Assert.True(Ipv4.TryParse(collector.Address, out var server));
+        using var client = new WireClient(Collector.NewClientAddresses(), clientPort, server, collector.Port);
+        client.Herald();
+        for (int burst = 0; burst < 10; burst++)
+            client.SendBurst(dump);
+        Assert.Equal(JsonValueKind.Null, (await JsonAsync(collector, "/api/v1/sessions"))[0].GetProperty("expectedBytes").ValueKind);
+
+        client.SendRest(dump);
+
+        await ExpectsAsync(collector, dump.Content.Length);
+        client.Finish();
+        await collector.StopAsync();
+    }
+
+    private async Task ExpectsAsync(Collector collector, int bytes, string property = "expectedBytes")
+    {
+        long start = Stopwatch.GetTimestamp();
+        while ((await JsonAsync(collector, "/api/v1/sessions"))[0].GetProperty(property) is not { ValueKind: JsonValueKind.Number } expected || expected.GetInt32() != bytes)
+            Assert.True(Stopwatch.GetElapsedTime(start) < Eventually.Deadline, $"{bytes} bytes are not expected");
+    }
+
+    /// <summary>An amd64 minidump with a message buffer and page tables of random bytes; its dumped pages are every other one.</summary>
+    private static TestDump Minidump(int bitmapBytes, int pages)
+    {
+        const int MessageBytes = 98232, PageTableBytes = 2 * WellKnown.PageBytes;
+        int bitmapAt = (1 + 24 + 1) * WellKnown.PageBytes;
+        int bitmapPages = (bitmapBytes + WellKnown.PageBytes - 1) / WellKnown.PageBytes;
+        var dump = new TestDump(bitmapAt + (bitmapPages * WellKnown.PageBytes) + PageTableBytes + (pages * WellKnown.PageBytes));
+        "minidump FreeBSD/amd64\0\0"u8.CopyTo(dump.Content);
+        foreach (var (at, value) in (ReadOnlySpan<(int, int)>)[(24, 3), (28, MessageBytes), (32, bitmapBytes), (36, PageTableBytes), (64, WellKnown.PageBytes)])
+            BinaryPrimitives.WriteInt32LittleEndian(dump.Content.AsSpan(at), value);
+        dump.Content.AsSpan(bitmapAt, bitmapPages * WellKnown.PageBytes).Clear();
+        for (int page = 0; page < pages; page++)
+            dump.Content[bitmapAt + (page / 4)] |= (byte)(1 << (page % 4 * 2));
+        return dump;
     }
 
     [Fact]

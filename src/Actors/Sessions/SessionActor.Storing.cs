@@ -307,6 +307,7 @@ public sealed partial class SessionActor
             OnDifferent(difference);
         StartWriteback();
         TakeCheckpoint();
+        SizeDump();
         if (_loggedWriteError is null)
             return;
         CollectorLog.WritesAgain(_environment.Logger, ClientName);
@@ -356,6 +357,20 @@ public sealed partial class SessionActor
         _session.Save(state);
         _checkpoints ??= Context.Spawn<CheckpointActor.TakeCheckpoint>("checkpoint", _lane!.Checkpointers, () => new CheckpointActor(Route.Ref), new() { MailboxCapacity = 4 });
         _checkpoints.Tell(new(_file!, state, _session.CoveredRanges.ToArray()));
+    }
+
+    /// <summary>Has the dump's length found out once what tells it is in the file: twice, first where the bitmap of pages is, then what is in it.</summary>
+    private void SizeDump()
+    {
+        if (_sizeWhenHeldBytes is not ulong wanted || _isStoring || _file is null)
+            return;
+        ulong held = Math.Min(_session.ContiguousBytes, _session.KeptBytes);
+        if (held < wanted)
+            return;
+
+        _sizeWhenHeldBytes = null;
+        if (_session.Header is null)
+            _lane!.Sizing.Tell(new(_file, held, Route.Ref));
     }
 
     private void Reject(RejectReason reason, in Datagram datagram) =>

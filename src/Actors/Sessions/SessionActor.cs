@@ -1,6 +1,7 @@
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Minidump;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
@@ -44,6 +45,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
 
     /// <summary>What was stored when the checkpoint was ordered is on the device, or never will be.</summary>
     internal sealed record CheckpointDone : Message;
+
+    /// <summary>How long the dump will be, or what must be stored before that can be told; both null when it never can.</summary>
+    internal sealed record DumpSized(ulong? Bytes, ulong? WhenHeldBytes) : Message;
 
     /// <summary>The ended dump could not be made durable.</summary>
     public sealed record CommitFailed : Message;
@@ -99,6 +103,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private bool _isCheckpointing;
     private ulong _checkpointFrom;
     private long _checkpointUs;
+    private ulong? _sizeWhenHeldBytes = MinidumpExtent.HeaderBytes;
+    private ulong? _sizedBytes;
     private bool _saveErrorLogged;
     private bool _heraldSaved;
     private (int PathBytes, uint Seqno)? _noted;
@@ -193,7 +199,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         StartedAt = _startedAt,
         Silence = TimeSpan.FromMicroseconds(Math.Max(0, _environment.Loop.NowUs - _session.LastPacketUs)),
         CoveredBytes = _session.CoveredBytes,
-        DumpBytes = _session.Header is { IsValid: true } header ? header.DumpLength : null,
+        DumpBytes = DumpBytes,
+        ExpectedBytes = DumpBytes ?? (_session.CoveredBytes <= _sizedBytes ? _sizedBytes : null),
         DumpId = _file?.Identity.Id.ToString(),
         File = _file?.PartialPath,
         Port = _endpoint.Port,
@@ -201,6 +208,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         Repeated = _session.Counters.Retransmissions,
         WriteError = _loggedWriteError,
     };
+
+    private ulong? DumpBytes => _session.Header is { IsValid: true } header ? header.DumpLength : null;
 
     /// <summary>Gives a continued session the files of its dump, or of the dump that it still answers for.</summary>
     internal void UseFile(DumpFile file, FileSystemLane lane)
@@ -260,8 +269,14 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             case CheckpointDone:
                 _isCheckpointing = false;
                 break;
+            case DumpSized sized:
+                _sizedBytes = sized.Bytes;
+                _sizeWhenHeldBytes = sized.WhenHeldBytes;
+                SizeDump();
+                break;
             case Continue when _file is not null:
                 LookUpHost();
+                SizeDump();
                 break;
             case BatchStored:
                 OnBatchStored();

@@ -25,6 +25,9 @@ public sealed record SessionStatus
     /// <summary>Bytes of the whole dump, once its header has come.</summary>
     public required ulong? DumpBytes { get; init; }
 
+    /// <summary>Bytes that the whole dump will have, as its header or, before that comes, the bitmap of pages at its start says; null while that has not come, and for dumps that have none (compressed, encrypted, full).</summary>
+    public required ulong? ExpectedBytes { get; init; }
+
     /// <summary>Identity of the dump, null before its files are open and after they are committed.</summary>
     public required string? DumpId { get; init; }
 

@@ -68,6 +68,7 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
         _hangTicks = time.TimestampFrequency / 50;
         _metrics = metrics;
         _logger = logger;
+        Sizing = system.Spawn<SizingActor.SizeDump>("sizing", Checkpointers, () => new SizingActor(), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         Upkeep = system.Spawn<FileSystemActor.Message>("upkeep", Checkpointers, () => new FileSystemActor(), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
     }
 
@@ -85,6 +86,9 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
 
     /// <summary>Does what nobody waits for.</summary>
     public ActorRef<FileSystemActor.Message> Upkeep { get; }
+
+    /// <summary>Finds out how long running dumps will be.</summary>
+    internal ActorRef<SizingActor.SizeDump> Sizing { get; }
 
     /// <summary>Notes that a loop begins a write; ended by <see cref="EndInlineWrite"/>, or where the loop has gone on without its thread by <see cref="EndStalledWrite"/>.</summary>
     public WriteStart BeginWrite() => new(_time.GetTimestamp(), _isWatched || !_isInline ? ThreadWaits.Count() : WriteStart.Unmeasured);

@@ -10,15 +10,16 @@ namespace NetdumpCollector.Collector.Http;
 /// <param name="SilentSeconds">How long ago its last packet came.</param>
 /// <param name="Bytes">Distinct bytes stored.</param>
 /// <param name="TotalBytes">Bytes of the whole dump, null before its header has come.</param>
+/// <param name="ExpectedBytes">Bytes that the whole dump will have: <paramref name="TotalBytes"/>, or what the start of an uncompressed, unencrypted minidump says; null where it says nothing.</param>
 /// <param name="Packets">Messages that were used.</param>
 /// <param name="Repeated">Packets that repeated an earlier one.</param>
 /// <param name="Port">UDP port that it sends to.</param>
 /// <param name="DumpId">Its dump, null where that has no files.</param>
 /// <param name="File">Path of its data, likewise.</param>
 /// <param name="Error">Why it cannot be stored now, or null.</param>
-internal sealed record SessionRow(string Client, string? Host, string Phase, DateTime StartedAt, double SilentSeconds, ulong Bytes, ulong? TotalBytes,
+internal sealed record SessionRow(string Client, string? Host, string Phase, DateTime StartedAt, double SilentSeconds, ulong Bytes, ulong? TotalBytes, ulong? ExpectedBytes,
     long Packets, long Repeated, int Port, string? DumpId, string? File, string? Error)
 {
     public static SessionRow Of(SessionStatus session) => new(session.Client.ToString(), session.Host, SessionPhases.NameOf(session.Phase), session.StartedAt.UtcDateTime,
-        Math.Round(session.Silence.TotalSeconds, 3), session.CoveredBytes, session.DumpBytes, session.Packets, session.Repeated, session.Port, session.DumpId, session.File, session.WriteError);
+        Math.Round(session.Silence.TotalSeconds, 3), session.CoveredBytes, session.DumpBytes, session.ExpectedBytes, session.Packets, session.Repeated, session.Port, session.DumpId, session.File, session.WriteError);
 }

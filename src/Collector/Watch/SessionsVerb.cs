@@ -21,6 +21,7 @@ internal static class SessionsVerb
                 ending      it has ended and is being made durable
                 lingering   it is durable, a repeated FINISHED is still answered
                 """),
+            ("Done", "Percent of what the dump will have, as its start tells; '-' for dumps that do not tell it before they end (compressed, encrypted or full ones)."),
         ],
         Examples =
         [
@@ -57,10 +58,10 @@ internal static class SessionsVerb
             return;
         }
 
-        var table = new TextTable("CLIENT", "HOST", "PHASE", "STARTED", "RECEIVED", "SILENT", "REPEATED", "DUMP", "ERROR");
+        var table = new TextTable("CLIENT", "HOST", "PHASE", "STARTED", "RECEIVED", "DONE", "SILENT", "REPEATED", "DUMP", "ERROR");
         foreach (var session in sessions)
         {
-            table.Add(session.Client, session.Host ?? "-", session.Phase, session.StartedAt.ToString("HH:mm:ss'Z'", CultureInfo.InvariantCulture), ByteSize.Format(session.Bytes),
+            table.Add(session.Client, session.Host ?? "-", session.Phase, session.StartedAt.ToString("HH:mm:ss'Z'", CultureInfo.InvariantCulture), ByteSize.Format(session.Bytes), SessionProgress.PercentOf(session),
                 string.Create(CultureInfo.InvariantCulture, $"{session.SilentSeconds:F1} s"), string.Create(CultureInfo.InvariantCulture, $"{session.Repeated}"), session.DumpId ?? "-", session.Error ?? "-");
         }
 

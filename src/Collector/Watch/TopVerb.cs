@@ -17,7 +17,11 @@ internal static class TopVerb
 
     private static readonly Documentation s_documentation = new()
     {
-        Notes = [("Keys", "Ctrl-C ends it. On anything but a terminal 'sessions' shows the same once.")],
+        Notes =
+        [
+            ("Keys", "Ctrl-C ends it. On anything but a terminal 'sessions' shows the same once."),
+            ("Done, left", "Percent of what the dump will have, and the time for the rest at this rate; '-' for dumps that do not tell before they end (compressed, encrypted or full ones)."),
+        ],
         Examples =
         [
             ("netdump-collector top", "Watch the server at 127.0.0.1:9464, or where NETDUMP_HTTP says."),
@@ -69,12 +73,12 @@ internal static class TopVerb
     {
         int receiving = sessions.Count(one => one.Session.Phase == "receiving");
         var table = new Table().Border(TableBorder.None).Title(Plain($"{receiving} dumps arriving, {ByteSize.Format(sessions.Sum(one => one.BytesPerSecond))}/s, {sessions.Count} sessions"));
-        table.AddColumns("CLIENT", "HOST", "PHASE", "RECEIVED", "PER SECOND", "SILENT", "REPEATED", "ERROR");
+        table.AddColumns("CLIENT", "HOST", "PHASE", "RECEIVED", "DONE", "PER SECOND", "LEFT", "SILENT", "REPEATED", "ERROR");
         foreach (var (session, bytesPerSecond) in sessions.Take(MaxRows))
         {
             table.AddRow(new[]
             {
-                session.Client, session.Host ?? "-", session.Phase, ByteSize.Format(session.Bytes), ByteSize.Format(bytesPerSecond),
+                session.Client, session.Host ?? "-", session.Phase, ByteSize.Format(session.Bytes), SessionProgress.PercentOf(session), ByteSize.Format(bytesPerSecond), SessionProgress.TimeLeftOf(session, bytesPerSecond),
                 string.Create(CultureInfo.InvariantCulture, $"{session.SilentSeconds:F0} s"), string.Create(CultureInfo.InvariantCulture, $"{session.Repeated}"), session.Error ?? "",
             }.Select(cell => new Text(cell)));
         }

@@ -38,6 +38,16 @@ public sealed class MinidumpContentTests
     [Theory]
     [InlineData(1 << 20)]
     [InlineData(16 << 20)]
+    public void Its_start_tells_how_long_it_is(int size)
+    {
+        byte[] bytes = Read(new(size, 0, "web1", "p"), 0, size);
+        var extent = Assert.NotNull(MinidumpExtent.Read(bytes));
+        Assert.Equal((ulong)size, extent.TotalBytes(MinidumpExtent.CountPages(bytes.AsSpan((int)extent.Bitmap.Start, (int)extent.Bitmap.Length))));
+    }
+
+    [Theory]
+    [InlineData(1 << 20)]
+    [InlineData(16 << 20)]
     [InlineData((16 << 20) + 5)]
     public void The_bitmap_has_one_bit_for_each_page_that_follows(int size)
     {

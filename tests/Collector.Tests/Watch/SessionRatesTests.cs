@@ -36,7 +36,7 @@ public sealed class SessionRatesTests
         Assert.Equal(["b", "a"], rates.Select(rate => rate.Session.Client));
     }
 
-    private static SessionRow Row(string client, ulong bytes) => new(client, null, "receiving", DateTime.UnixEpoch, 0, bytes, null, 0, 0, 20100, null, null, null);
+    private static SessionRow Row(string client, ulong bytes) => new(client, null, "receiving", DateTime.UnixEpoch, 0, bytes, null, null, 0, 0, 20100, null, null, null);
 
     private sealed class Clock : TimeProvider
     {

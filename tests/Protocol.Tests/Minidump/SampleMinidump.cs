@@ -50,6 +50,66 @@ internal static class SampleMinidump
         }
     }
 
+    /// <summary>Every kind of minidump that kernels have written.</summary>
+    public static IReadOnlyList<MinidumpKind> Kinds { get; } =
+    [
+        new("amd64", 1), new("amd64", 2), new("amd64", 3, DumpAvailAt: 64),
+        new("arm64", 1), new("arm64", 2, DumpAvailAt: 72), new("arm64", 3, DumpAvailAt: 72), new("arm64", 3, DumpAvailAt: 72, PageBytes: 16384),
+        new("riscv", 1), new("riscv", 2, DumpAvailAt: 72),
+        new("i386", 1), new("i386", 2, DumpAvailAt: 48),
+        new("arm", 1), new("arm", 2, DumpAvailAt: 52),
+        new("mips", 1, IsBigEndian: true), new("mips", 2, DumpAvailAt: 64, IsBigEndian: true),
+        new("powerpc64", 1, IsBigEndian: true), new("powerpc64", 2, DumpAvailAt: 136, IsBigEndian: true), new("powerpc64", 2, DumpAvailAt: 136),
+    ];
+
+    /// <summary>A whole minidump: header page, parts that are each rounded up to pages, page tables, and a page for each bit of the bitmap.</summary>
+    public static byte[] Whole(MinidumpKind kind, int ringBytes, ReadOnlySpan<byte> bitmap, int pageTableBytes)
+    {
+        var dump = new MemoryStream();
+        byte[] header = new byte[kind.PageBytes];
+        Encoding.ASCII.GetBytes("minidump FreeBSD/" + kind.Machine).CopyTo(header, 0);
+        int versionAt = kind.Machine == "powerpc64" ? 64 : 24;
+        int dumpAvailBytes = kind.DumpAvailAt is null ? 0 : 130 * sizeof(ulong);
+        uint[] words = [(uint)kind.Version, (uint)ringBytes, (uint)bitmap.Length, (uint)pageTableBytes];
+        for (int i = 0; i < words.Length; i++)
+            Word(versionAt + (i * sizeof(uint)), words[i]);
+        if (kind.DumpAvailAt is int at)
+            Word(at, (uint)dumpAvailBytes);
+        if (kind.PageBytes == 16384)
+            Word(76, 1);
+        dump.Write(header);
+        Part(ringBytes);
+        Part(dumpAvailBytes);
+        dump.Write(bitmap);
+        // What follows the bitmap in its last page is not part of it.
+        Fill((kind.PageBytes - (bitmap.Length % kind.PageBytes)) % kind.PageBytes);
+        Fill(pageTableBytes);
+        foreach (byte eight in bitmap)
+        {
+            for (int bit = 0; bit < 8; bit++)
+                Fill((eight >> bit & 1) * kind.PageBytes);
+        }
+
+        return dump.ToArray();
+
+        void Word(int offset, uint value)
+        {
+            if (kind.IsBigEndian)
+                BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(offset), value);
+            else
+                BinaryPrimitives.WriteUInt32LittleEndian(header.AsSpan(offset), value);
+        }
+
+        void Part(int bytes) => Fill((bytes + kind.PageBytes - 1) / kind.PageBytes * kind.PageBytes);
+
+        void Fill(int bytes)
+        {
+            byte[] filling = new byte[bytes];
+            filling.AsSpan().Fill(0xff);
+            dump.Write(filling);
+        }
+    }
+
     public static byte[] Gzip(ReadOnlySpan<byte> content)
     {
         using var packed = new MemoryStream();
@@ -76,3 +136,11 @@ internal static class SampleMinidump
         return packed.ToArray();
     }
 }
+
+/// <summary>One machine's minidump in one version.</summary>
+/// <param name="Machine">As in the magic.</param>
+/// <param name="Version">Of the header.</param>
+/// <param name="DumpAvailAt">Where in the header the size of dump_avail stands; null for versions without one.</param>
+/// <param name="PageBytes">The host's page.</param>
+/// <param name="IsBigEndian">The host's byte order.</param>
+internal sealed record MinidumpKind(string Machine, int Version, int? DumpAvailAt = null, int PageBytes = 4096, bool IsBigEndian = false);
