@@ -12,7 +12,7 @@ public class MailboxTurns
     private readonly object _message = new();
 
     [Benchmark]
-    public bool EnqueueAndDequeue() => _mailbox.TryEnqueue(_message) && _mailbox.TryDequeue(out _);
+    public bool EnqueueAndDequeue() => _mailbox.TryEnqueue(_message) > 0 && _mailbox.TryDequeue(out _);
 
     /// <summary>As many as an actor handles in one turn, per message.</summary>
     [Benchmark(OperationsPerInvoke = Messages)]

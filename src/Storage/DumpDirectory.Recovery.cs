@@ -184,7 +184,7 @@ public sealed partial class DumpDirectory
         }
 
         bool crashed = identity.BootId != BootId.Current || identity.BootId == Guid.Empty;
-        var file = opened = new DumpFile(identity.Identity, endpoint.Value, folder, data, ledger, refusedPath: null) { OnSynced = OnSynced };
+        var file = opened = new DumpFile(identity.Identity, endpoint.Value, folder, data, ledger, refusedPath: null) { Syncs = Syncs };
         if (committed is not null)
             RemoveDrafts(folder, committing!.Manifest, drafts);
         if (committed is not null && crashed)
@@ -273,7 +273,7 @@ public sealed partial class DumpDirectory
         _ = Posix.Unlink(folder.Handle, temporary);
         var ledger = CreateFile(folder.Handle, temporary, out string? error) ?? throw new StorageException(error!);
         _ = Posix.LockOwned(ledger);
-        var file = new DumpFile(old.Identity, old.Endpoint, folder, data, ledger, refusedPath: null) { OnSynced = old.OnSynced };
+        var file = new DumpFile(old.Identity, old.Endpoint, folder, data, ledger, refusedPath: null) { Syncs = old.Syncs };
         try
         {
             file.RestartLedger(contents.Records, saved);

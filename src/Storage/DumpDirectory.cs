@@ -29,8 +29,8 @@ public sealed partial class DumpDirectory : IDisposable
     /// <summary>Pages of zeros are left out of the files of dumps that are opened from now on.</summary>
     public bool LeavesHoles { get; set; }
 
-    /// <summary>Told, by any thread, how long each fsync of a dump's data took.</summary>
-    public Action<TimeSpan>? OnSynced { get; set; }
+    /// <summary>Measures fsyncs of dumps' data, or null.</summary>
+    public SyncMeter? Syncs { get; set; }
 
     /// <summary>Opens the dump directory and makes it, for this user only, when it is missing.</summary>
     /// <param name="root">The dump directory, relative to the working directory or absolute.</param>
@@ -151,7 +151,7 @@ public sealed partial class DumpDirectory : IDisposable
             error = $"{ledgerName} was taken by another process";
         else if (CreateFile(folder.Handle, name, out error) is SafeFileHandle file)
         {
-            var dump = new DumpFile(identity, endpoint, folder, file, ledger, refused) { OnSynced = OnSynced };
+            var dump = new DumpFile(identity, endpoint, folder, file, ledger, refused) { Syncs = Syncs };
             if (LeavesHoles)
                 dump.LeaveHoles(fileBytes: 0);
             if (dump.AppendOpened(out error))

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Protocol;
@@ -64,8 +63,8 @@ public sealed unsafe class DumpFile : IDisposable
     /// <summary>This process leaves no zeros out: all that it stores lies below <see cref="LengthBytes"/>.</summary>
     public bool HasAllBytes => !_leavesHoles;
 
-    /// <summary>See <see cref="DumpDirectory.OnSynced"/>.</summary>
-    internal Action<TimeSpan>? OnSynced { get; init; }
+    /// <summary>See <see cref="DumpDirectory.Syncs"/>.</summary>
+    internal SyncMeter? Syncs { get; init; }
 
     internal DumpFolder Folder { get; }
 
@@ -476,10 +475,7 @@ public sealed unsafe class DumpFile : IDisposable
     {
         lock (_syncing)
         {
-            long started = Stopwatch.GetTimestamp();
-            int errno = SyncError is null ? sync(_file) : 0;
-            if (SyncError is null)
-                OnSynced?.Invoke(Stopwatch.GetElapsedTime(started));
+            int errno = SyncError is not null ? 0 : Syncs is { } meter ? meter.Measure(sync, _file) : sync(_file);
             if (errno != 0)
                 SyncError = $"{PartialPath}: not durable, fsync failed: {Errno.Words(errno)}";
             // For the next process. What made the fsync fail may keep the ledger from being written as well, so each attempt tries again.

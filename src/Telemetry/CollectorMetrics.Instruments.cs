@@ -26,14 +26,18 @@ public sealed partial class CollectorMetrics
         ],
     };
 
-    public CollectorMetrics()
+    /// <param name="time">The clock that events and forecasts are told by.</param>
+    public CollectorMetrics(TimeProvider time)
     {
+        Events = new(time);
+        _forecast = new(time);
         _ = Count("netdump.heralds", "{herald}", "Heralds received, by what became of them.", _heralds.Measure);
         _ = Count("netdump.received.packets", "{packet}", "Messages of clients that were used, repeats included.", () => Packets);
         _ = Count("netdump.received", "By", "Dump bytes received, repeats included.", () => PayloadBytes);
         _ = Count("netdump.repeated.packets", "{packet}", "Messages that repeated an earlier one: a packet or its ack was lost.", () => Interlocked.Read(ref _repeated));
         _ = Count("netdump.written", "By", "Dump bytes stored that were not stored before.", () => Interlocked.Read(ref _written));
         _ = Count("netdump.acks", "{ack}", "Acks sent.", () => Acks);
+        _ = Count("netdump.acked", "By", "Dump bytes stored whose bursts were acked whole: what clients know to be safe. A burst that is acked in part counts when the rest is.", () => AckedBytes);
         _ = Count("netdump.acks.held", "{ack}", "Stored packets whose acks waited for others of their burst, because the kernel keeps one bit for all packets that are equal modulo 32.", () => Interlocked.Read(ref _heldAcks));
         _ = Count("netdump.retransmitted.bursts", "{burst}", "Bursts that arrived in part and that the client had to repeat.", () => Interlocked.Read(ref _quietBursts));
         _ = Count("netdump.rejected.packets", "{packet}", "Datagrams that were not used, by reason; none is answered.", _rejected.Measure);
@@ -60,7 +64,7 @@ public sealed partial class CollectorMetrics
     public Meter Meter { get; } = new(MeterName, typeof(CollectorMetrics).Assembly.GetName().Version?.ToString(3));
 
     /// <summary>What happens, for those who want to be told at once.</summary>
-    public EventFeed Events { get; } = new(TimeProvider.System);
+    public EventFeed Events { get; }
 
     /// <summary>Seconds from the first packet of a burst to its acks.</summary>
     public Histogram<double> BurstAck { get; }
@@ -76,20 +80,23 @@ public sealed partial class CollectorMetrics
     private Histogram<double> DumpDuration { get; }
 
     /// <summary>Makes instruments of what is looked up only when they are read.</summary>
-    public void Observe(IRuntimeReadings runtime, TimeProvider time)
+    public void Observe(IRuntimeReadings runtime)
     {
-        var forecast = new RoomForecast(time);
         _ = Gauge("netdump.sessions", "{session}", "Sessions by phase: half_open (a herald, no data), receiving, ending (being made durable), lingering (a repeated FINISHED is answered).",
             () => runtime.Sessions.Select(phase => Labelled(phase.Count, "phase", phase.Phase)));
         _ = Count("netdump.herald.dropped.packets", "{packet}", "Datagrams that the kernel dropped at the herald sockets.", () => runtime.HeraldDrops);
         _ = Meter.CreateObservableCounter("netdump.loop.busy.time", () => runtime.Loops.Select(loop => Labelled(loop.Busy.TotalSeconds, "loop", loop.Loop)), "s", "Time in which an event loop was not waiting.");
         _ = Gauge("netdump.queue.length", "{item}", "Work that waits, by whom it waits for.", () => runtime.Queues.Select(queue => Labelled(queue.Length, "queue", queue.Queue)));
+        _ = Gauge("netdump.actors", "{actor}", "Actors that live, by kind.", () => runtime.Mailboxes.Select(kind => Labelled(kind.Actors, "actor", kind.Actor)));
+        _ = Gauge("netdump.actor.mailbox.length", "{message}", "Messages that wait in mailboxes, by kind of actor. A session gets its packets without its mailbox.", () => runtime.Mailboxes.Select(kind => Labelled(kind.Waiting, "actor", kind.Actor)));
+        _ = Gauge("netdump.actor.mailbox.peak.length", "{message}", "Most messages that waited in the mailbox of one actor since the start, by kind.", () => runtime.Mailboxes.Select(kind => Labelled(kind.Peak, "actor", kind.Actor)));
+        _ = Count("netdump.actor.mailbox.refused.messages", "{message}", "Messages that found a mailbox full, by kind of actor.", () => runtime.Mailboxes.Select(kind => Labelled(kind.Refused, "actor", kind.Actor)));
         _ = Count("netdump.actor.restarts", "{restart}", "Actors that were started again after a failure.", () => runtime.ActorRestarts);
         _ = Count("netdump.actor.failures", "{failure}", "Exceptions that left an actor.", () => runtime.ActorFailures);
         _ = Count("netdump.dead.letters", "{message}", "Messages that no actor took.", () => runtime.DeadLetters);
         _ = Gauge("netdump.storage.free", "By", "Room on the dump directory's file system that this process may use.", () => Known(runtime.Storage?.FreeBytes));
         _ = Gauge("netdump.storage.size", "By", "Size of the dump directory's file system.", () => Known(runtime.Storage?.TotalBytes));
-        _ = Meter.CreateObservableGauge("netdump.storage.time.to.full", () => Known<double>(runtime.Storage is { } storage ? forecast.SecondsToFull(storage.FreeBytes, Interlocked.Read(ref _written)) : null),
+        _ = Meter.CreateObservableGauge("netdump.storage.time.to.full", () => Known<double>(runtime.Storage is { } storage ? _forecast.SecondsToFull(storage.FreeBytes, Interlocked.Read(ref _written)) : null),
             "s", "When that file system is full if dumps go on arriving as in the last ten minutes.");
         _ = Count("netdump.host.udp.in.csum.errors", "{packet}", "UdpInCsumErrors of the machine: the only trace of kernels that send from a buffer that they reuse.", () => Known(HostUdp.Read()?.ChecksumErrors));
         _ = Count("netdump.host.udp.rcvbuf.errors", "{packet}", "UdpRcvbufErrors of the machine.", () => Known(HostUdp.Read()?.ReceiveBufferErrors));

@@ -15,11 +15,13 @@ public sealed partial class CollectorMetrics : IDisposable
     private readonly CountsBy<DumpOutcome> _ended = new("outcome");
     private readonly CountsBy<ScriptOutcome> _scripts = new("result");
     private readonly CountsBy<WebhookOutcome> _webhooks = new("result");
+    private readonly RoomForecast _forecast;
     private long _packets;
     private long _payloadBytes;
     private long _repeated;
     private long _written;
     private long _acks;
+    private long _acked;
     private long _heldAcks;
     private long _quietBursts;
     private long _receiving;
@@ -39,6 +41,9 @@ public sealed partial class CollectorMetrics : IDisposable
 
     /// <summary>Acks sent.</summary>
     public long Acks => Interlocked.Read(ref _acks);
+
+    /// <summary>Dump bytes stored whose bursts were acked whole.</summary>
+    public long AckedBytes => Interlocked.Read(ref _acked);
 
     /// <summary>Heralds received, repeats included.</summary>
     public long Heralds => _heralds.Sum;
@@ -82,8 +87,13 @@ public sealed partial class CollectorMetrics : IDisposable
     /// <summary>Counts what a batch has stored that was not stored before.</summary>
     public void AddWritten(long bytes) => Interlocked.Add(ref _written, bytes);
 
-    /// <summary>Counts acks that were sent.</summary>
-    public void AddAcks(long acks) => Interlocked.Add(ref _acks, acks);
+    /// <summary>Counts acks that were sent, and the dump bytes whose bursts they ended.</summary>
+    public void AddAcks(long acks, long ackedBytes)
+    {
+        Interlocked.Add(ref _acks, acks);
+        if (ackedBytes > 0)
+            Interlocked.Add(ref _acked, ackedBytes);
+    }
 
     /// <summary>Counts bursts that their client had to send again in part, and stored packets of them whose acks waited for others that share their bit.</summary>
     public void AddQuietBursts(long bursts, long heldAcks)
@@ -99,6 +109,9 @@ public sealed partial class CollectorMetrics : IDisposable
 
     /// <summary>Counts datagrams that the kernel dropped at a session's socket.</summary>
     public void AddSessionDrops(long datagrams) => Interlocked.Add(ref _sessionDrops, datagrams);
+
+    /// <summary>Notes how much has been written by now, so that the forecast of when the disk is full does not depend on how often metrics are read; called about once a second.</summary>
+    public void NoteProgress() => _forecast.Note(Interlocked.Read(ref _written));
 
     /// <summary>A session of an earlier process goes on.</summary>
     public void SessionResumed() => Interlocked.Increment(ref _resumed);

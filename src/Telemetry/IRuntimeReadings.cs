@@ -15,6 +15,9 @@ public interface IRuntimeReadings
     /// <summary>Work that waits for threads or actors.</summary>
     IEnumerable<(string Queue, long Length)> Queues { get; }
 
+    /// <summary>Actors and their mailboxes, by kind.</summary>
+    IEnumerable<(string Actor, long Actors, long Waiting, long Peak, long Refused)> Mailboxes { get; }
+
     long ActorRestarts { get; }
 
     long ActorFailures { get; }

@@ -104,7 +104,7 @@ internal sealed class RunningCollector : IAsyncDisposable
 
     public RecordingLogger Log { get; } = new();
 
-    public CollectorMetrics Metrics { get; } = new();
+    public CollectorMetrics Metrics { get; } = new(TimeProvider.System);
 
     public ActorSystem Actors { get; }
 

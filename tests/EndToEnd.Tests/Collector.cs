@@ -147,6 +147,18 @@ internal sealed partial class Collector : IAsyncDisposable
     /// <summary>Tells it to stop as an init system does, without waiting for its end.</summary>
     public void Terminate() => _process.Send(Signal.Terminate);
 
+    /// <summary>Stops the process as it is until what this returns is disposed of.</summary>
+    public IDisposable Pause()
+    {
+        _process.Send(Signal.Stop);
+        return new Paused(_process);
+    }
+
+    private sealed class Paused(Process process) : IDisposable
+    {
+        public void Dispose() => process.Send(Signal.Continue);
+    }
+
     /// <summary>Ends it without giving it a chance.</summary>
     public Task KillAsync()
     {

@@ -41,6 +41,11 @@ public sealed class HttpTests : IDisposable
         Assert.Equal(0, metrics["netdump_dumps_total{outcome=\"incomplete\"}"]);
         double stored = collector.Dumps.Sum(dump => (double)dump.Manifest.Bytes);
         Assert.Equal(stored, metrics["netdump_written_bytes_total"]);
+        Assert.Equal(stored, metrics["netdump_acked_bytes_total"]);
+        Assert.Equal(4, metrics["netdump_actors{actor=\"session\"}"]);
+        Assert.Equal(0, metrics["netdump_actor_mailbox_length{actor=\"session\"}"]);
+        Assert.InRange(metrics["netdump_actor_mailbox_peak_length{actor=\"commit\"}"], 1, 4);
+        Assert.Equal(0, metrics["netdump_actor_mailbox_refused_messages_total{actor=\"ingress\"}"]);
         Assert.Equal(stored, metrics["netdump_dump_size_bytes_sum"]);
         Assert.Equal(4, metrics["netdump_dump_duration_seconds_count"]);
         Assert.InRange(metrics["netdump_received_bytes_total"], stored + 1, 2 * stored);
@@ -75,6 +80,36 @@ public sealed class HttpTests : IDisposable
             await stranger.SendAsync(new byte[5], collector.Address, collector.Port);
 
         await ShowsAsync(collector, "netdump_rejected_packets_total{reason=\"runt\"}", 1);
+        await collector.StopAsync();
+    }
+
+    [Fact]
+    public async Task What_the_kernel_drops_of_a_running_dump_is_seen_while_it_runs()
+    {
+        var dump = new TestDump(300_000);
+        ushort clientPort = Collector.FreePort();
+        await using var collector = await Collector.StartAsync(Dumps, "--client-port", $"{clientPort}");
+        Assert.True(Ipv4.TryParse(collector.Address, out var server));
+        using var client = new WireClient(Collector.NewClientAddresses(), clientPort, server, collector.Port);
+        client.Herald();
+        client.SendBurst(dump);
+        byte[][] burst = client.TakeBurst(dump);
+
+        using (collector.Pause())
+        {
+            // More than a socket buffer of any size that this machine may allow.
+            for (int round = 0; round < 500; round++)
+            {
+                foreach (byte[] message in burst)
+                    client.Send(message);
+            }
+        }
+
+        client.SendUntilAcked(burst);
+        long start = Stopwatch.GetTimestamp();
+        while ((await MetricsAsync(collector))["netdump_session_dropped_packets_total"] == 0)
+            Assert.True(Stopwatch.GetElapsedTime(start) < Eventually.Deadline, "no drops are seen");
+        Assert.Equal(1, (await MetricsAsync(collector))["netdump_sessions{phase=\"receiving\"}"]);
         await collector.StopAsync();
     }
 

@@ -10,6 +10,8 @@ internal enum Signal
     User1 = 10,
     User2 = 12,
     Terminate = 15,
+    Continue = 18,
+    Stop = 19,
 }
 
 [UnsupportedOSPlatform("windows")]

@@ -24,10 +24,24 @@ public sealed class RoomForecastTests
         {
             _clock.Now += TimeSpan.FromMinutes(1);
             written += minute < 15 ? 60_000_000 : 600;
-            forecast.SecondsToFull(1_000_000_000, written);
+            forecast.Note(written);
         }
 
         Assert.InRange(forecast.SecondsToFull(1000, written), 99, 112);
+    }
+
+    [Fact]
+    public void What_is_noted_each_second_counts_though_nobody_asks()
+    {
+        var forecast = new RoomForecast(_clock);
+        for (int second = 0; second < 3600; second++)
+        {
+            _clock.Now += TimeSpan.FromSeconds(1);
+            forecast.Note(Math.Max(0, second - 3000) * 1000);
+        }
+
+        // 599 s of the last ten minutes at 1000 bytes per second.
+        Assert.InRange(forecast.SecondsToFull(1_000_000, 599_000), 995, 1020);
     }
 
     [Fact]

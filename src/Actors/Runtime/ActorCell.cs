@@ -7,6 +7,9 @@ internal interface ICell
 {
     string Path { get; }
     Task Stopped { get; }
+    MailboxKind Kind { get; }
+    int QueueLength { get; }
+    void PushChildren(Stack<ICell> cells);
     void Stop(bool drain);
     void OnChildStopped(ICell child);
     void Escalate(Exception failure);
@@ -33,6 +36,7 @@ public sealed class ActorCell<TMessage> : ICell, ILoopWork
     private readonly SupervisorStrategy _strategy;
     private readonly Action<Exception?>? _onStopped;
     private readonly Mailbox<TMessage> _mailbox;
+    private readonly MailboxKind _kind;
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly object _childrenGate = new();
     private readonly List<ICell> _children = [];
@@ -59,6 +63,7 @@ public sealed class ActorCell<TMessage> : ICell, ILoopWork
         _strategy = options.Strategy;
         _onStopped = options.OnStopped;
         _mailbox = new(options.MailboxCapacity);
+        _kind = system.KindOf<TMessage>();
         Ref = new(this);
     }
 
@@ -108,12 +113,16 @@ public sealed class ActorCell<TMessage> : ICell, ILoopWork
 
     internal bool Tell(TMessage message)
     {
-        if (!_mailbox.TryEnqueue(message))
+        int length = _mailbox.TryEnqueue(message);
+        if (length <= 0)
         {
+            if (length == Mailbox<TMessage>.Full)
+                _kind.OnRefused();
             _system.DeadLetters.Add(Path, message);
             return false;
         }
 
+        _kind.OnLength(length);
         Schedule();
         return true;
     }
@@ -195,6 +204,14 @@ public sealed class ActorCell<TMessage> : ICell, ILoopWork
     {
         if (Interlocked.Exchange(ref _occupied, Free) == InsideAndWanted)
             Schedule();
+    }
+
+    MailboxKind ICell.Kind => _kind;
+
+    void ICell.PushChildren(Stack<ICell> cells)
+    {
+        lock (_childrenGate)
+            _children.ForEach(cells.Push);
     }
 
     void ICell.OnChildStopped(ICell child)

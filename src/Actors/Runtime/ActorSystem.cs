@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace NetdumpCollector.Actors.Runtime;
 
 /// <summary>The actors of one process: starts the topmost ones, collects failures and dead letters, stops everything in order.</summary>
@@ -5,6 +7,7 @@ public sealed class ActorSystem(string name, Action<string, Exception>? onFailur
 {
     private readonly object _gate = new();
     private readonly List<ICell> _top = [];
+    private readonly ConcurrentDictionary<Type, MailboxKind> _kinds = new();
     private long _restarts;
     private long _failures;
 
@@ -50,6 +53,26 @@ public sealed class ActorSystem(string name, Action<string, Exception>? onFailur
             }
         }
     }
+
+    /// <summary>Mailboxes by kind of actor, of every kind that has lived. Goes through all actors, so that their messages cost nothing for it.</summary>
+    public IReadOnlyList<MailboxReading> Mailboxes()
+    {
+        var living = new Dictionary<MailboxKind, (long Actors, long Waiting)>();
+        var cells = new Stack<ICell>();
+        lock (_gate)
+            _top.ForEach(cells.Push);
+        while (cells.TryPop(out var cell))
+        {
+            var (actors, waiting) = living.GetValueOrDefault(cell.Kind);
+            living[cell.Kind] = (actors + 1, waiting + cell.QueueLength);
+            cell.PushChildren(cells);
+        }
+
+        return [.. _kinds.Values.Select(kind => (Kind: kind, Living: living.GetValueOrDefault(kind)))
+            .Select(one => new MailboxReading(one.Kind.Actor, one.Living.Actors, one.Living.Waiting, one.Kind.Peak, one.Kind.Refused)).OrderBy(reading => reading.Actor, StringComparer.Ordinal)];
+    }
+
+    internal MailboxKind KindOf<TMessage>() => _kinds.GetOrAdd(typeof(TMessage), static message => new(message));
 
     internal void Forget(ICell cell)
     {

@@ -6,6 +6,9 @@ namespace NetdumpCollector.Actors.Runtime;
 internal sealed class Mailbox<TMessage>(int capacity)
     where TMessage : class
 {
+    /// <summary>What <see cref="TryEnqueue"/> says of a message that it did not take.</summary>
+    public const int Full = 0, Closed = -1;
+
     private readonly object _gate = new();
     private TMessage?[] _ring = new TMessage?[Math.Min(capacity, 8)];
     private int _head;
@@ -13,17 +16,19 @@ internal sealed class Mailbox<TMessage>(int capacity)
 
     public int Count { get; private set; }
 
-    /// <summary>False when the mailbox is full or closed.</summary>
-    public bool TryEnqueue(TMessage message)
+    /// <summary>Messages that wait now, this one included; <see cref="Full"/> or <see cref="Closed"/> where it is not taken.</summary>
+    public int TryEnqueue(TMessage message)
     {
         lock (_gate)
         {
-            if (_closed || Count == capacity)
-                return false;
+            if (_closed)
+                return Closed;
+            if (Count == capacity)
+                return Full;
             if (Count == _ring.Length)
                 Grow();
             _ring[(_head + Count++) % _ring.Length] = message;
-            return true;
+            return Count;
         }
     }
 

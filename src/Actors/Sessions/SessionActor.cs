@@ -79,6 +79,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <summary>So long a herald's answer waits until it is written down; a device that takes longer must not lose a dump.</summary>
     private const long NotePatienceUs = 200_000;
 
+    private const long DropsIntervalUs = 1_000_000;
+
     private readonly SessionEnvironment _environment;
     private readonly ClientAddress _client;
     private readonly bool _ownsEndpoint;
@@ -103,6 +105,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private bool _isCheckpointing;
     private ulong _checkpointFrom;
     private long _checkpointUs;
+    private long _dropsDueUs;
     private ulong? _sizeWhenHeldBytes = MinidumpExtent.HeaderBytes;
     private ulong? _sizedBytes;
     private bool _saveErrorLogged;
@@ -165,7 +168,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _checkpointUs = environment.Loop.NowUs;
         _session = session;
         _store = new(_session, environment.Storm);
-        _meter = new(environment.Metrics, _session);
+        _meter = new(environment.Metrics, _session, environment.Time);
         Route = new() { StartedAt = startedAt, Describe = Describe };
         Route.Publish(_session);
     }
@@ -327,7 +330,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _timer?.Arm(long.MaxValue);
         if (_ownsEndpoint && _endpoint is not null)
         {
-            _environment.Metrics.AddSessionDrops(_endpoint.Drops);
+            _meter.OnDropped(_endpoint.Drops);
             _endpoint.Dispose();
         }
 
@@ -360,11 +363,22 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     {
         _session.OnTick(Context.NowUs);
         _meter.OnTick();
+        CountDrops();
         if (_file is not null && _session.MustSave)
             SaveState();
         // A state that is being saved is another thread's; a checkpoint that is due follows when it is done.
         if (!_isStoring && Context.NowUs >= CheckpointDueUs)
             TakeCheckpoint();
+    }
+
+    /// <summary>Asks, at most once a second, what the kernel dropped at the session's own socket.</summary>
+    private void CountDrops()
+    {
+        if (!_ownsEndpoint || Context.NowUs < _dropsDueUs)
+            return;
+
+        _dropsDueUs = Context.NowUs + DropsIntervalUs;
+        _meter.OnDropped(_endpoint.Drops);
     }
 
     /// <summary>Sends what may be sent and follows the session's phase.</summary>

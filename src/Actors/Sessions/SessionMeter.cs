@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Telemetry;
@@ -6,13 +5,18 @@ using NetdumpCollector.Telemetry;
 namespace NetdumpCollector.Actors.Sessions;
 
 /// <summary>What one session adds to the collector's metrics: once per batch, what has changed since the one before.</summary>
-internal sealed class SessionMeter(CollectorMetrics metrics, DumpSession session)
+/// <param name="metrics">What it adds to.</param>
+/// <param name="session">The session.</param>
+/// <param name="time">The clock that the loop's time is read from.</param>
+internal sealed class SessionMeter(CollectorMetrics metrics, DumpSession session, TimeProvider time)
 {
     private const long NoBurst = -1;
-    private static readonly long s_ticksPerUs = Stopwatch.Frequency / 1_000_000;
 
+    private readonly long _ticksPerUs = time.TimestampFrequency / 1_000_000;
     private SessionCounters _counted = session.Counters;
     private ulong _writtenBytes = session.CoveredBytes;
+    private ulong _ackedBytes = session.CoveredBytes;
+    private long _drops;
     private long _heldAcks = session.HeldAcks;
     private long _burstFromUs = NoBurst;
 
@@ -50,9 +54,11 @@ internal sealed class SessionMeter(CollectorMetrics metrics, DumpSession session
     /// <remarks>Reads the clock, because the loop's time is that of the round's begin.</remarks>
     public void OnAcksSent(int acks)
     {
-        metrics.AddAcks(acks);
+        ulong acked = session.HoldsAcks ? _ackedBytes : session.CoveredBytes;
+        metrics.AddAcks(acks, (long)(acked - _ackedBytes));
+        _ackedBytes = acked;
         if (_burstFromUs != NoBurst)
-            metrics.BurstAck.Record((Stopwatch.GetTimestamp() / s_ticksPerUs - _burstFromUs) * 1e-6);
+            metrics.BurstAck.Record((time.GetTimestamp() / _ticksPerUs - _burstFromUs) * 1e-6);
         _burstFromUs = NoBurst;
     }
 
@@ -64,5 +70,13 @@ internal sealed class SessionMeter(CollectorMetrics metrics, DumpSession session
             return;
         metrics.AddQuietBursts(quiet - _counted.QuietBursts, session.HeldAcks - _heldAcks);
         (_counted.QuietBursts, _heldAcks) = (quiet, session.HeldAcks);
+    }
+
+    /// <summary>The kernel has dropped so many datagrams at the session's own socket since that was opened.</summary>
+    public void OnDropped(long drops)
+    {
+        if (drops > _drops)
+            metrics.AddSessionDrops(drops - _drops);
+        _drops = drops;
     }
 }

@@ -63,7 +63,7 @@ internal sealed class Server : IDisposable
         _log = log;
         _directory = DumpDirectory.Open(settings.Directory, settings.DefaultPath);
         _directory.LeavesHoles = settings.Sparse;
-        _directory.OnSynced = took => Metrics.Sync.Record(took.TotalSeconds);
+        _directory.Syncs = new(TimeProvider.System, took => Metrics.Sync.Record(took.TotalSeconds));
         // A dying host waits for it, so its thread is not one that yields to all others.
         _room = settings is { MinFree.IsNone: false, WhenFull: WhenFull.Delete } ? new("room", 1) : null;
         if (settings.Script is string script)
@@ -92,7 +92,7 @@ internal sealed class Server : IDisposable
         }
     }
 
-    public CollectorMetrics Metrics { get; } = new();
+    public CollectorMetrics Metrics { get; } = new(TimeProvider.System);
 
     public IReadOnlyList<IEventLoop> Loops => _loops;
 
@@ -128,7 +128,7 @@ internal sealed class Server : IDisposable
     {
         var live = new LiveState(_ingresses, TimeProvider.System);
         ThreadDispatcher[] threads = [_script, _herald, _hash, _retention, .. _room is { } room ? [room] : Array.Empty<ThreadDispatcher>()];
-        Metrics.Observe(new RuntimeReadings(live, _loops, _system, _fileSystems, threads, _directory.Root), TimeProvider.System);
+        Metrics.Observe(new RuntimeReadings(live, _loops, _system, _fileSystems, threads, _directory.Root));
         return live;
     }
 

@@ -4,7 +4,7 @@ using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Collector.Hosting;
 
-/// <summary>Shows how running dumps get on: a line that redraws itself on a terminal, else a log line now and then.</summary>
+/// <summary>Shows how running dumps get on: a line that redraws itself on a terminal, else a log line now and then. What must be looked at each second is looked at here.</summary>
 internal static class ServerProgress
 {
     /// <summary>Back to the first column and delete what stands there.</summary>
@@ -22,6 +22,7 @@ internal static class ServerProgress
         bool shown = false;
         while (!stop.WaitHandle.WaitOne(s_interval))
         {
+            metrics.NoteProgress();
             long bytes = metrics.PayloadBytes;
             if (onTerminal)
                 shown = Show(metrics, bytes, bytes - before, shown);

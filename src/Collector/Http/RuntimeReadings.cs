@@ -32,6 +32,9 @@ internal sealed class RuntimeReadings(LiveState live, IReadOnlyList<IEventLoop> 
     public IEnumerable<(string Queue, long Length)> Queues => threads.Concat(fileSystems.Threads).GroupBy(thread => thread.Name)
         .Select(kind => (kind.Key, kind.Sum(thread => (long)thread.QueueLength))).Append(("ingress", live.Look().Sum(ingress => (long)ingress.Waiting)));
 
+    public IEnumerable<(string Actor, long Actors, long Waiting, long Peak, long Refused)> Mailboxes =>
+        system.Mailboxes().Select(kind => (kind.Actor, kind.Actors, kind.Waiting, kind.Peak, kind.Refused));
+
     public long ActorRestarts => system.Restarts;
 
     public long ActorFailures => system.Failures;

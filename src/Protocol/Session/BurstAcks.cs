@@ -142,6 +142,9 @@ internal sealed class BurstAcks(SessionOptions options, uint first, bool packetB
     /// <summary>Stored packets of such bursts that were not acked then, because others that share their bit may be missing. Not saved.</summary>
     public long HeldAcks { get; private set; }
 
+    /// <summary>Packets of the running burst are stored, and not all of them are acked.</summary>
+    public bool HoldsAcks => _storedCount > 0;
+
     /// <summary>Acks are released as packets are stored, not burst by burst.</summary>
     public bool AcksPerPacket => _perPacket;
 

@@ -105,6 +105,9 @@ public sealed partial class DumpSession
     /// <summary>Stored packets that were not acked when their burst went quiet, because others share their bit in the kernel's bitmap.</summary>
     public long HeldAcks => _bursts.HeldAcks;
 
+    /// <summary>Stored packets of the running burst wait with their acks for the rest of it.</summary>
+    public bool HoldsAcks => _bursts.HoldsAcks;
+
     /// <summary>Distinct bytes stored so far.</summary>
     public ulong CoveredBytes => _coverage.CoveredBytes;
 

@@ -19,7 +19,7 @@ internal sealed class ExpositionWriter(ExpositionFormat format)
 
         var name = family.Name;
         string described = IsOpen ? name.Family : name.Sample;
-        Line($"# TYPE {described} {name.Type}");
+        Line($"# TYPE {described} {TypeOf(name.Type)}");
         if (IsOpen && name.Unit.Length > 0)
             Line($"# UNIT {described} {name.Unit}");
         if (family.Help.Length > 0)
@@ -81,6 +81,13 @@ internal sealed class ExpositionWriter(ExpositionFormat format)
 
         _text.Append('\n');
     }
+
+    private static string TypeOf(MetricType type) => type switch
+    {
+        MetricType.Counter => "counter",
+        MetricType.Histogram => "histogram",
+        _ => "gauge",
+    };
 
     private void Label(string key, string value)
     {

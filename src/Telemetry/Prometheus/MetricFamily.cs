@@ -9,6 +9,7 @@ internal sealed class MetricFamily
     private readonly Instrument _instrument;
     private readonly List<Series> _series = [];
     private readonly double[]? _bounds;
+    private readonly bool _adds;
     private volatile Series? _unlabelled;
 
     public MetricFamily(Instrument instrument)
@@ -17,6 +18,7 @@ internal sealed class MetricFamily
         _bounds = BoundsOf(instrument);
         Name = MetricName.Of(instrument);
         Help = instrument.Description ?? "";
+        _adds = !instrument.IsObservable && (Name.Type == MetricType.Counter || instrument.GetType().Name.StartsWith("UpDownCounter", StringComparison.Ordinal));
         // A rate can be taken over the first value only where there was a 0 before it.
         if (_bounds is not null)
             Find([]);
@@ -32,10 +34,10 @@ internal sealed class MetricFamily
         var series = labels.IsEmpty ? _unlabelled ?? Find(labels) : Find(labels);
         if (_bounds is not null)
             series.Record(value);
-        else if (_instrument.IsObservable || Name.Type == "gauge" && !IsUpDown)
-            series.Set(value);
-        else
+        else if (_adds)
             series.Add(value);
+        else
+            series.Set(value);
     }
 
     /// <summary>Forgets what an observable instrument said before: labels that it no longer has.</summary>
@@ -55,8 +57,6 @@ internal sealed class MetricFamily
         lock (_series)
             return [.. _series];
     }
-
-    private bool IsUpDown => _instrument.GetType().Name.StartsWith("UpDownCounter", StringComparison.Ordinal);
 
     private Series Find(ReadOnlySpan<KeyValuePair<string, object?>> labels)
     {

@@ -41,6 +41,25 @@ public sealed class ActorSystemTests
     }
 
     [Fact]
+    public void Mailboxes_are_summed_by_kind_of_actor()
+    {
+        var parent = Spawn("one", new() { MailboxCapacity = 3 });
+        Spawn("two", new() { MailboxCapacity = 10 }).Tell(new Probe.Say("waits"));
+        for (int i = 0; i < 5; i++)
+            parent.Tell(new Probe.Say("waits"));
+
+        Assert.Equal([new("probe", 2, Waiting: 4, Peak: 3, Refused: 2)], _system.Mailboxes());
+        _dispatcher.RunAll();
+        Assert.Equal([new("probe", 2, Waiting: 0, Peak: 3, Refused: 2)], _system.Mailboxes());
+
+        parent.Stop();
+        _dispatcher.RunAll();
+        // An actor that has stopped refuses for another reason.
+        parent.Tell(new Probe.Say("late"));
+        Assert.Equal([new("probe", 1, Waiting: 0, Peak: 3, Refused: 2)], _system.Mailboxes());
+    }
+
+    [Fact]
     public void A_loop_that_moved_on_waits_for_the_thread_inside_an_actor_and_then_gives_it_its_turn()
     {
         var probe = Spawn();

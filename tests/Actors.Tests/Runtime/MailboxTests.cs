@@ -19,8 +19,9 @@ public sealed class MailboxTests
                 for (int i = 0; i < step; i++)
                 {
                     string message = $"{next++}";
-                    bool taken = mailbox.TryEnqueue(message);
-                    if (taken != (model.Count < Capacity))
+                    int length = mailbox.TryEnqueue(message);
+                    bool taken = length == model.Count + 1;
+                    if (taken != (model.Count < Capacity) || (!taken && length != Mailbox<string>.Full))
                         return false;
                     if (taken)
                         model.Enqueue(message);
@@ -45,7 +46,7 @@ public sealed class MailboxTests
         var mailbox = new Mailbox<string>(4);
         mailbox.TryEnqueue("inside");
         mailbox.Close();
-        Assert.False(mailbox.TryEnqueue("outside"));
+        Assert.Equal(Mailbox<string>.Closed, mailbox.TryEnqueue("outside"));
         Assert.True(mailbox.TryDequeue(out string? message));
         Assert.Equal("inside", message);
     }

@@ -74,6 +74,28 @@ public sealed class SessionActorTests
     }
 
     [Theory, EveryEndpoint]
+    public async Task Bytes_count_as_acked_when_their_burst_is_whole(string transport, EndpointMode mode)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode });
+        var client = collector.NewClient();
+        var dump = new TestDump(300_000);
+        client.Herald();
+        client.SendBurst(dump);
+        byte[][] burst = client.TakeBurst(dump);
+        foreach (byte[] message in burst[1..])
+            client.Send(message);
+        await Eventually.Holds(() => collector.Metrics.PayloadBytes == 4096 + 65536 - TestDump.PayloadBytes, "all but one came");
+        Assert.Equal(4096, collector.Metrics.AckedBytes);
+
+        client.SendUntilAcked(burst);
+        await Eventually.Holds(() => collector.Metrics.AckedBytes == 4096 + 65536, "the burst is acked");
+
+        client.SendRest(dump);
+        client.Finish();
+        Assert.Equal(dump.Content.Length, collector.Metrics.AckedBytes);
+    }
+
+    [Theory, EveryEndpoint]
     public async Task Finished_repeated_within_linger_is_acked_again(string transport, EndpointMode mode)
     {
         await using var collector = await RunningCollector.StartAsync(new() { Transport = transport, Mode = mode });

@@ -190,7 +190,7 @@ public sealed class CommitActorTests
 
     private static SessionEnvironment EnvironmentOf(DumpDirectory directory, ThreadDispatcher threads, IEventLoop loop)
     {
-        var metrics = new CollectorMetrics();
+        var metrics = new CollectorMetrics(TimeProvider.System);
         var system = new ActorSystem("test");
         return new()
         {

@@ -15,7 +15,7 @@ public sealed class FileSystemLaneTests : IDisposable
     private readonly RecordingLogger _log = new();
     private readonly FileSystemLane _lane;
 
-    public FileSystemLaneTests() => _lane = new("/dumps", new ActorSystem("test"), _time, new CollectorMetrics(), _log);
+    public FileSystemLaneTests() => _lane = new("/dumps", new ActorSystem("test"), _time, new CollectorMetrics(TimeProvider.System), _log);
 
     public void Dispose() => _lane.Dispose();
 

@@ -17,7 +17,7 @@ public sealed class MetricNameTests : IDisposable
     [InlineData("netdump.heralds.total", null, "netdump_heralds", "netdump_heralds_total")]
     [InlineData("a-b/c d", "1", "a_b_c_d", "a_b_c_d_total")]
     public void Of_a_counter(string name, string? unit, string family, string sample) =>
-        Assert.Equal((family, sample, "counter"), Parts(MetricName.Of(_meter.CreateCounter<long>(name, unit))));
+        Assert.Equal((family, sample, MetricType.Counter), Parts(MetricName.Of(_meter.CreateCounter<long>(name, unit))));
 
     [Theory]
     [InlineData("netdump.sessions", "{session}", "netdump_sessions")]
@@ -25,11 +25,11 @@ public sealed class MetricNameTests : IDisposable
     [InlineData("netdump.storage.used", "1", "netdump_storage_used_ratio")]
     [InlineData("dotnet.assembly.count", "{assembly}", "dotnet_assembly")]
     public void Of_a_gauge(string name, string unit, string expected) =>
-        Assert.Equal((expected, expected, "gauge"), Parts(MetricName.Of(_meter.CreateObservableGauge(name, () => 1, unit))));
+        Assert.Equal((expected, expected, MetricType.Gauge), Parts(MetricName.Of(_meter.CreateObservableGauge(name, () => 1, unit))));
 
     [Fact]
     public void Of_a_histogram() =>
-        Assert.Equal(("netdump_took_seconds", "netdump_took_seconds", "histogram"), Parts(MetricName.Of(_meter.CreateHistogram<double>("netdump.took", "s"))));
+        Assert.Equal(("netdump_took_seconds", "netdump_took_seconds", MetricType.Histogram), Parts(MetricName.Of(_meter.CreateHistogram<double>("netdump.took", "s"))));
 
-    private static (string Family, string Sample, string Type) Parts(MetricName name) => (name.Family, name.Sample, name.Type);
+    private static (string Family, string Sample, MetricType Type) Parts(MetricName name) => (name.Family, name.Sample, name.Type);
 }
