@@ -72,6 +72,9 @@ public sealed partial class CollectorMetrics : IDisposable
     /// <summary>Heralds that came to <paramref name="result"/>.</summary>
     public long HeraldsBy(HeraldResult result) => _heralds[result];
 
+    /// <summary>Events that were posted to the webhook and came to <paramref name="outcome"/>.</summary>
+    public long WebhookEvents(WebhookOutcome outcome) => _webhooks[outcome];
+
     /// <summary>Counts messages of one batch.</summary>
     /// <param name="packets">Messages that were used.</param>
     /// <param name="payloadBytes">Dump bytes they brought.</param>

@@ -24,6 +24,16 @@ internal sealed class ManualTimeProvider : TimeProvider
         return timer;
     }
 
+    /// <summary>How long it is until a timer is due; null where none is armed.</summary>
+    public TimeSpan? NextDueIn
+    {
+        get
+        {
+            lock (_lock)
+                return _timers.Count == 0 ? null : _timers.Min(timer => timer.Due) - _now;
+        }
+    }
+
     /// <summary>Moves time on and fires what is due.</summary>
     public void Advance(TimeSpan by)
     {

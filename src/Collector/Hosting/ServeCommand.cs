@@ -32,15 +32,18 @@ internal static class ServeCommand
         {
             var target = WebhookTarget.Of(settings);
             using var pidFile = settings.PidFile is string path ? PidFile.Create(path) : null;
-            using var server = Server.Start(settings, logging);
+            using var metrics = new CollectorMetrics(TimeProvider.System);
+            // Dumps of an earlier process may end while the server starts.
+            using var events = target is null ? null : metrics.Events.Subscribe(WebhookSender.Capacity);
+            using var server = Server.Start(settings, metrics, logging);
             var log = logging.CreateLogger("netdump-collector");
             CollectorLog.Waiting(log);
-            using var service = ServiceReport.Start(io.Environment, server.Loops, server.Metrics, log);
+            using var service = ServiceReport.Start(io.Environment, server.Loops, metrics, log);
             _ = Task.Run(server.CatchUp, CancellationToken.None)
                 .ContinueWith(failed => CollectorLog.ActorFailed(log, "left-overs", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
-            using var webhook = target is null ? null : new WebhookSender(target, server.Metrics.Events, server.Metrics, TimeProvider.System, log);
+            using var webhook = target is null ? null : new WebhookSender(target, events!, metrics, TimeProvider.System, log, WebhookSender.Handler());
             using var http = HttpHost.Start(settings, server, log);
-            ServerProgress.Run(server.Metrics, progress, log, io.Stop);
+            ServerProgress.Run(metrics, progress, log, io.Stop);
 
             CollectorLog.ShuttingDown(log);
             service?.Stopping(TimeSpan.FromSeconds(settings.DrainSeconds) + s_stopTimeout + s_slack);

@@ -58,8 +58,9 @@ internal sealed class Server : IDisposable
     private readonly IngressGroup _ingresses;
     private readonly ActorRef<HashActor.Message>? _hashes;
 
-    private Server(CollectorSettings settings, ILogger log, ITransport transport, HostMap hosts)
+    private Server(CollectorSettings settings, CollectorMetrics metrics, ILogger log, ITransport transport, HostMap hosts)
     {
+        Metrics = metrics;
         _log = log;
         _directory = DumpDirectory.Open(settings.Directory, settings.DefaultPath);
         _directory.LeavesHoles = settings.Sparse;
@@ -92,7 +93,7 @@ internal sealed class Server : IDisposable
         }
     }
 
-    public CollectorMetrics Metrics { get; } = new(TimeProvider.System);
+    public CollectorMetrics Metrics { get; }
 
     public IReadOnlyList<IEventLoop> Loops => _loops;
 
@@ -100,16 +101,19 @@ internal sealed class Server : IDisposable
     public Readiness Readiness { get; private set; } = null!;
 
     /// <summary>Opens the dump directory and the herald socket and starts to serve.</summary>
+    /// <param name="settings">Where, and how.</param>
+    /// <param name="metrics">What is counted and told of; it outlives the server.</param>
+    /// <param name="logging">Where it is logged.</param>
     /// <exception cref="StorageException">The dump directory or the script cannot be used.</exception>
     /// <exception cref="EndpointException">The herald port cannot be had.</exception>
     /// <exception cref="HostMapException">The hosts file is wrong.</exception>
-    public static Server Start(CollectorSettings settings, ILoggerFactory logging)
+    public static Server Start(CollectorSettings settings, CollectorMetrics metrics, ILoggerFactory logging)
     {
         var log = logging.CreateLogger("netdump-collector");
         if (settings.Script is string script && ScriptRunner.Check(script) is string problem)
             throw new StorageException($"{problem}; name an executable file with -i");
         var hosts = settings.HostsFile is string file ? HostMap.Load(file) : HostMap.Empty;
-        var server = new Server(settings, log, TransportOf(settings.Transport), hosts);
+        var server = new Server(settings, metrics, log, TransportOf(settings.Transport), hosts);
         try
         {
             server.ReportAccess();
@@ -217,7 +221,6 @@ internal sealed class Server : IDisposable
         _heraldLedger?.Dispose();
         _herald.Dispose();
         _directory.Dispose();
-        Metrics.Dispose();
         _stopping.Dispose();
     }
 

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace NetdumpCollector.Collector.Webhooks;
 
 /// <summary>The secret that events are signed with.</summary>
@@ -7,23 +5,26 @@ internal static class WebhookSecret
 {
     private const int MaxBytes = 4096;
 
-    /// <summary>Reads it from a file; white space around it does not count.</summary>
+    /// <summary>Reads it from a file: its bytes as they are, without the newline that editors put at the end.</summary>
     /// <exception cref="WebhookSecretException">The file cannot be read, is empty or longer than any secret.</exception>
     public static byte[] Read(string path)
     {
-        string secret;
+        byte[] bytes;
         try
         {
             if (new FileInfo(path).Length > MaxBytes)
                 throw new WebhookSecretException($"webhook secret {path}: has more than {MaxBytes} bytes");
-            secret = File.ReadAllText(path).Trim();
+            bytes = File.ReadAllBytes(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new WebhookSecretException($"webhook secret {path}: {e.Message}", e);
         }
 
-        return secret.Length > 0 ? Encoding.UTF8.GetBytes(secret) : throw new WebhookSecretException($"webhook secret {path}: is empty");
+        var secret = bytes.AsSpan();
+        if (secret.EndsWith("\n"u8))
+            secret = secret.EndsWith("\r\n"u8) ? secret[..^2] : secret[..^1];
+        return !secret.IsEmpty ? secret.ToArray() : throw new WebhookSecretException($"webhook secret {path}: is empty");
     }
 }
 

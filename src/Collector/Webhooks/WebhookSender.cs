@@ -17,13 +17,13 @@ internal sealed class WebhookSender : IDisposable
     public const string SignatureHeader = "X-Netdump-Signature-256";
 
     /// <summary>Events that may wait.</summary>
-    private const int Capacity = 1000;
+    public const int Capacity = 1000;
 
     private static readonly TimeSpan s_attemptTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_firstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_longestPause = TimeSpan.FromMinutes(1);
 
-    /// <summary>An event that nobody took in so long is given up.</summary>
+    /// <summary>An event that nobody took in so long after it happened is given up; one that has waited longer than that behind others is posted once.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(10);
 
     private readonly CancellationTokenSource _ended = new();
@@ -36,7 +36,13 @@ internal sealed class WebhookSender : IDisposable
     private readonly string _receiver;
     private bool _isFailing;
 
-    public WebhookSender(WebhookTarget target, EventFeed feed, CollectorMetrics metrics, TimeProvider time, ILogger log)
+    /// <param name="target">Who is told.</param>
+    /// <param name="events">What he is told of, from when it was subscribed to; it outlives the sender.</param>
+    /// <param name="metrics">What became of each event.</param>
+    /// <param name="time">The clock that events were published by.</param>
+    /// <param name="log">Told when the receiver begins to fail, and when it works again.</param>
+    /// <param name="handler">Sends the requests; it is disposed of with the sender.</param>
+    public WebhookSender(WebhookTarget target, EventSubscription events, CollectorMetrics metrics, TimeProvider time, ILogger log, HttpMessageHandler handler)
     {
         _target = target;
         // Path and query of some receivers are their secret.
@@ -44,15 +50,16 @@ internal sealed class WebhookSender : IDisposable
         _metrics = metrics;
         _time = time;
         _log = log;
-        // A receiver that sends elsewhere is not what the operator named.
-        _http = new(new SocketsHttpHandler { AllowAutoRedirect = false }) { Timeout = s_attemptTimeout };
-        _events = feed.Subscribe(Capacity);
+        _http = new(handler) { Timeout = s_attemptTimeout };
+        _events = events;
         _ = Task.Run(RunAsync).ContinueWith(failed => CollectorLog.ActorFailed(log, "webhook", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
     }
 
+    /// <summary>Requests as they are meant to be sent: a receiver that sends elsewhere is not what the operator named.</summary>
+    public static HttpMessageHandler Handler() => new SocketsHttpHandler { AllowAutoRedirect = false };
+
     public void Dispose()
     {
-        _events.Dispose();
         _ended.Cancel();
         _http.Dispose();
     }
@@ -73,7 +80,6 @@ internal sealed class WebhookSender : IDisposable
     private async Task<WebhookOutcome> DeliverAsync(CollectorEvent what)
     {
         byte[] body = CloudEvent.ToJson(what, _target.Source);
-        long started = _time.GetTimestamp();
         for (var pause = s_firstPause; ; pause = pause * 2 < s_longestPause ? pause * 2 : s_longestPause)
         {
             var (status, problem) = await PostAsync(body).ConfigureAwait(false);
@@ -88,9 +94,9 @@ internal sealed class WebhookSender : IDisposable
             // A redirection leads to where the operator did not point.
             bool isFinal = status is >= (HttpStatusCode)300 and < (HttpStatusCode)500 and not (HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests);
             if (!_isFailing)
-                CollectorLog.WebhookFails(_log, _receiver, problem, isFinal ? "the event is not posted again" : "events are posted again for 10 minutes each, up to 1000 wait");
+                CollectorLog.WebhookFails(_log, _receiver, problem, isFinal ? "the event is not posted again" : "each event is posted again until 10 minutes after it happened, up to 1000 wait");
             _isFailing = true;
-            if (isFinal || _time.GetElapsedTime(started) + pause > s_patience)
+            if (isFinal || _time.GetElapsedTime(what.Timestamp) + pause > s_patience)
                 return WebhookOutcome.GivenUp;
             await Task.Delay(pause, _time, _ended.Token).ConfigureAwait(false);
         }

@@ -9,6 +9,9 @@ public abstract record CollectorEvent(DateTimeOffset At)
     /// <summary>Tells it from all other events of all collectors; set when it is published.</summary>
     public string Id { get; internal set; } = "";
 
+    /// <summary>When it was published, by the feed's clock: that one does not jump.</summary>
+    public long Timestamp { get; internal set; }
+
     /// <summary>What kind it is: in CloudEvents' <c>type</c>, behind the program's name, and as the name of a server-sent event.</summary>
     public abstract string Type { get; }
 }

@@ -51,6 +51,7 @@ public sealed class EventFeed(TimeProvider time)
 
     private void Pass(CollectorEvent what)
     {
+        what.Timestamp = time.GetTimestamp();
         what.Id = string.Create(CultureInfo.InvariantCulture, $"{_run}-{_number++}");
         foreach (var subscription in _subscriptions)
         {
