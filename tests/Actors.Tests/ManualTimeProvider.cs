@@ -24,6 +24,16 @@ internal sealed class ManualTimeProvider : TimeProvider
         return timer;
     }
 
+    /// <summary>Timers that are armed.</summary>
+    public int ArmedTimers
+    {
+        get
+        {
+            lock (_lock)
+                return _timers.Count;
+        }
+    }
+
     /// <summary>How long it is until a timer is due; null where none is armed.</summary>
     public TimeSpan? NextDueIn
     {

@@ -183,7 +183,8 @@ internal sealed partial class Collector : IAsyncDisposable
 
     private int Count(string pattern) => System.IO.Directory.EnumerateFiles(Directory, pattern, SearchOption.AllDirectories).Count();
 
-    private async Task EndsAsync()
+    /// <summary>Waits for the end of the process.</summary>
+    public async Task EndsAsync()
     {
         using var timeUp = new CancellationTokenSource(CommandResult.Deadline);
         await _process.WaitForExitAsync(timeUp.Token);

@@ -186,6 +186,19 @@ public sealed class HttpTests : IDisposable
         await collector.StopAsync();
     }
 
+    /// <summary>TEST-NET-1 is no machine's.</summary>
+    [Fact]
+    public async Task An_address_of_another_machine_is_told_of_and_costs_no_dump()
+    {
+        await using var collector = await Collector.StartAsync(Dumps, "--http", "192.0.2.1:9464");
+        await collector.PrintsAsync("warning: No HTTP on 192.0.2.1:9464: ");
+
+        (await SendAsync(collector, "--synthetic", "1M", "--kernel")).Expect(0);
+
+        Assert.Single(collector.Dumps);
+        await collector.StopAsync();
+    }
+
     [Theory]
     [InlineData("0.0.0.0:0", true)]
     [InlineData("127.0.0.1:0", false)]

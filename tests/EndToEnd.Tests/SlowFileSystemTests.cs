@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Globalization;
+using System.Net.Sockets;
 using System.Runtime.Versioning;
 using System.Text.Json;
 using NetdumpCollector.Actors.Tests;
@@ -56,6 +58,61 @@ public sealed class SlowFileSystemTests : IDisposable
         (await stuck).Expect(0);
         await AssertIdentical(collector, (clients[0], RunningKib), (clients[1], StuckKib), (clients[2], LateKib));
         await collector.StopAsync();
+    }
+
+    [FuseTheory]
+    [InlineData("ephemeral")]
+    [InlineData("shared")]
+    public async Task While_the_dump_directory_hangs_HTTP_answers_all_who_ask_and_the_end_of_the_process_waits_for_none_of_them(string endpoint)
+    {
+        await using var slow = await SlowFileSystem.MountAsync(_temp.File("device"), Dumps);
+        await using var collector = await Collector.StartAsync(Dumps, "--endpoint", endpoint, "--loops", "1");
+        using var http = new HttpClient { BaseAddress = await collector.HttpAsync(), Timeout = CommandResult.Deadline };
+        var stuck = Ndblast.RunAsync(collector, Collector.NewClientAddresses(), "-s", "64M", "--kernel-pacing", "--poll-us", "5000", "--rounds", "4");
+        try
+        {
+            await Eventually.Holds(() => SizeOfPartial(slow.Device) > 512 * 1024, "the dump is in full swing");
+            slow.Hang();
+            await collector.PrintsAsync($"{Dumps} is slow: ");
+
+            // All at once, and as many as it takes connections of.
+            var answers = Enumerable.Range(0, 8).SelectMany(_ => (string[])["/metrics", "/api/v1/sessions", "/healthz"]).Select(path => http.GetStringAsync(path)).ToArray();
+            foreach (string answer in await Task.WhenAll(answers))
+                Assert.NotEmpty(answer);
+            Assert.Contains("netdump_sessions{phase=\"receiving\"} 1\n", await http.GetStringAsync("/metrics"), StringComparison.Ordinal);
+            using var ready = await http.GetAsync("/readyz");
+            Assert.Equal(System.Net.HttpStatusCode.ServiceUnavailable, ready.StatusCode);
+
+            // Asked when the end begins, and not waited for.
+            var pending = Enumerable.Range(0, 8).Select(_ => http.GetAsync("/readyz")).ToArray();
+            long terminated = Stopwatch.GetTimestamp();
+            collector.Terminate();
+            // The process itself goes when its thread comes back from the device; HTTP is closed last before.
+            await Eventually.Holds(() => !Answers(http.BaseAddress!), "HTTP is closed");
+            // Well below the 10 s that a commit might take, of which there is none.
+            Assert.InRange(Stopwatch.GetElapsedTime(terminated).TotalSeconds, 0, 8);
+            await ((Task)Task.WhenAll(pending)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        finally
+        {
+            slow.Free();
+        }
+
+        await collector.EndsAsync();
+        await stuck;
+    }
+
+    private static bool Answers(Uri http)
+    {
+        try
+        {
+            using var connection = new TcpClient(http.Host, http.Port);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     [FuseTheory]

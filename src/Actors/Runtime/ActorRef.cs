@@ -24,13 +24,16 @@ public sealed class ActorRef<TMessage>
     public bool TryHandleNow(TMessage message) => _cell.TryHandleNow(message);
 
     /// <summary>Sends a message that carries its reply address and waits for the reply.</summary>
+    /// <param name="message">Makes the message.</param>
+    /// <param name="timeout">How long to wait.</param>
+    /// <param name="time">The clock that tells; the system's where null.</param>
     /// <exception cref="TimeoutException">No reply came in time.</exception>
-    public async Task<TReply> Ask<TReply>(Func<Reply<TReply>, TMessage> message, TimeSpan timeout)
+    public async Task<TReply> Ask<TReply>(Func<Reply<TReply>, TMessage> message, TimeSpan timeout, TimeProvider? time = null)
     {
         var reply = new Reply<TReply>();
         if (!Tell(message(reply)))
             throw new InvalidOperationException($"{Path} takes no messages: it has stopped or its mailbox is full");
-        return await reply.Task.WaitAsync(timeout).ConfigureAwait(false);
+        return await reply.Task.WaitAsync(timeout, time ?? TimeProvider.System).ConfigureAwait(false);
     }
 
     /// <summary>Stops the actor after the message it is at, or, with <paramref name="drain"/>, after those it has; later ones are dead letters.</summary>

@@ -130,7 +130,7 @@ internal sealed class Server : IDisposable
     /// <summary>Looks at sessions, threads and room when metrics are read.</summary>
     public LiveState Watch()
     {
-        var live = new LiveState(_ingresses, TimeProvider.System);
+        var live = new LiveState(_ingresses.Members, TimeProvider.System);
         ThreadDispatcher[] threads = [_script, _herald, _hash, _retention, .. _room is { } room ? [room] : Array.Empty<ThreadDispatcher>()];
         Metrics.Observe(new RuntimeReadings(live, _loops, _system, _fileSystems, threads, _directory.Root));
         return live;

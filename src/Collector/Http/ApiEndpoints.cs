@@ -22,8 +22,11 @@ internal sealed class ApiEndpoints(LiveState live, RecentCatalog catalog, EventS
         routes.MapGet("/api/v1/dumps/{id}", WriteDumpAsync);
     }
 
-    private Task WriteSessionsAsync(HttpContext context) =>
-        WriteAsync(context, StatusCodes.Status200OK, live.Sessions.OrderBy(session => session.StartedAt).Select(SessionRow.Of).ToArray());
+    private async Task WriteSessionsAsync(HttpContext context)
+    {
+        var sessions = await live.SessionsAsync().ConfigureAwait(false);
+        await WriteAsync(context, StatusCodes.Status200OK, sessions.OrderBy(session => session.StartedAt).Select(SessionRow.Of).ToArray()).ConfigureAwait(false);
+    }
 
     private async Task WriteDumpsAsync(HttpContext context)
     {

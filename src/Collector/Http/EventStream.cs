@@ -54,7 +54,8 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
     private async Task SendSessionsAsync(HttpResponse response, CancellationToken ended)
     {
         await response.WriteAsync("event: sessions\ndata: ", ended).ConfigureAwait(false);
-        await JsonSerializer.SerializeAsync(response.Body, live.Sessions.OrderBy(session => session.StartedAt).Select(SessionRow.Of), s_oneLine, ended).ConfigureAwait(false);
+        var sessions = await live.SessionsAsync().ConfigureAwait(false);
+        await JsonSerializer.SerializeAsync(response.Body, sessions.OrderBy(session => session.StartedAt).Select(SessionRow.Of), s_oneLine, ended).ConfigureAwait(false);
         await response.WriteAsync("\n\n", ended).ConfigureAwait(false);
         await response.Body.FlushAsync(ended).ConfigureAwait(false);
     }

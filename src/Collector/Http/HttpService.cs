@@ -65,11 +65,11 @@ internal sealed class HttpService : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _application.DisposeAsync();
 
-    private static Task WriteMetricsAsync(HttpContext context, PrometheusExporter metrics)
+    private static async Task WriteMetricsAsync(HttpContext context, PrometheusExporter metrics)
     {
         var format = ExpositionFormats.Negotiate(context.Request.Headers.Accept);
         context.Response.ContentType = format.ContentType();
-        return context.Response.WriteAsync(metrics.Write(format), context.RequestAborted);
+        await context.Response.WriteAsync(await metrics.WriteAsync(format).ConfigureAwait(false), context.RequestAborted).ConfigureAwait(false);
     }
 
     private static async Task WriteReadinessAsync(HttpContext context, Readiness readiness)

@@ -6,6 +6,7 @@ namespace NetdumpCollector.Telemetry.Prometheus;
 public sealed class PrometheusExporter : IDisposable
 {
     private readonly object _gate = new();
+    private readonly SemaphoreSlim _turn = new(1);
     private readonly MeterListener _listener = new();
     private readonly SortedDictionary<string, MetricFamily> _families = new(StringComparer.Ordinal);
     private readonly Func<Meter, bool> _isOurs;
@@ -24,6 +25,20 @@ public sealed class PrometheusExporter : IDisposable
         _listener.SetMeasurementEventCallback<double>(static (_, value, labels, family) => ((MetricFamily)family!).Take(value, labels));
         _listener.SetMeasurementEventCallback<decimal>(static (_, value, labels, family) => ((MetricFamily)family!).Take((double)value, labels));
         _listener.Start();
+    }
+
+    /// <summary>All metrics as they are now. However many ask, one thread is held at a time by what is observed.</summary>
+    public async Task<string> WriteAsync(ExpositionFormat format)
+    {
+        await _turn.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            return Write(format);
+        }
+        finally
+        {
+            _turn.Release();
+        }
     }
 
     /// <summary>All metrics as they are now.</summary>
