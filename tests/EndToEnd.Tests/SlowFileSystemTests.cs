@@ -69,6 +69,7 @@ public sealed class SlowFileSystemTests : IDisposable
         await using var collector = await Collector.StartAsync(Dumps, "--endpoint", endpoint, "--loops", "1");
         using var http = new HttpClient { BaseAddress = await collector.HttpAsync(), Timeout = CommandResult.Deadline };
         var stuck = Ndblast.RunAsync(collector, Collector.NewClientAddresses(), "-s", "64M", "--kernel-pacing", "--poll-us", "5000", "--rounds", "4");
+        Task[] pending = [];
         try
         {
             await Eventually.Holds(() => SizeOfPartial(slow.Device) > 512 * 1024, "the dump is in full swing");
@@ -84,14 +85,13 @@ public sealed class SlowFileSystemTests : IDisposable
             Assert.Equal(System.Net.HttpStatusCode.ServiceUnavailable, ready.StatusCode);
 
             // Asked when the end begins, and not waited for.
-            var pending = Enumerable.Range(0, 8).Select(_ => http.GetAsync("/readyz")).ToArray();
+            pending = Enumerable.Range(0, 8).Select(Task (_) => http.GetAsync("/readyz")).ToArray();
             long terminated = Stopwatch.GetTimestamp();
             collector.Terminate();
             // The process itself goes when its thread comes back from the device; HTTP is closed last before.
             await Eventually.Holds(() => !Answers(http.BaseAddress!), "HTTP is closed");
             // Well below the 10 s that a commit might take, of which there is none.
             Assert.InRange(Stopwatch.GetElapsedTime(terminated).TotalSeconds, 0, 8);
-            await ((Task)Task.WhenAll(pending)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
         finally
         {
@@ -99,6 +99,8 @@ public sealed class SlowFileSystemTests : IDisposable
         }
 
         await collector.EndsAsync();
+        // Their connections end with the process, whose thread had to come back first.
+        await Task.WhenAll(pending).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await stuck;
     }
 
