@@ -1,4 +1,3 @@
-using System.Text.RegularExpressions;
 using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
@@ -27,8 +26,8 @@ public sealed partial class DumpDirectory
         {
             // The kernel names mounts by paths without links, as it does an open directory.
             string root = File.ResolveLinkTarget($"/proc/self/fd/{_handle.DangerousGetHandle()}", returnFinalTarget: false)?.FullName ?? Root;
-            return [Root, .. File.ReadLines("/proc/self/mountinfo")
-                .Select(line => Unescaped(line.Split(' ')[4]))
+            return [Root, .. File.ReadLines(MountedFileSystem.Table)
+                .Select(line => MountedFileSystem.Unescaped(line.Split(' ')[4]))
                 .Where(mount => mount.StartsWith($"{root}/", StringComparison.Ordinal))
                 .Select(mount => Path.Join(Root, mount[root.Length..]))
                 .Distinct(StringComparer.Ordinal)];
@@ -68,12 +67,6 @@ public sealed partial class DumpDirectory
 
         return interrupted;
     }
-
-    /// <summary>Spaces, tabs, line ends and backslashes are three octal digits behind a backslash there.</summary>
-    private static string Unescaped(string path) => !path.Contains('\\') ? path : OctalEscape().Replace(path, escape => $"{(char)Convert.ToInt32(escape.Groups[1].Value, 8)}");
-
-    [GeneratedRegex(@"\\([0-7]{3})")]
-    private static partial Regex OctalEscape();
 
     /// <summary>The part of a ledger's name that begins with the time.</summary>
     private static string IdOfLedger(string path)

@@ -6,7 +6,7 @@ namespace NetdumpCollector.Telemetry;
 /// <param name="ChecksumErrors">Datagrams whose checksum was wrong: kernels whose netdump reuses a buffer that the card still sends from leave no other trace.</param>
 /// <param name="ReceiveBufferErrors">Datagrams that came to a full receive buffer.</param>
 /// <remarks>Source: /proc/net/snmp; protocol.md, "Three kernel bugs".</remarks>
-internal readonly record struct HostUdp(long ChecksumErrors, long ReceiveBufferErrors)
+public readonly record struct HostUdp(long ChecksumErrors, long ReceiveBufferErrors)
 {
     private const string Path = "/proc/net/snmp";
 

@@ -16,19 +16,20 @@ internal sealed class ProgressLine(CommandIo io, TimeProvider time)
     /// <summary>Shows <paramref name="doneBytes"/> of <paramref name="totalBytes"/>, unless something was shown just before.</summary>
     public void Show(long doneBytes, long totalBytes, string remark)
     {
-        if (time.GetElapsedTime(_shownAt) < (io.ErrorIsTerminal ? s_redraw : s_newLine))
+        if (!IsDue())
             return;
 
-        _shownAt = time.GetTimestamp();
         double part = totalBytes == 0 ? 1 : Math.Clamp((double)doneBytes / totalBytes, 0, 1);
         int cells = (int)(part * BarCells);
-        string line = string.Create(CultureInfo.InvariantCulture,
-            $"[{new string('#', cells)}{new string('.', BarCells - cells)}] {part * 100,3:F0} %  {ByteSize.Format(doneBytes)} of {ByteSize.Format(totalBytes)}  {remark}");
-        if (io.ErrorIsTerminal)
-            io.Error.Write($"\r{line}\x1b[K");
-        else
-            io.Error.WriteLine(line);
-        _drawn = true;
+        Write(string.Create(CultureInfo.InvariantCulture,
+            $"[{new string('#', cells)}{new string('.', BarCells - cells)}] {part * 100,3:F0} %  {ByteSize.Format(doneBytes)} of {ByteSize.Format(totalBytes)}  {remark}"));
+    }
+
+    /// <summary>Shows what is waited for, unless something was shown just before.</summary>
+    public void Show(string what)
+    {
+        if (IsDue())
+            Write(what);
     }
 
     /// <summary>Takes the line off the terminal, so that results can be printed.</summary>
@@ -37,5 +38,22 @@ internal sealed class ProgressLine(CommandIo io, TimeProvider time)
         if (_drawn && io.ErrorIsTerminal)
             io.Error.Write("\r\x1b[K");
         _drawn = false;
+    }
+
+    private bool IsDue()
+    {
+        if (time.GetElapsedTime(_shownAt) < (io.ErrorIsTerminal ? s_redraw : s_newLine))
+            return false;
+        _shownAt = time.GetTimestamp();
+        return true;
+    }
+
+    private void Write(string line)
+    {
+        if (io.ErrorIsTerminal)
+            io.Error.Write($"\r{line}\x1b[K");
+        else
+            io.Error.WriteLine(line);
+        _drawn = true;
     }
 }

@@ -18,8 +18,11 @@ internal static class DescriptorBudget
         ? (int)Math.Clamp((limit - ReservedDescriptors) / DescriptorsPerSession, 1, int.MaxValue)
         : int.MaxValue;
 
+    /// <summary>The limit of open files that <paramref name="sessions"/> take.</summary>
+    public static long DescriptorsFor(int sessions) => ReservedDescriptors + (long)sessions * DescriptorsPerSession;
+
     /// <summary>The soft limit of open files, which the runtime has raised to the hard one; null where the system does not tell.</summary>
-    private static long? SoftLimit()
+    public static long? SoftLimit()
     {
         const string Name = "Max open files";
         try

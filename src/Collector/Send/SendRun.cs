@@ -155,6 +155,9 @@ internal sealed class SendRun : IDisposable
             RetransmitRounds = _clients.Sum(client => client.Counters.RetransmitRounds),
             WorstBurstRounds = _clients.Max(client => client.Counters.WorstBurstRounds),
             Acks = _clients.Sum(client => client.Counters.Acks),
+            HeraldSeconds = _clients.Max(client => client.Counters.HeraldUs) / 1e6,
+            LongestBurstSeconds = _clients.Max(client => client.Counters.LongestBurstUs) / 1e6,
+            FinishedSeconds = _clients.Max(client => client.Counters.FinishedUs) / 1e6,
         };
     }
 

@@ -28,6 +28,15 @@ internal sealed record SendSummary
     public required int WorstBurstRounds { get; init; }
     public required long Acks { get; init; }
 
+    /// <summary>Longest time until a herald was answered, of all clients that got an answer.</summary>
+    public required double HeraldSeconds { get; init; }
+
+    /// <summary>Longest time until a burst of a dump was acked; a kernel gives up after 12.</summary>
+    public required double LongestBurstSeconds { get; init; }
+
+    /// <summary>Longest time until FINISHED was acked, which is when the dump is durable.</summary>
+    public required double FinishedSeconds { get; init; }
+
     public void Write(TextWriter output)
     {
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Clients} {(Clients == 1 ? "client" : "clients")} to {Server}: {Done} done, {Failed} failed"));

@@ -14,6 +14,7 @@ public sealed partial class KernelClient
 
     private readonly byte[] _datagram;
 
+    private long _burstStartedUs;
     private bool _staleIsSent;
     private bool _staleIsRunning;
 
@@ -43,6 +44,7 @@ public sealed partial class KernelClient
     /// <summary>The running burst is acked, as far as the kernel knows: on to the next.</summary>
     private void Advance(long nowUs)
     {
+        CountTime(nowUs - _burstStartedUs);
         BurstBase += (uint)BurstPackets;
         if (State == ClientState.Vmcore && !_staleIsRunning)
             AckedBytes += (ulong)BurstBytes;
@@ -73,6 +75,16 @@ public sealed partial class KernelClient
                 End(ClientState.Done);
                 break;
         }
+    }
+
+    private void CountTime(long burstUs)
+    {
+        if (State == ClientState.Herald)
+            _counters.HeraldUs = burstUs;
+        else if (State == ClientState.Vmcore)
+            _counters.LongestBurstUs = Math.Max(_counters.LongestBurstUs, burstUs);
+        else if (State == ClientState.Finished)
+            _counters.FinishedUs = burstUs;
     }
 
     private void SendVmcore(long nowUs)
@@ -130,6 +142,8 @@ public sealed partial class KernelClient
     /// <summary>Sends every packet of the running burst that does not look acked.</summary>
     private void SendRound(long nowUs)
     {
+        if (Round == 0)
+            _burstStartedUs = nowUs;
         for (int index = 0; index < BurstPackets; index++)
         {
             ulong bit = AckBit(index);

@@ -18,6 +18,15 @@ public record struct KernelClientCounters
     /// <summary>Most rounds that one burst needed.</summary>
     public int WorstBurstRounds { get; set; }
 
+    /// <summary>From the herald's first packet to the moment the client knows of its ack, in microseconds.</summary>
+    public long HeraldUs { get; set; }
+
+    /// <summary>Most that a burst of the dump took until the client knew that it was acked, in microseconds.</summary>
+    public long LongestBurstUs { get; set; }
+
+    /// <summary>The same for FINISHED, which is acked when the dump is durable.</summary>
+    public long FinishedUs { get; set; }
+
     /// <summary>Bursts begun, herald and headers included.</summary>
     public long Bursts { get; set; }
 

@@ -118,7 +118,7 @@ public sealed class DumpCatalog
         new EnumerationOptions { AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = false, MatchType = MatchType.Simple })
     {
         // Temporary files of writers start with a dot; directories may, because heralds name them.
-        ShouldIncludePredicate = (ref FileSystemEntry entry) => entry.IsDirectory || !entry.FileName.StartsWith('.'),
+        ShouldIncludePredicate = (ref FileSystemEntry entry) => entry.IsDirectory ? !TrialDirectory.IsTrial(entry.FileName) : !entry.FileName.StartsWith('.'),
     };
 
     /// <summary>Drafts, of links too, with what each was to be called. It is not asked what kind of file they are: beside them may be a directory where a file system hangs.</summary>

@@ -21,6 +21,9 @@ public readonly record struct FileSystemSpace(long FreeBytes, long TotalBytes)
         }
     }
 
+    /// <summary>Files that can still be made on the file system of <paramref name="directory"/>, and all it can have; null where it does not say or has no such limit.</summary>
+    public static (long Free, long Total)? InodesOf(string directory) => Posix.InodesOf(directory);
+
     /// <summary>Bytes of the device that a file takes, holes left out; null where the system does not say.</summary>
     internal static long? AllocatedBytes(string path) => Posix.AllocatedBytesOf(path);
 
