@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using NetdumpCollector.Collector.Doctor;
 using NetdumpCollector.Collector.Dumps;
 using NetdumpCollector.Collector.Send;
 using NetdumpCollector.Collector.Watch;
@@ -66,6 +67,7 @@ internal static class CollectorCommandLine
             DumpsVerb.Create(io),
             SessionsVerb.Create(io),
             TopVerb.Create(io),
+            DoctorVerb.Create(io),
             CreateVersion(io),
         };
         foreach (var option in root.Options)

@@ -21,10 +21,10 @@ namespace NetdumpCollector.Collector.Hosting;
 /// <summary>The running server: directory, threads, event loop and actors, wired together.</summary>
 internal sealed class Server : IDisposable
 {
-    private const int MaxLoops = 8;
+    public const int MaxLoops = 8;
 
     /// <summary>Below this many dumps at one time a storm of panics in one room finds no place, and the operator should know before.</summary>
-    private const int FewSessions = 1000;
+    public const int FewSessions = 1000;
 
     /// <summary>The log line about scripts that have not ended names no more of their dumps.</summary>
     private const int MaxScriptsNamed = 5;
