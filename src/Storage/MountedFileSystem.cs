@@ -49,7 +49,7 @@ public sealed partial record MountedFileSystem(string MountPoint, string Kind, s
         {
             // Optional fields stand before the lone hyphen.
             string[] fields = line.Split(' ');
-            int hyphen = Array.IndexOf(fields, "-", 6);
+            int hyphen = fields.Length > 6 ? Array.IndexOf(fields, "-", 6) : -1;
             if (hyphen < 0 || hyphen + 3 >= fields.Length)
                 continue;
             string mountPoint = Unescaped(fields[4]);

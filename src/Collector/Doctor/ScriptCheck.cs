@@ -46,7 +46,7 @@ internal static class ScriptCheck
         catch (UnauthorizedAccessException)
         {
             // A binary need not be readable to be run.
-            first = [.. "\x7fELF"u8];
+            first = [.. "\u007fELF"u8];
         }
 
         string interpreter = InterpreterOf(first);
@@ -54,7 +54,7 @@ internal static class ScriptCheck
         return new(null, first, interpreter.Length == 0 || File.Exists(interpreter), othersMayWrite);
     }
 
-    private static bool IsProgram(ReadOnlySpan<byte> first) => first.StartsWith("\x7fELF"u8) || first.StartsWith("#!"u8);
+    private static bool IsProgram(ReadOnlySpan<byte> first) => first.StartsWith("\u007fELF"u8) || first.StartsWith("#!"u8);
 
     private static string InterpreterOf(ReadOnlySpan<byte> first) => !first.StartsWith("#!"u8) ? ""
         : Encoding.UTF8.GetString(first[2..]).Split('\n', 2)[0].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).FirstOrDefault() ?? "";
