@@ -113,7 +113,8 @@ public sealed class DoctorTests : IDisposable
 
     [FuseTheory]
     [InlineData("read-only", "Read-only file system (EROFS)", "dump directory")]
-    [InlineData("fail write ENOSPC", "No space left on device (ENOSPC)", "storage")]
+    [InlineData("fail write ENOSPC", "no dump fits", "room")]
+    [InlineData("fail write EIO", "a file of 4.0 KiB cannot be written: Input/output error (EIO)", "storage")]
     [InlineData("fail fsync EIO", "a file cannot be made durable (fsync): Input/output error (EIO)", "storage")]
     public async Task A_file_system_that_fails_is_a_problem(string fault, string found, string subject)
     {
@@ -135,7 +136,7 @@ public sealed class DoctorTests : IDisposable
 
         var result = await DoctorAsync(option, Dumps);
 
-        Assert.Matches("PROBLEM +dump directory +did not answer within 5 s", result.Expect(1).Output);
+        Assert.Matches($"PROBLEM +dump directory +{Dumps} did not answer within 5 s", result.Expect(1).Output);
         Assert.Matches("ok +herald port", result.Output);
         Assert.Matches("ok +webhook", result.Output);
     }

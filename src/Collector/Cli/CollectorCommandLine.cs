@@ -16,7 +16,7 @@ internal static class CollectorCommandLine
         [
             ("Exit codes", $"""
                 {ExitCode.Ok}  done
-                {ExitCode.Failed}  a client failed to send, a dump is wrong or not there, or serve ended before all dumps it was making durable were
+                {ExitCode.Failed}  a client failed to send, a dump is wrong or not there, doctor found problems, or serve ended before all dumps it was making durable were
                 {ExitCode.Usage}  unknown or invalid option or setting
                 {ExitCode.CannotStart}  cannot start: port, address or dump directory cannot be had
                 """),
@@ -27,6 +27,7 @@ internal static class CollectorCommandLine
             ("netdump-collector serve -a 192.0.2.1 -d /var/crash -i /usr/local/bin/on-dump", "The same with netdumpd's options."),
             ("netdump-collector send --synthetic 64M --server 192.0.2.1 --panic 'fire drill'", "Send a made-up dump, as a panicking kernel would."),
             ("netdump-collector dumps list", "Show what has been received."),
+            ("netdump-collector doctor", "Look whether dumps would be taken here, and what to fix."),
         ],
     };
 

@@ -5,7 +5,7 @@ internal static class ExitCode
 {
     public const int Ok = 0;
 
-    /// <summary>The command ran and its result is bad: a client failed, a dump is wrong or not there, or <c>serve</c> could not end in order.</summary>
+    /// <summary>The command ran and its result is bad: a client failed, a dump is wrong or not there, <c>doctor</c> found problems, or <c>serve</c> could not end in order.</summary>
     public const int Failed = 1;
 
     /// <summary>Options or settings that cannot be used.</summary>

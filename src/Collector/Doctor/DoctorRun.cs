@@ -57,9 +57,10 @@ internal sealed class DoctorRun(CollectorSettings settings, bool sends, Examinat
         // One look at a time: where the first one hangs, the others would, too.
         string directory = settings.Directory;
         DumpCatalog? catalog = null;
-        bool isThere = IsGood(examination.Look(DirectoryCheck.Subject, s_quick, UseAnother, _ => DirectoryCheck.Look(settings)))
+        bool isThere = IsGood(examination.Look(DirectoryCheck.Subject, 3 * s_quick, UseAnother, _ => DirectoryProbe.Answers(settings.Directory, s_quick) ? DirectoryCheck.Look(settings)
+                : [new(FindingLevel.Problem, DirectoryCheck.Subject, $"{Path.GetFullPath(settings.Directory)} did not answer within {s_quick.TotalSeconds:F0} s: no dump could be stored", UseAnother)]))
             && IsGood(examination.Look("the file system", s_quick, UseAnother, _ => FileSystemCheck.Look(directory = DirectoryCheck.ExistingOf(settings.Directory))));
-        bool isRead = isThere && !IsHung(examination.Look("the dumps that are there", s_long, UseAnother, _ => ReadCatalog(directory, out catalog)));
+        bool isRead = isThere && IsGood(examination.Look("the dumps that are there", s_long, UseAnother, _ => ReadCatalog(directory, out catalog)));
         examination.Look("encryption", s_quick, "report it", _ => EncryptionCheck.Look(catalog));
         return isRead
             && IsGood(examination.Look("room", s_quick, UseAnother, _ => RoomCheck.Look(settings, directory, catalog)))
@@ -106,6 +107,4 @@ internal sealed class DoctorRun(CollectorSettings settings, bool sends, Examinat
     }
 
     private static bool IsGood(IReadOnlyList<Finding> findings) => findings.All(finding => finding.Level != FindingLevel.Problem);
-
-    private static bool IsHung(IReadOnlyList<Finding> findings) => !IsGood(findings);
 }
