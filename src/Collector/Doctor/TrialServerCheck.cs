@@ -7,6 +7,7 @@ using NetdumpCollector.Collector.Hosting;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
 
 namespace NetdumpCollector.Collector.Doctor;
@@ -90,7 +91,8 @@ internal static class TrialServerCheck
         var findings = new List<Finding>();
         onStep("starting a server");
         long begun = Stopwatch.GetTimestamp();
-        using var server = Server.Start(settings, warnings);
+        using var metrics = new CollectorMetrics(TimeProvider.System);
+        using var server = Server.Start(settings, metrics, warnings);
         try
         {
             var startedIn = Stopwatch.GetElapsedTime(begun);

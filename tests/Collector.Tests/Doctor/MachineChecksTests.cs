@@ -39,7 +39,7 @@ public sealed class MachineChecksTests
 
         Assert.Equal(FindingLevel.Warning, finding.Level);
         Assert.Contains("enough for 118 dumps", finding.Found, StringComparison.Ordinal);
-        Assert.Equal("ulimit -n 28864, or LimitNOFILE=28864 in the unit", finding.Advice);
+        Assert.Equal("ulimit -n 28992, or LimitNOFILE=28992 in the unit", finding.Advice);
     }
 
     [Theory]
