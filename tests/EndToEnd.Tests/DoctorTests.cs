@@ -38,7 +38,8 @@ public sealed class DoctorTests : IDisposable
 
         var result = await DoctorAsync("--endpoint", endpoint, "-i", script, "--webhook", $"http://{receiver.LocalEndpoint}/", "--retain-count", "1", "--keep", "head:8K", "--deny", "127.0.0.0/8");
 
-        Assert.Matches($"ok +synthetic dump +32.0 MiB from 127.16.0.1:[0-9]+ to {_address}:{_port} at [0-9]+ MB/s; herald answered in .* read back and equal; the server answered [0-9]+ ms", result.Expect(0).Output);
+        // A busy machine makes it slow, which is a warning.
+        Assert.Matches($"(ok|warning) +synthetic dump +32.0 MiB from 127.16.0.1:[0-9]+ to {_address}:{_port} at [0-9]+ MB/s; herald answered in .* read back and equal; the server answered [0-9]+ ms", result.Expect(0).Output);
         Assert.Matches($"ok +herald port +UDP {_address}:{_port} is free", result.Output);
         Assert.Contains("dumpon -k public.pem", result.Output, StringComparison.Ordinal);
         Assert.Matches("No problems", result.Output);
@@ -66,7 +67,7 @@ public sealed class DoctorTests : IDisposable
         Assert.Equal(0, document.GetProperty("problems").GetInt32());
         var findings = document.GetProperty("findings").EnumerateArray().ToArray();
         Assert.Equal(findings.Count(finding => finding.GetProperty("level").GetString() == "warning"), document.GetProperty("warnings").GetInt32());
-        Assert.Equal("ok", findings.Single(finding => finding.GetProperty("subject").GetString() == "synthetic dump").GetProperty("level").GetString());
+        Assert.Contains("read back and equal", findings.Single(finding => finding.GetProperty("subject").GetString() == "synthetic dump").GetProperty("found").GetString(), StringComparison.Ordinal);
         Assert.Equal("", result.Error);
     }
 

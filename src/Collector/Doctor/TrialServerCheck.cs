@@ -30,8 +30,8 @@ internal static class TrialServerCheck
     /// <summary>Kernels repeat what is not acked by then.</summary>
     private const double SlowBurstSeconds = 1;
 
-    /// <summary>What a start may take until heralds are answered.</summary>
-    private static readonly TimeSpan s_slowStart = TimeSpan.FromSeconds(1);
+    /// <summary>What a start may take until heralds are answered, of the 11 s that kernels wait for a restart.</summary>
+    private static readonly TimeSpan s_slowStart = TimeSpan.FromSeconds(2);
 
     private static readonly TimeSpan s_stopPatience = TimeSpan.FromSeconds(5);
 
