@@ -8,7 +8,7 @@ namespace NetdumpCollector.Storage;
 public static class ManifestFile
 {
     /// <summary>Longest manifest that is read; thousands of ranges fit in a few megabytes.</summary>
-    private const long MaxBytes = 64 << 20;
+    public const long MaxBytes = 64 << 20;
 
     /// <summary>Serialises updates of one path; picked by its hash.</summary>
     private static readonly Lock[] s_updates = [.. Enumerable.Range(0, 64).Select(_ => new Lock())];

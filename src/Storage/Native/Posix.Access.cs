@@ -7,10 +7,14 @@ namespace NetdumpCollector.Storage.Native;
 /// <summary>Who may do what with a file.</summary>
 internal static unsafe partial class Posix
 {
-    // struct statx: stx_uid at byte 20, stx_gid at 24, stx_blocks, of 512 bytes, at 48.
+    // struct statx: stx_uid at byte 20, stx_gid at 24, stx_mode at 28, stx_blocks, of 512 bytes, at 48.
     private const int StatxUser = 5;
     private const int StatxGroup = 6;
+    private const int StatxMode = 7;
     private const int StatxBlocks = 12;
+    private const uint StatxTypeMask = 0x01;
+    private const uint FileTypeBits = 0xf000;
+    private const uint RegularFile = 0x8000;
     private const uint StatxOwnerMask = 0x08 | 0x10;
     private const uint StatxBlocksMask = 0x400;
     private const int AtSymlinkNoFollow = 0x100;
@@ -23,6 +27,17 @@ internal static unsafe partial class Posix
 
     /// <summary>Owner and group of an open file; null where the system does not say.</summary>
     public static FileOwner? OwnerOf(SafeFileHandle file) => OwnerOf(file, "", AtEmptyPath);
+
+    /// <summary>The open file is no directory, device, pipe or socket; also where the system does not say and it can be read at any offset.</summary>
+    public static bool IsRegular(SafeFileHandle file)
+    {
+        long number = StatxNumber;
+        uint* status = stackalloc uint[StatxWords];
+        if (number >= 0 && statx(number, file, "", AtEmptyPath, StatxTypeMask, status) == 0)
+            return (status[StatxMode] & FileTypeBits) == RegularFile;
+        byte ignored;
+        return Read(file, &ignored, 1, 0) >= 0;
+    }
 
     /// <summary>Owner and group of what has the name, a link itself; null where the system does not say or nothing has it.</summary>
     public static FileOwner? OwnerOf(SafeFileHandle directory, string name) => OwnerOf(directory, name, AtSymlinkNoFollow);

@@ -11,6 +11,7 @@ internal static unsafe partial class Posix
 
     public const uint FileMode = 0x180; // 0600
     public const uint KeyMode = 0x100; // 0400
+    public const uint AuditMode = 0x1a0; // 0640
 
     public const int LockShared = 1;
     public const int LockExclusive = 2;
@@ -27,6 +28,7 @@ internal static unsafe partial class Posix
     private static readonly bool s_armFlags = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Ppc64le;
 
     public static readonly int O_CREAT = OperatingSystem.IsLinux() ? 0x40 : 0x200;
+    public static readonly int O_APPEND = OperatingSystem.IsLinux() ? 0x400 : 0x8;
     public static readonly int O_EXCL = OperatingSystem.IsLinux() ? 0x80 : 0x800;
     public static readonly int O_NONBLOCK = OperatingSystem.IsLinux() ? 0x800 : 0x4;
     public static readonly int O_NOFOLLOW = OperatingSystem.IsLinux() ? s_armFlags ? 0x8000 : 0x20000 : 0x100;
@@ -250,6 +252,19 @@ internal static unsafe partial class Posix
         }
     }
 
+    /// <summary>Writes <paramref name="bytes"/>, perhaps not all of them, where a file that was opened to be appended to ends; -1 with <see cref="Errno.Last"/> set when it cannot.</summary>
+    public static int Append(SafeFileHandle file, ReadOnlySpan<byte> bytes)
+    {
+        fixed (byte* at = bytes)
+        {
+            nint written;
+            do
+                written = write(file, at, (nuint)bytes.Length);
+            while (written < 0 && Errno.Last == Errno.EINTR);
+            return (int)written;
+        }
+    }
+
     /// <summary>The device that an open file lies on, 0 where the system does not say.</summary>
     /// <remarks>By system call, because older C libraries have no symbol for statx(2) or fstat(2).</remarks>
     public static ulong DeviceOf(SafeFileHandle file)
@@ -275,6 +290,9 @@ internal static unsafe partial class Posix
 
     [LibraryImport("libc", EntryPoint = "pwritev", SetLastError = true)]
     public static partial nint WriteVectored(SafeFileHandle file, IoVector* vectors, int count, long offset);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint write(SafeFileHandle file, byte* buffer, nuint count);
 
     [LibraryImport("libc", EntryPoint = "pread", SetLastError = true)]
     public static partial nint Read(SafeFileHandle file, byte* buffer, nuint count, long offset);
