@@ -139,8 +139,32 @@ public static partial class CollectorLog
     [LoggerMessage(1071, LogLevel.Warning, "No HTTP on {Address}: {Error}; dumps are received all the same (--http names another address, or off)")]
     public static partial void HttpNotServed(ILogger logger, string address, string error);
 
-    [LoggerMessage(1074, LogLevel.Warning, "HTTP on {Address} is not encrypted and asks nobody who he is: who reaches it sees which hosts panic, and why")]
-    public static partial void HttpIsOpen(ILogger logger, string address);
+    [LoggerMessage(1074, LogLevel.Warning, "HTTP on {Address} {Gap}")]
+    public static partial void HttpIsOpen(ILogger logger, string address, string gap);
+
+    [LoggerMessage(1080, LogLevel.Information, "Token file {File} has been read again: {Count} tokens")]
+    public static partial void TokensRead(ILogger logger, string file, int count);
+
+    [LoggerMessage(1081, LogLevel.Error, "{Problem}; the tokens stay as they were")]
+    public static partial void TokensKept(ILogger logger, string problem);
+
+    [LoggerMessage(1082, LogLevel.Warning, "HTTP: {Address} ({Who}) was denied {Method} {Path}: {Reason} ({Count} so far)")]
+    public static partial void Denied(ILogger logger, string address, string who, string method, string path, DeniedReason reason, long count);
+
+    [LoggerMessage(1083, LogLevel.Error, "Audit log {File} cannot be written: {Problem}; dumps are neither read nor changed over HTTP until it can")]
+    public static partial void AuditFails(ILogger logger, string file, string problem);
+
+    [LoggerMessage(1084, LogLevel.Information, "Audit log {File} can be written again")]
+    public static partial void AuditWorksAgain(ILogger logger, string file);
+
+    [LoggerMessage(1085, LogLevel.Information, "HTTP's certificate {File} has been read: {Subject}, until {Until}")]
+    public static partial void CertificateRead(ILogger logger, string file, string subject, string until);
+
+    [LoggerMessage(1086, LogLevel.Error, "{Problem}; HTTP keeps the certificate that it has")]
+    public static partial void CertificateKept(ILogger logger, string problem);
+
+    [LoggerMessage(1087, LogLevel.Error, "HTTP: {Method} {Path} failed")]
+    public static partial void RequestFailed(ILogger logger, string method, string path, Exception failure);
 
     [LoggerMessage(1072, LogLevel.Warning, "Webhook {Receiver}: {Problem}; {Consequence}")]
     public static partial void WebhookFails(ILogger logger, string receiver, string problem, string consequence);

@@ -48,6 +48,7 @@ public sealed partial class CollectorMetrics
         _ = Count("netdump.session.dropped.packets", "{packet}", "Datagrams that the kernel dropped at sessions' own sockets.", () => Interlocked.Read(ref _sessionDrops));
         _ = Count("netdump.scripts", "{script}", "Scripts that ended, by how.", _scripts.Measure);
         _ = Count("netdump.webhook.events", "{event}", "Events that were posted to the webhook, by what became of them.", _webhooks.Measure);
+        _ = Count("netdump.http.denied.requests", "{request}", "Requests over HTTP that were denied, by reason.", _denied.Measure);
         _ = Count("netdump.events.missed", "{event}", "Events that a listener (webhook, event stream) did not keep up with.", () => Events.Missed);
         _ = Count("netdump.retention.deleted.dumps", "{dump}", "Dumps that retention deleted.", () => Deleted);
         _ = Count("netdump.retention.deleted", "By", "Bytes of dumps that retention deleted.", () => DeletedBytes);

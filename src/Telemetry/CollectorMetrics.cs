@@ -15,6 +15,7 @@ public sealed partial class CollectorMetrics : IDisposable
     private readonly CountsBy<DumpOutcome> _ended = new("outcome");
     private readonly CountsBy<ScriptOutcome> _scripts = new("result");
     private readonly CountsBy<WebhookOutcome> _webhooks = new("result");
+    private readonly CountsBy<DeniedReason> _denied = new("reason");
     private readonly RoomForecast _forecast;
     private long _packets;
     private long _payloadBytes;
@@ -123,6 +124,9 @@ public sealed partial class CollectorMetrics : IDisposable
 
     public void WebhookEnded(WebhookOutcome outcome) => _webhooks.Add(outcome);
 
+    /// <summary>Counts a request over HTTP that was denied and returns how many there are now of its kind.</summary>
+    public long AddDenied(DeniedReason reason) => _denied.Add(reason);
+
     public void DumpDeleted(long bytes)
     {
         Interlocked.Increment(ref _deleted);
@@ -211,6 +215,31 @@ public enum DumpOutcome
 
     /// <summary>There were no files for it.</summary>
     Lost,
+}
+
+/// <summary>Why a request over HTTP was denied.</summary>
+public enum DeniedReason
+{
+    /// <summary>It showed no token where one is needed, as a browser's first one does.</summary>
+    MissingToken,
+
+    /// <summary>Nobody has the token that it showed.</summary>
+    WrongToken,
+
+    /// <summary>The token's role is too small.</summary>
+    SmallRole,
+
+    /// <summary>There is no token file, and so nobody who may.</summary>
+    NoTokens,
+
+    /// <summary>It was to change something and showed its token as browsers do.</summary>
+    BasicForChange,
+
+    /// <summary>A page of another origin was to change something.</summary>
+    ForeignOrigin,
+
+    /// <summary>It asked a loopback address for a host that is not this one.</summary>
+    ForeignHost,
 }
 
 /// <summary>What became of an event that was to be posted.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Dumps;
@@ -8,6 +9,10 @@ namespace NetdumpCollector.Collector.Dumps;
 /// <summary>The dumps of a directory in short.</summary>
 internal sealed class DumpList
 {
+    /// <summary>The status of a dump that a server receives now.</summary>
+    public const string Receiving = "receiving";
+
+    private const string Interrupted = "interrupted";
     private const int MaxPanicChars = 48;
 
     private readonly DumpCatalog _catalog;
@@ -24,7 +29,10 @@ internal sealed class DumpList
     public static DumpList Of(DumpCatalog catalog) =>
         new(catalog, [.. catalog.Dumps.Select(dump => RowOf(dump, catalog.Root)), .. catalog.Partials.Select(partial => RowOf(partial, catalog.Root))]);
 
-    public static string StatusOf(PartialDump partial) => partial.IsRunning ? "receiving" : "interrupted";
+    /// <summary>Every status that a row can have.</summary>
+    public static IReadOnlyList<string> Statuses { get; } = [.. Enum.GetNames<DumpStatus>().Select(name => name.ToLowerInvariant()), Receiving, Interrupted];
+
+    public static string StatusOf(PartialDump partial) => partial.IsRunning ? Receiving : Interrupted;
 
     public void WriteJson(TextWriter output) => output.WriteLine(JsonSerializer.Serialize(Rows, JsonText.Indented));
 

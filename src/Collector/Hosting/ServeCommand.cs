@@ -1,6 +1,7 @@
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Http;
+using NetdumpCollector.Collector.Http.Access;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Collector.Webhooks;
 using NetdumpCollector.Storage;
@@ -31,18 +32,19 @@ internal static class ServeCommand
         try
         {
             var target = WebhookTarget.Of(settings);
+            var log = logging.CreateLogger("netdump-collector");
+            var access = HttpAccess.Of(settings, log);
             using var pidFile = settings.PidFile is string path ? PidFile.Create(path) : null;
             using var metrics = new CollectorMetrics(TimeProvider.System);
             // Dumps of an earlier process may end while the server starts.
             using var events = target is null ? null : metrics.Events.Subscribe(WebhookSender.Capacity);
             using var server = Server.Start(settings, metrics, logging);
-            var log = logging.CreateLogger("netdump-collector");
             CollectorLog.Waiting(log);
             using var service = ServiceReport.Start(io.Environment, server.Loops, metrics, log);
             _ = Task.Run(server.CatchUp, CancellationToken.None)
                 .ContinueWith(failed => CollectorLog.ActorFailed(log, "left-overs", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
             using var webhook = target is null ? null : new WebhookSender(target, events!, metrics, TimeProvider.System, log, WebhookSender.Handler());
-            using var http = HttpHost.Start(settings, server, log);
+            using var http = HttpHost.Start(settings, access, server, log);
             ServerProgress.Run(metrics, progress, log, io.Stop);
 
             CollectorLog.ShuttingDown(log);
@@ -57,7 +59,7 @@ internal static class ServeCommand
 
             return ExitCode.Ok;
         }
-        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException or WebhookSecretException)
+        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException or WebhookSecretException or TokenFileException)
         {
             io.Complain(e.Message);
             return ExitCode.CannotStart;

@@ -292,7 +292,7 @@ internal sealed class Server : IDisposable
         _heralds = _heraldLedger is not { } ledger ? null : _system.Spawn<HeraldActor.Message>("heralds", _herald, () => new HeraldActor(ledger),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         var headroom = new Headroom(settings.MinFree, settings.WhenFull, FileSystemSpace.Of);
-        Readiness = new(_directory, headroom);
+        Readiness = new(_directory, headroom, TimeProvider.System);
         var retention = new RetentionSetup(_directory.Root, settings.Retention, headroom, _scripts is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds));
         var retentions = SpawnRetention("retention", _retention, retention);
         retentions.Tell(new RetentionActor.Begin());

@@ -4,22 +4,50 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Dumps;
+using NetdumpCollector.Collector.Http.Access;
+using NetdumpCollector.Collector.Http.Files;
 using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Http;
 
-/// <summary>The state of sessions and dumps for programs: <c>/api/v1</c>. Its JSON is a published format.</summary>
-internal sealed class ApiEndpoints(LiveState live, RecentCatalog catalog, EventStream events)
+/// <summary>Sessions and dumps for programs: <c>/api/v1</c>. Its JSON is a published format, which <c>openapi.json</c> describes.</summary>
+internal sealed class ApiEndpoints(LiveState live, DumpFinder finder, EventStream events, DumpFiles files, DumpChanges changes, BlockingWork reads)
 {
-    /// <summary>A dump directory that takes longer hangs.</summary>
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+    public const string JsonType = "application/json; charset=utf-8";
+
+    private const string Description = "openapi.json";
+
+    private static readonly string[] s_read = [HttpMethods.Get, HttpMethods.Head];
 
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/api/v1/sessions", WriteSessionsAsync);
-        routes.MapGet("/api/v1/events", events.WriteAsync);
-        routes.MapGet("/api/v1/dumps", WriteDumpsAsync);
-        routes.MapGet("/api/v1/dumps/{id}", WriteDumpAsync);
+        routes.MapMethods("/api/v1/openapi.json", s_read, WriteDescriptionAsync).Needs(AccessRole.View);
+        routes.MapMethods("/api/v1/sessions", s_read, WriteSessionsAsync).Needs(AccessRole.View);
+        routes.MapMethods("/api/v1/events", s_read, events.WriteAsync).Needs(AccessRole.View);
+        routes.MapMethods("/api/v1/dumps", s_read, WriteDumpsAsync).Needs(AccessRole.View);
+        routes.MapMethods("/api/v1/dumps/{id}", s_read, WriteDumpAsync).Needs(AccessRole.View);
+        routes.MapDelete("/api/v1/dumps/{id}", changes.DeleteAsync).Needs(AccessRole.Admin);
+        routes.MapMethods("/api/v1/dumps/{id}/vmcore", s_read, context => files.SendAsync(context, StoredFileKind.Vmcore)).Needs(AccessRole.Download);
+        routes.MapMethods("/api/v1/dumps/{id}/info", s_read, context => files.SendAsync(context, StoredFileKind.Info)).Needs(AccessRole.Download);
+        // Who has the key's file and the private key reads memory that was encrypted for a reason.
+        routes.MapMethods("/api/v1/dumps/{id}/key", s_read, context => files.SendAsync(context, StoredFileKind.Key)).Needs(AccessRole.Admin);
+        routes.MapPut("/api/v1/dumps/{id}/pin", changes.PinAsync).Needs(AccessRole.Admin);
+        routes.MapDelete("/api/v1/dumps/{id}/pin", changes.UnpinAsync).Needs(AccessRole.Admin);
+    }
+
+    /// <summary>Written as it is made: a thousand sessions are half a megabyte.</summary>
+    public static Task WriteAsync<T>(HttpContext context, int status, T value)
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = JsonType;
+        return JsonSerializer.SerializeAsync(context.Response.Body, value, JsonText.Indented, context.RequestAborted);
+    }
+
+    private static async Task WriteDescriptionAsync(HttpContext context)
+    {
+        context.Response.ContentType = JsonType;
+        using var description = typeof(ApiEndpoints).Assembly.GetManifestResourceStream(Description)!;
+        await description.CopyToAsync(context.Response.Body, context.RequestAborted).ConfigureAwait(false);
     }
 
     private async Task WriteSessionsAsync(HttpContext context)
@@ -32,79 +60,62 @@ internal sealed class ApiEndpoints(LiveState live, RecentCatalog catalog, EventS
     {
         if (!DumpQuery.TryParse(context.Request.Query, out var query, out string? problem))
         {
-            await WriteProblemAsync(context, StatusCodes.Status400BadRequest, problem).ConfigureAwait(false);
+            await HttpProblem.WriteAsync(context, StatusCodes.Status400BadRequest, problem).ConfigureAwait(false);
             return;
         }
 
-        if (await ReadAsync(context).ConfigureAwait(false) is not { } dumps)
+        if (await finder.ReadAsync(context).ConfigureAwait(false) is not { } dumps)
             return;
         var (page, total) = query.Apply(DumpList.Of(dumps).Rows);
         await WriteAsync(context, StatusCodes.Status200OK, new { total, query.Offset, query.Limit, dumps = page }).ConfigureAwait(false);
     }
 
+    /// <summary>The manifest as it is, or what is known of a dump that has none yet.</summary>
     private async Task WriteDumpAsync(HttpContext context)
     {
-        string id = (string)context.Request.RouteValues["id"]!;
-        if (await ReadAsync(context).ConfigureAwait(false) is not { } dumps)
+        if (await finder.FindAsync(context).ConfigureAwait(false) is not { } found)
             return;
-        var found = dumps.Find(id);
-        if (found.Count != 1)
+        if (found.Ended is not { } dump)
         {
-            await WriteProblemAsync(context, StatusCodes.Status404NotFound, found.Count == 0 ? $"no dump \"{id}\"" : $"\"{id}\" means {found.Count} dumps").ConfigureAwait(false);
+            await WriteAsync(context, StatusCodes.Status200OK, found.Running).ConfigureAwait(false);
             return;
         }
 
-        string? manifest = null;
-        try
+        byte[]? manifest = null;
+        string? problem = "too many manifests are being read";
+        using (var place = reads.TryEnter())
         {
-            manifest = await Task.Run(() => File.ReadAllText(found[0].ManifestPath)).WaitAsync(s_patience, context.RequestAborted).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or TimeoutException)
-        {
-            // It went since the directory was read, or the file system hangs.
+            try
+            {
+                if (place is not null)
+                    manifest = await place.RunAsync(() => ReadManifest(found.Catalog.Root, dump)).WaitAsync(DumpFinder.Patience, context.RequestAborted).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is IOException or StorageException or TimeoutException)
+            {
+                problem = $"no dump \"{dump.Manifest.Id}\" that can be read any more";
+            }
         }
 
         if (manifest is null)
-            await WriteProblemAsync(context, StatusCodes.Status404NotFound, $"no dump \"{id}\" that can be read any more").ConfigureAwait(false);
-        else
         {
-            Begin(context, StatusCodes.Status200OK);
-            await context.Response.WriteAsync(manifest, context.RequestAborted).ConfigureAwait(false);
+            await HttpProblem.WriteAsync(context, StatusCodes.Status503ServiceUnavailable, problem).ConfigureAwait(false);
+            return;
         }
+
+        context.Response.ContentType = JsonType;
+        await context.Response.Body.WriteAsync(manifest, context.RequestAborted).ConfigureAwait(false);
     }
 
-    /// <summary>The dump directory; null where it cannot be read, which has been answered then.</summary>
-    private async Task<DumpCatalog?> ReadAsync(HttpContext context)
+    private static byte[] ReadManifest(string root, CatalogedDump dump)
     {
-        try
+        using var file = StoredFile.Open(root, dump, StoredFileKind.Manifest)!;
+        byte[] bytes = new byte[Math.Min(file.LengthBytes, ManifestFile.MaxBytes)];
+        for (int read = 0; read < bytes.Length;)
         {
-            return await catalog.ReadAsync().WaitAsync(s_patience, context.RequestAborted).ConfigureAwait(false);
+            int more = RandomAccess.Read(file.Handle, bytes.AsSpan(read), read);
+            read += more > 0 ? more : throw new EndOfStreamException();
         }
-        catch (TimeoutException)
-        {
-            await WriteProblemAsync(context, StatusCodes.Status503ServiceUnavailable, "the dump directory does not answer").ConfigureAwait(false);
-            return null;
-        }
-        catch (StorageException e)
-        {
-            await WriteProblemAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message).ConfigureAwait(false);
-            return null;
-        }
-    }
 
-    /// <summary>Written as it is made: a thousand sessions are half a megabyte.</summary>
-    private static Task WriteAsync<T>(HttpContext context, int status, T value)
-    {
-        Begin(context, status);
-        return JsonSerializer.SerializeAsync(context.Response.Body, value, JsonText.Indented, context.RequestAborted);
-    }
-
-    private static Task WriteProblemAsync(HttpContext context, int status, string problem) => WriteAsync(context, status, new { error = problem });
-
-    private static void Begin(HttpContext context, int status)
-    {
-        context.Response.StatusCode = status;
-        context.Response.ContentType = "application/json; charset=utf-8";
-        context.Response.Headers.CacheControl = "no-store";
+        return bytes;
     }
 }

@@ -1,12 +1,13 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http;
 using NetdumpCollector.Collector.Dumps;
 
 namespace NetdumpCollector.Collector.Http;
 
 /// <summary>Which dumps of all are asked for, in which order, and which part of them.</summary>
-internal sealed record DumpQuery
+internal sealed partial record DumpQuery
 {
     public const int MaxLimit = 1000;
 
@@ -40,10 +41,10 @@ internal sealed record DumpQuery
         query = new();
         foreach (var (name, values) in parameters)
         {
-            string value = values.ToString();
-            if (query.With(name, value) is not { } next)
+            // Given twice it is no single value.
+            if (values.Count != 1 || query.With(name, values[0]!) is not { } next)
             {
-                problem = $"{name}={value}: allowed are status, host, client, panic, since and until (times such as 2026-11-21T03:00:00Z), sort ({string.Join(", ", s_orders.Keys)}, each also with - in front), offset, limit (1 to {MaxLimit})";
+                problem = $"{name}={values}: allowed are, each once, status ({string.Join(", ", DumpList.Statuses)}), host, client, panic, since and until (times such as 2026-11-21T03:00:00Z), sort ({string.Join(", ", s_orders.Keys)}, each also with - in front), offset, limit (1 to {MaxLimit})";
                 return false;
             }
 
@@ -67,7 +68,7 @@ internal sealed record DumpQuery
 
     private DumpQuery? With(string name, string value) => name switch
     {
-        "status" => this with { Status = value },
+        "status" when DumpList.Statuses.Contains(value) => this with { Status = value },
         "host" => this with { Host = value },
         "client" => this with { Client = value },
         "panic" => this with { Panic = value },
@@ -87,8 +88,16 @@ internal sealed record DumpQuery
         && (Since is null || row.StartedAt >= Since.Value.UtcDateTime)
         && (Until is null || row.StartedAt < Until.Value.UtcDateTime);
 
-    private static bool TryTime(string text, out DateTimeOffset time) => DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out time);
+    /// <remarks>Source: RFC 3339, section 5.6.</remarks>
+    private static bool TryTime(string text, out DateTimeOffset time)
+    {
+        time = default;
+        return Rfc3339().IsMatch(text) && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.None, out time);
+    }
 
     private static bool TryNumber(string text, int least, int most, out int number) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out number) && number >= least && number <= most;
+
+    [GeneratedRegex(@"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,7})?([Zz]|[+-][0-9]{2}:[0-9]{2})\z")]
+    private static partial Regex Rfc3339();
 }

@@ -22,10 +22,13 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
 
     public async Task WriteAsync(HttpContext context)
     {
+        context.Response.ContentType = "text/event-stream";
+        if (HttpMethods.IsHead(context.Request.Method))
+            return;
         if (Interlocked.Increment(ref _readers) > MaxReaders)
         {
             Interlocked.Decrement(ref _readers);
-            context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
+            await HttpProblem.WriteAsync(context, StatusCodes.Status503ServiceUnavailable, "as many listen to events as may at one time").ConfigureAwait(false);
             return;
         }
 
@@ -33,8 +36,6 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, stopping);
         try
         {
-            context.Response.ContentType = "text/event-stream";
-            context.Response.Headers.CacheControl = "no-store";
             while (!ended.IsCancellationRequested)
             {
                 await SendSessionsAsync(context.Response, ended.Token).ConfigureAwait(false);

@@ -1,6 +1,6 @@
-using System.Net;
 using Microsoft.Extensions.Logging;
 using NetdumpCollector.Collector.Hosting;
+using NetdumpCollector.Collector.Http.Access;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Collector.Webhooks;
 using NetdumpCollector.Telemetry;
@@ -14,35 +14,57 @@ internal sealed class HttpHost : IDisposable
     /// <summary>The runtime's own meter: collections, locks, threads.</summary>
     private const string RuntimeMeter = "System.Runtime";
 
+    /// <summary>Files that are sent at one time: each may keep a disk busy, and a thread where the disk hangs.</summary>
+    private const int MaxDownloads = 4;
+
+    /// <summary>Changes that are made, and manifests that are read, at one time; each of the two.</summary>
+    private const int MaxFileWork = 4;
+
     /// <summary>Requests that are being answered when the server ends may take so long.</summary>
     private static readonly TimeSpan s_endPatience = TimeSpan.FromMilliseconds(100);
 
-    private readonly CancellationTokenSource _stopping;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly BlockingWork _downloads = new("download", MaxDownloads, background: true);
+    private readonly BlockingWork _changes = new("change", MaxFileWork, background: false);
+    private readonly BlockingWork _reads = new("manifest", MaxFileWork, background: false);
     private readonly PrometheusExporter _metrics;
+    private readonly HttpAccess? _access;
     private readonly Task<HttpService?> _service;
 
-    private HttpHost(PrometheusExporter metrics, Task<HttpService?> service, CancellationTokenSource stopping)
+    private HttpHost(CollectorSettings settings, HttpAccess? access, Server server, ILogger log)
     {
-        _stopping = stopping;
-        _metrics = metrics;
-        _service = service;
+        _access = access;
+        _metrics = new(server.Metrics.Meter, RuntimeMeter);
+        var live = server.Watch();
+        var denials = new Denials(server.Metrics, access?.Audit, TimeProvider.System, log);
+        var catalog = new RecentCatalog(settings.Directory, TimeProvider.System);
+        var finder = new DumpFinder(live, catalog);
+        var scriptPatience = settings.Script is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds);
+        var api = new ApiEndpoints(
+            live,
+            finder,
+            new(live, server.Metrics.Events, CollectorSource.Name, _stopping.Token),
+            new(finder, _downloads, access?.Audit),
+            new(finder, catalog, _changes, access?.Audit, scriptPatience, log),
+            _reads);
+        var frame = new HttpFrame(settings.Http.EndPoint!.Address, denials, log);
+        var gate = new AccessGate(access?.Tokens, denials, _stopping.Token);
+        var metrics = _metrics;
+        _service = Task.Run(() => HttpService.StartAsync(settings, frame, gate, metrics, server.Readiness, api, log));
+        _service.ContinueWith(failed => CollectorLog.ActorFailed(log, "http", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
     }
 
     /// <summary>Begins to answer, some time after this returns; null where the settings want no HTTP.</summary>
-    public static HttpHost? Start(CollectorSettings settings, Server server, ILogger log)
+    /// <param name="settings">Where, and encrypted by what.</param>
+    /// <param name="access">Whom it knows, or null; ends with this.</param>
+    /// <param name="server">What it tells of.</param>
+    /// <param name="log">The log.</param>
+    public static HttpHost? Start(CollectorSettings settings, HttpAccess? access, Server server, ILogger log)
     {
         if (settings.Http.EndPoint is null)
             return null;
-        if (!IPAddress.IsLoopback(settings.Http.EndPoint.Address))
-            CollectorLog.HttpIsOpen(log, settings.Http.ToString());
-        var live = server.Watch();
-        var stopping = new CancellationTokenSource();
-        var events = new EventStream(live, server.Metrics.Events, CollectorSource.Name, stopping.Token);
-        var api = new ApiEndpoints(live, new(settings.Directory, TimeProvider.System), events);
-        var metrics = new PrometheusExporter(server.Metrics.Meter, RuntimeMeter);
-        var service = Task.Run(() => HttpService.StartAsync(settings.Http, metrics, server.Readiness, api, log));
-        service.ContinueWith(failed => CollectorLog.ActorFailed(log, "http", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
-        return new(metrics, service, stopping);
+        HttpAccess.WarnOfOpenness(settings, log);
+        return new(settings, access, server, log);
     }
 
     public void Dispose()
@@ -54,6 +76,10 @@ internal sealed class HttpHost : IDisposable
                 await service.DisposeAsync().ConfigureAwait(false);
         });
         _ = Task.WhenAny(ended, Task.Delay(s_endPatience)).Wait(s_endPatience);
+        _downloads.Dispose();
+        _changes.Dispose();
+        _reads.Dispose();
+        _access?.Dispose();
         _metrics.Dispose();
         _stopping.Dispose();
     }

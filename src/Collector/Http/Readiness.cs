@@ -2,14 +2,16 @@ using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Http;
 
-/// <summary>Whether dumps of hosts that panic now would be taken: asked by load balancers, so each look is a real one.</summary>
+/// <summary>Whether dumps of hosts that panic now would be taken. Each look writes to the directory, because nothing else tells; one counts for a second, however many ask.</summary>
 /// <remarks>That the sockets are bound need not be asked: before they are, nobody answers.</remarks>
-internal sealed class Readiness(DumpDirectory directory, Headroom headroom)
+internal sealed class Readiness(DumpDirectory directory, Headroom headroom, TimeProvider time)
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_freshness = TimeSpan.FromSeconds(1);
 
     private readonly Lock _gate = new();
     private Task<string?>? _look;
+    private long _begunAt;
     private volatile bool _isLeaving;
 
     /// <summary>The server answers no more heralds, or ends.</summary>
@@ -24,7 +26,12 @@ internal sealed class Readiness(DumpDirectory directory, Headroom headroom)
         // A file system that hangs holds one thread, however often it is asked.
         Task<string?> look;
         lock (_gate)
-            look = _look is { IsCompleted: false } running ? running : _look = Task.Run(LookAtDirectory);
+        {
+            if (_look is null || (_look.IsCompleted && time.GetElapsedTime(_begunAt) >= s_freshness))
+                (_look, _begunAt) = (Task.Run(LookAtDirectory), time.GetTimestamp());
+            look = _look;
+        }
+
         try
         {
             return await look.WaitAsync(s_patience).ConfigureAwait(false);

@@ -22,6 +22,13 @@ internal sealed class RecentCatalog(string root, TimeProvider time)
         }
     }
 
+    /// <summary>Something has been changed: who asks from now on gets a directory that was read after it.</summary>
+    public void Forget()
+    {
+        lock (_gate)
+            _reading = null;
+    }
+
     private DumpCatalog Read()
     {
         var catalog = DumpCatalog.Read(root);

@@ -48,6 +48,10 @@ internal sealed record CollectorSettings
     public required int Loops { get; init; }
     public required TransportChoice Transport { get; init; }
     public required HttpBinding Http { get; init; }
+    public required string? TokenFile { get; init; }
+    public required string? AuditLog { get; init; }
+    public required string? HttpCertificate { get; init; }
+    public required string? HttpKey { get; init; }
 
     /// <summary>Null for none.</summary>
     public required Uri? Webhook { get; init; }

@@ -1,4 +1,5 @@
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Watch;
 using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Settings;
@@ -11,8 +12,8 @@ internal sealed class SettingsResolution
 {
     public const string DefaultSource = "default";
 
-    /// <summary>Variables with our prefix that are no settings: what scripts are given, and what steers the tests.</summary>
-    private static readonly string[] s_foreignVariables = ["NETDUMP_STATUS", "NETDUMP_MANIFEST"];
+    /// <summary>Variables with our prefix that are no settings: what scripts are given, who asks a running server, and what steers the tests.</summary>
+    private static readonly string[] s_foreignVariables = ["NETDUMP_STATUS", "NETDUMP_MANIFEST", RunningServer.TokenVariable];
     private static readonly string[] s_testPrefixes = ["NETDUMP_SIM_", "NETDUMP_FUZZ_"];
 
     private readonly Dictionary<Setting, ResolvedSetting> _resolved;
@@ -76,6 +77,10 @@ internal sealed class SettingsResolution
         Loops = Value(SettingsTable.Loops),
         Transport = Value(SettingsTable.Transport),
         Http = Value(SettingsTable.Http),
+        TokenFile = Value(SettingsTable.TokenFile),
+        AuditLog = Value(SettingsTable.AuditLog),
+        HttpCertificate = Value(SettingsTable.HttpCertificate),
+        HttpKey = Value(SettingsTable.HttpKey),
         Webhook = Value(SettingsTable.Webhook),
         WebhookSecretFile = Value(SettingsTable.WebhookSecret),
         LogFormat = Value(SettingsTable.LogFormat),

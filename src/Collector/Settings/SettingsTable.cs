@@ -69,8 +69,24 @@ internal static class SettingsTable
     { ValueName = "FILE" };
 
     public static readonly Setting<HttpBinding> Http = new("http", "127.0.0.1:9464", HttpBinding.TryParse, HttpBinding.Allowed,
-        "Where metrics (/metrics) and health (/healthz, /readyz) are answered over HTTP, or off.")
+        "Where metrics (/metrics), health (/healthz, /readyz) and the state of sessions and dumps (/api/v1) are answered over HTTP, or off.")
     { ValueName = "ADDR:PORT|off" };
+
+    public static readonly Setting<string?> TokenFile = new("token-file", "", SettingValues.TryOptionalPath, FilePath,
+        "File with who may do what over HTTP, one 'NAME ROLE TOKEN' a line with the role view, download or admin; without it everybody may look, and nobody reads or changes dumps.")
+    { ValueName = "FILE" };
+
+    public static readonly Setting<string?> AuditLog = new("audit-log", "", SettingValues.TryOptionalPath, FilePath,
+        "File that tells who read or changed which dump over HTTP, one JSON object a line; with --token-file and no other name, .audit.jsonl in the dump directory.")
+    { ValueName = "FILE" };
+
+    public static readonly Setting<string?> HttpCertificate = new("http-certificate", "", SettingValues.TryOptionalPath, FilePath,
+        "PEM file with the certificate, and those that lead to its authority, by which HTTP is encrypted.")
+    { ValueName = "FILE" };
+
+    public static readonly Setting<string?> HttpKey = new("http-key", "", SettingValues.TryOptionalPath, FilePath,
+        "PEM file with the certificate's private key, where the certificate's file does not have it.")
+    { ValueName = "FILE" };
 
     public static readonly Setting<Uri?> Webhook = new("webhook", "off", SettingValues.TryWebhook, "off, or an http or https URL without user and fragment",
         "Where a CloudEvents JSON event is posted when a dump starts, ends, or many start at once; or off.")
@@ -162,7 +178,7 @@ internal static class SettingsTable
         Port, ClientPort, Endpoint, EndpointPorts, Keep, Sparse, Hash, Hosts, Timeout, Drain, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
         Allow, Deny, SourceRate, NetworkRate,
         RetainAge, RetainCount, RetainSize, MinFree, WhenFull,
-        Transport, Http, Webhook, WebhookSecret, LogFormat, Progress, Config,
+        Transport, Http, TokenFile, AuditLog, HttpCertificate, HttpKey, Webhook, WebhookSecret, LogFormat, Progress, Config,
     ];
 
     private static string Names<T>() where T : struct, Enum => string.Join('|', Enum.GetNames<T>()).ToLowerInvariant();

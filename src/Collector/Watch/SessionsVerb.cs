@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text.Json;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Http;
-using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Watch;
@@ -27,18 +26,19 @@ internal static class SessionsVerb
         [
             ("netdump-collector sessions", "Ask the server at 127.0.0.1:9464, or where NETDUMP_HTTP says."),
             ("netdump-collector sessions --http 192.0.2.1:9464 --json", "Ask another one, for a program."),
+            ("NETDUMP_TOKEN=… netdump-collector sessions --http-certificate /etc/netdump.pem", "Ask one that encrypts and wants a token; who can read its --token-file names that."),
         ],
     };
 
     public static DocumentedCommand Create(CommandIo io)
     {
         var command = new DocumentedCommand("sessions", "Show who is dumping now, and how far.", s_documentation);
-        var settings = new SettingOptions(command, [SettingsTable.Http, SettingsTable.Config]);
+        var settings = new SettingOptions(command, RunningServer.Settings);
         var json = new Option<bool>("--json") { Description = "Print JSON.", Arity = ArgumentArity.Zero };
         command.Add(json);
         command.SetAction(parseResult =>
         {
-            using var server = RunningServer.At(settings.Resolve(parseResult, io).Value(SettingsTable.Http));
+            using var server = RunningServer.At(settings.Resolve(parseResult, io), io.Environment);
             if (server.Read("/api/v1/sessions", io) is not string text)
                 return ExitCode.CannotStart;
             if (parseResult.GetValue(json))

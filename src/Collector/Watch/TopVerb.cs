@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text.Json;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Http;
-using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Storage;
 using Spectre.Console;
 
@@ -32,10 +31,10 @@ internal static class TopVerb
     public static DocumentedCommand Create(CommandIo io)
     {
         var command = new DocumentedCommand("top", "Watch who is dumping now, how far and how fast.", s_documentation);
-        var settings = new SettingOptions(command, [SettingsTable.Http, SettingsTable.Config]);
+        var settings = new SettingOptions(command, RunningServer.Settings);
         command.SetAction(parseResult =>
         {
-            using var server = RunningServer.At(settings.Resolve(parseResult, io).Value(SettingsTable.Http));
+            using var server = RunningServer.At(settings.Resolve(parseResult, io), io.Environment);
             return Run(server, io);
         });
         return command;
