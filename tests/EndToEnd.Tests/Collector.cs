@@ -199,6 +199,6 @@ internal sealed partial class Collector : IAsyncDisposable
     [GeneratedRegex(@"Listening on [0-9.]+:([0-9]+)")]
     private static partial Regex ListeningOn();
 
-    [GeneratedRegex(@"Metrics and health on (http://[0-9.:]+)")]
+    [GeneratedRegex(@"Metrics and health on (https?://[0-9.:]+)")]
     private static partial Regex HttpOn();
 }
