@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Collector.Dumps;
 using NetdumpCollector.Storage;
 
@@ -55,7 +56,7 @@ internal sealed class DumpFinder(LiveState live, RecentCatalog catalog)
             return null;
         var ended = read.Find(key);
         // One that has just begun is not in a directory that was read before.
-        RunningDump[] running = [.. RunningOf(read).Where(dump => dump.Id.StartsWith(key, StringComparison.Ordinal))];
+        RunningDump[] running = [.. RunningOf(read, await live.SessionsAsync().ConfigureAwait(false)).Where(dump => dump.Id.StartsWith(key, StringComparison.Ordinal))];
         RunningDump? exact = running.FirstOrDefault(dump => dump.Id == key);
         if (exact is not null && ended.All(dump => dump.Manifest.Id != key))
             return new(read, null, exact);
@@ -88,9 +89,9 @@ internal sealed class DumpFinder(LiveState live, RecentCatalog catalog)
         return null;
     }
 
-    private IEnumerable<RunningDump> RunningOf(DumpCatalog read)
+    private static IEnumerable<RunningDump> RunningOf(DumpCatalog read, IReadOnlyList<SessionStatus> all)
     {
-        var sessions = live.Sessions.Where(session => session.DumpId is not null).ToLookup(session => session.DumpId);
+        var sessions = all.Where(session => session.DumpId is not null).ToLookup(session => session.DumpId);
         var running = read.Partials.Where(partial => partial.Opened is not null).Select(partial => new RunningDump(
             partial.Opened!.Identity.Id, partial.Opened.Identity.Client.ToString(), partial.Opened.Identity.StartedAt.UtcDateTime, DumpList.StatusOf(partial), partial.LengthBytes,
             Path.GetRelativePath(read.Root, partial.Path), sessions[partial.Opened.Identity.Id].Select(SessionRow.Of).FirstOrDefault()));

@@ -6,7 +6,6 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.OpenApi;
-using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Collector.Dumps;
 using NetdumpCollector.Collector.Http;
 using NetdumpCollector.Collector.Http.Access;
@@ -89,7 +88,7 @@ public sealed class OpenApiTests
     /// <summary>The routes of the API, which nobody asks.</summary>
     private static WebApplication Map()
     {
-        var live = new LiveState(new IngressGroup(0), TimeProvider.System);
+        var live = new LiveState([], TimeProvider.System);
         var catalog = new RecentCatalog("nowhere", TimeProvider.System);
         var finder = new DumpFinder(live, catalog);
         var work = new BlockingWork("test", 1, background: false);
