@@ -14,15 +14,17 @@ packages=()
 command -v gcc >/dev/null || packages+=(gcc libc6-dev)
 pkg-config --exists fuse3 2>/dev/null || packages+=(fuse3 libfuse3-dev pkg-config)
 command -v promtool >/dev/null && command -v prometheus >/dev/null || packages+=(prometheus)
+command -v chromium >/dev/null || packages+=(chromium)
 if [ "${#packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "Installing ${packages[*]} for bench/tools and the tests of metrics…"
+        echo "Installing ${packages[*]} for bench/tools and the tests of metrics and pages…"
         eng/install-packages.sh "${packages[@]}" >/dev/null 2>&1
     fi
     command -v gcc >/dev/null || echo "gcc is not here and cannot be installed: the end-to-end tests that need ndblast are skipped."
     pkg-config --exists fuse3 2>/dev/null || echo "libfuse3-dev and pkg-config are not here and cannot be installed: the tests of slow and hanging file systems are skipped."
     command -v promtool >/dev/null && command -v prometheus >/dev/null ||
         echo "prometheus is not here and cannot be installed: the tests that read metrics, alerts and dashboards with it are skipped (they fail where CI is set)."
+    command -v chromium >/dev/null || echo "chromium is not here and cannot be installed: the tests of the status pages in a browser are skipped (they fail where CI is set)."
 fi
 if ! [ "$(id -u)" = 0 ] || ! [ -e /dev/fuse ]; then
     echo "Without root and /dev/fuse no FUSE file system can be mounted: the tests of slow and hanging file systems are skipped."

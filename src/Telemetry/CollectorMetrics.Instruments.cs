@@ -80,9 +80,13 @@ public sealed partial class CollectorMetrics
 
     private Histogram<double> DumpDuration { get; }
 
+    /// <summary>Room on the dump directory's file system, and when it is full if dumps go on arriving as lately (infinite while nothing does); null where that is not known.</summary>
+    public (long FreeBytes, long TotalBytes, double SecondsToFull)? Storage => _storage?.Invoke();
+
     /// <summary>Makes instruments of what is looked up only when they are read.</summary>
     public void Observe(IRuntimeReadings runtime)
     {
+        _storage = () => runtime.Storage is { } storage ? (storage.FreeBytes, storage.TotalBytes, _forecast.SecondsToFull(storage.FreeBytes, Interlocked.Read(ref _written))) : null;
         _ = Gauge("netdump.sessions", "{session}", "Sessions by phase: half_open (a herald, no data), receiving, ending (being made durable), lingering (a repeated FINISHED is answered).",
             () => runtime.Sessions.Select(phase => Labelled(phase.Count, "phase", phase.Phase)));
         _ = Count("netdump.herald.dropped.packets", "{packet}", "Datagrams that the kernel dropped at the herald sockets.", () => runtime.HeraldDrops);
@@ -97,7 +101,7 @@ public sealed partial class CollectorMetrics
         _ = Count("netdump.dead.letters", "{message}", "Messages that no actor took.", () => runtime.DeadLetters);
         _ = Gauge("netdump.storage.free", "By", "Room on the dump directory's file system that this process may use.", () => Known(runtime.Storage?.FreeBytes));
         _ = Gauge("netdump.storage.size", "By", "Size of the dump directory's file system.", () => Known(runtime.Storage?.TotalBytes));
-        _ = Meter.CreateObservableGauge("netdump.storage.time.to.full", () => Known<double>(runtime.Storage is { } storage ? _forecast.SecondsToFull(storage.FreeBytes, Interlocked.Read(ref _written)) : null),
+        _ = Meter.CreateObservableGauge("netdump.storage.time.to.full", () => Known(Storage?.SecondsToFull),
             "s", "When that file system is full if dumps go on arriving as in the last ten minutes.");
         _ = Count("netdump.host.udp.in.csum.errors", "{packet}", "UdpInCsumErrors of the machine: the only trace of kernels that send from a buffer that they reuse.", () => Known(HostUdp.Read()?.ChecksumErrors));
         _ = Count("netdump.host.udp.rcvbuf.errors", "{packet}", "UdpRcvbufErrors of the machine.", () => Known(HostUdp.Read()?.ReceiveBufferErrors));

@@ -33,6 +33,7 @@ public sealed partial class CollectorMetrics : IDisposable
     private long _deletedBytes;
     private long _shortOfRoom;
     private long _sessionDrops;
+    private Func<(long FreeBytes, long TotalBytes, double SecondsToFull)?>? _storage;
 
     /// <summary>Messages that were used.</summary>
     public long Packets => Interlocked.Read(ref _packets);

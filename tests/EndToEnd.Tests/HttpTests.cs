@@ -374,7 +374,7 @@ public sealed class HttpTests : IDisposable
     }
 
     /// <summary>An amd64 minidump with a message buffer and page tables of random bytes; its dumped pages are every other one.</summary>
-    private static TestDump Minidump(int bitmapBytes, int pages)
+    internal static TestDump Minidump(int bitmapBytes, int pages)
     {
         const int MessageBytes = 98232, PageTableBytes = 2 * WellKnown.PageBytes;
         int bitmapAt = (1 + 24 + 1) * WellKnown.PageBytes;

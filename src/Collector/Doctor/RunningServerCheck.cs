@@ -29,7 +29,7 @@ internal static class RunningServerCheck
 
     public static RunningServerFacts Read(CollectorSettings settings, CommandIo io)
     {
-        using var server = RunningServer.At(settings.Http);
+        using var server = RunningServer.At(settings.Http, settings.TokenFile, settings.HttpCertificate, io.Environment);
         using var complaint = new StringWriter();
         var listener = io with { Error = complaint };
         string? metrics = server.Read("/metrics", listener);

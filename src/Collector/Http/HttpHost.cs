@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using NetdumpCollector.Collector.Hosting;
 using NetdumpCollector.Collector.Http.Access;
+using NetdumpCollector.Collector.Pages;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Collector.Webhooks;
 using NetdumpCollector.Telemetry;
@@ -49,8 +50,9 @@ internal sealed class HttpHost : IDisposable
             _reads);
         var frame = new HttpFrame(settings.Http.EndPoint!.Address, denials, log);
         var gate = new AccessGate(access?.Tokens, denials, _stopping.Token);
+        var pages = new PageEndpoints(StatusPage.Of(settings, server, live, catalog), TimeProvider.System);
         var metrics = _metrics;
-        _service = Task.Run(() => HttpService.StartAsync(settings, frame, gate, metrics, server.Readiness, api, log));
+        _service = Task.Run(() => HttpService.StartAsync(settings, frame, gate, metrics, server.Readiness, api, pages, log));
         _service.ContinueWith(failed => CollectorLog.ActorFailed(log, "http", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
     }
 

@@ -9,6 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using NetdumpCollector.Collector.Http.Access;
+using NetdumpCollector.Collector.Pages;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Telemetry.Prometheus;
@@ -26,13 +27,13 @@ internal sealed class HttpService : IAsyncDisposable
     private HttpService(WebApplication application) => _application = application;
 
     /// <summary>Starts to answer; null, and a line in the log, where the address or the certificate cannot be had.</summary>
-    public static async Task<HttpService?> StartAsync(CollectorSettings settings, HttpFrame frame, AccessGate gate, PrometheusExporter metrics, Readiness readiness, ApiEndpoints api, ILogger log)
+    public static async Task<HttpService?> StartAsync(CollectorSettings settings, HttpFrame frame, AccessGate gate, PrometheusExporter metrics, Readiness readiness, ApiEndpoints api, PageEndpoints pages, ILogger log)
     {
         WebApplication? application = null;
         try
         {
             application = Build(settings, log);
-            // Pages are mapped like the rest, with the role that they need, and set a Content-Security-Policy of their own. Each answer is framed, whoever gives it; who may ask is decided where it is known what for.
+            // Pages set a Content-Security-Policy of their own. Each answer is framed, whoever gives it; who may ask is decided where it is known what for.
             application.Use(frame.AnswerAsync);
             application.UseRouting();
             application.Use(gate.PassAsync);
@@ -40,6 +41,7 @@ internal sealed class HttpService : IAsyncDisposable
             application.MapMethods("/healthz", s_read, context => WriteTextAsync(context, StatusCodes.Status200OK, "ok")).OpenToAll();
             application.MapMethods("/readyz", s_read, context => WriteReadinessAsync(context, readiness)).OpenToAll();
             api.Map(application);
+            pages.Map(application);
             await application.StartAsync().ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or SocketException or UnauthorizedAccessException or CryptographicException)

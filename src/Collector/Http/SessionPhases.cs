@@ -5,10 +5,12 @@ namespace NetdumpCollector.Collector.Http;
 /// <summary>What phases are called in metrics and in the API.</summary>
 internal static class SessionPhases
 {
+    public const string Receiving = "receiving";
+
     private static readonly Dictionary<SessionPhase, string> s_names = new()
     {
         [SessionPhase.HalfOpen] = "half_open",
-        [SessionPhase.Receiving] = "receiving",
+        [SessionPhase.Receiving] = Receiving,
         [SessionPhase.Ending] = "ending",
         [SessionPhase.Lingering] = "lingering",
         [SessionPhase.Closed] = "closed",

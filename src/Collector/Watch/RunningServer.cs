@@ -26,17 +26,23 @@ internal sealed class RunningServer : IDisposable
 
     /// <param name="settings">Where it answers (all addresses stand for this machine), whom it knows, and by what it is encrypted.</param>
     /// <param name="environment">All environment variables.</param>
-    public static RunningServer At(SettingsResolution settings, IReadOnlyDictionary<string, string> environment)
+    public static RunningServer At(SettingsResolution settings, IReadOnlyDictionary<string, string> environment) =>
+        At(settings.Value(SettingsTable.Http), settings.Value(SettingsTable.TokenFile), settings.Value(SettingsTable.HttpCertificate), environment);
+
+    /// <param name="binding">Where it answers; all addresses stand for this machine.</param>
+    /// <param name="tokenFile">Whom it knows, or null.</param>
+    /// <param name="certificate">What it is encrypted by, or null.</param>
+    /// <param name="environment">All environment variables.</param>
+    public static RunningServer At(HttpBinding binding, string? tokenFile, string? certificate, IReadOnlyDictionary<string, string> environment)
     {
-        if (settings.Value(SettingsTable.Http).EndPoint is not { } endPoint)
+        if (binding.EndPoint is not { } endPoint)
             return new(null);
         var address = endPoint.Address.Equals(IPAddress.Any) ? IPAddress.Loopback : endPoint.Address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback : endPoint.Address;
-        string? certificate = settings.Value(SettingsTable.HttpCertificate);
         var handler = new SocketsHttpHandler();
         if (certificate is not null)
             handler.SslOptions.RemoteCertificateValidationCallback = (_, shown, _, errors) => errors == SslPolicyErrors.None || IsIn(certificate, shown);
         var http = new HttpClient(handler) { BaseAddress = new($"{(certificate is null ? "http" : "https")}://{new IPEndPoint(address, endPoint.Port)}"), Timeout = s_patience };
-        if (TokenOf(settings.Value(SettingsTable.TokenFile), environment) is string token)
+        if (TokenOf(tokenFile, environment) is string token)
             http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
         return new(http);
     }

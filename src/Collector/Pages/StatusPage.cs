@@ -1,0 +1,92 @@
+using Microsoft.AspNetCore.Components;
+using Microsoft.AspNetCore.Http;
+using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Dumps;
+using NetdumpCollector.Collector.Hosting;
+using NetdumpCollector.Collector.Http;
+using NetdumpCollector.Collector.Pages.Components;
+using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
+
+namespace NetdumpCollector.Collector.Pages;
+
+/// <summary>Looks at what the pages show and renders them.</summary>
+/// <remarks>What may hang is waited for with patience, each part by itself: the page then says so instead of it.</remarks>
+internal sealed class StatusPage(string directory, MinFree minFree, SessionBoard sessions, DumpBoard dumps, Readiness readiness, CollectorMetrics metrics, TimeProvider time)
+{
+    private const int SessionsPerPage = 100;
+    private const int DumpsPerPage = 50;
+
+    private static readonly Lazy<DateTimeOffset> s_startedAt = new(() => System.Diagnostics.Process.GetCurrentProcess().StartTime);
+
+    /// <summary>The pages of a running server.</summary>
+    public static StatusPage Of(CollectorSettings settings, Server server, LiveState live, RecentCatalog catalog) => new(
+        settings.Directory, settings.MinFree, new(async () => (await live.SessionsAsync().ConfigureAwait(false)).Select(SessionRow.Of), TimeProvider.System), new(catalog.ReadAsync, TimeProvider.System),
+        server.Readiness, server.Metrics, TimeProvider.System);
+
+    public async Task<RenderedPage> OverviewAsync()
+    {
+        var (collector, seen) = await LookAsync().ConfigureAwait(false);
+        return await RenderAsync<OverviewPage>(collector, (nameof(OverviewPage.Dumps), seen), (nameof(OverviewPage.Room), Room())).ConfigureAwait(false);
+    }
+
+    public async Task<RenderedPage> SessionsAsync(int number)
+    {
+        var collector = await CollectorAsync().ConfigureAwait(false);
+        return await RenderAsync<SessionsPage>(collector, (nameof(SessionsPage.Page), PageOf.Of(collector.Sessions.Sessions, number, SessionsPerPage))).ConfigureAwait(false);
+    }
+
+    public async Task<RenderedPage> DumpsAsync(DumpFilter filter, int number)
+    {
+        var (collector, seen) = await LookAsync().ConfigureAwait(false);
+        var page = PageOf.Of([.. seen.Dumps.Where(filter.Matches)], number, DumpsPerPage);
+        return await RenderAsync<DumpsPage>(collector, (nameof(DumpsPage.Dumps), seen), (nameof(DumpsPage.Filter), filter), (nameof(DumpsPage.Page), page)).ConfigureAwait(false);
+    }
+
+    public async Task<RenderedPage> DumpAsync(string id)
+    {
+        var (collector, seen) = await LookAsync().ConfigureAwait(false);
+        // It may have ended a moment ago.
+        if (seen.Catalog?.Find(id) is not [_, ..])
+            seen = await dumps.LookAsync(isUrgent: true).ConfigureAwait(false);
+        var found = seen.Catalog?.Find(id) ?? [];
+        if (found is [var dump])
+            return await RenderAsync<DumpPage>(collector, (nameof(DumpPage.Dump), dump), (nameof(DumpPage.Problem), seen.Problem)).ConfigureAwait(false);
+
+        var partial = seen.Catalog?.Partials.FirstOrDefault(partial => partial.Opened?.Identity.Id == id);
+        string words = partial is not null ? $"Dump {id} has not ended: {DumpList.StatusOf(partial)}."
+            : seen.Problem is string problem ? problem
+            : found.Count == 0 ? $"There is no dump \"{id}\"; it may have been deleted."
+            : $"\"{id}\" means {found.Count} dumps.";
+        int status = seen.Problem is not null && partial is null ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status404NotFound;
+        return await RenderAsync<ProblemPage>(status, collector, (nameof(ProblemPage.Problem), words)).ConfigureAwait(false);
+    }
+
+    private async Task<(CollectorView Collector, DumpsView Dumps)> LookAsync()
+    {
+        var collector = CollectorAsync();
+        var seen = dumps.LookAsync();
+        return (await collector.ConfigureAwait(false), await seen.ConfigureAwait(false));
+    }
+
+    private async Task<CollectorView> CollectorAsync()
+    {
+        var obstacle = readiness.ObstacleAsync();
+        var seen = await sessions.LookAsync().ConfigureAwait(false);
+        return new(VersionAction.Text.Split('+')[0], Environment.MachineName, directory, s_startedAt.Value, time.GetUtcNow(), await obstacle.ConfigureAwait(false), seen);
+    }
+
+    private RoomView? Room() => metrics.Storage is not { } storage ? null
+        : new(storage.FreeBytes, storage.TotalBytes, minFree.BytesOf(storage.TotalBytes), minFree.IsNone ? null : minFree.ToString(), storage.SecondsToFull);
+
+    private static Task<RenderedPage> RenderAsync<TPage>(CollectorView collector, params (string Name, object? Value)[] parameters) where TPage : IComponent =>
+        RenderAsync<TPage>(StatusCodes.Status200OK, collector, parameters);
+
+    private static Task<RenderedPage> RenderAsync<TPage>(int status, CollectorView collector, params (string Name, object? Value)[] parameters) where TPage : IComponent
+    {
+        var all = parameters.ToDictionary(parameter => parameter.Name, parameter => parameter.Value);
+        all.Add(nameof(PageFrame.Collector), collector);
+        return PageRenderer.RenderAsync<TPage>(status, all);
+    }
+}
