@@ -172,6 +172,9 @@ public static partial class CollectorLog
     [LoggerMessage(1073, LogLevel.Information, "Webhook {Receiver} takes events again")]
     public static partial void WebhookWorksAgain(ILogger logger, string receiver);
 
+    [LoggerMessage(1090, LogLevel.Warning, "OpenTelemetry: {Problem}; dumps are received all the same ({More} more such complaints since the line before)")]
+    public static partial void OtlpFails(ILogger logger, string problem, long more);
+
     [LoggerMessage(1063, LogLevel.Error, "The dump of client {Client} is lost, there were no files for it: {Error}")]
     public static partial void Lost(ILogger logger, string client, string error);
 

@@ -49,6 +49,7 @@ public sealed partial class CollectorMetrics
         _ = Count("netdump.scripts", "{script}", "Scripts that ended, by how.", _scripts.Measure);
         _ = Count("netdump.webhook.events", "{event}", "Events that were posted to the webhook, by what became of them.", _webhooks.Measure);
         _ = Count("netdump.http.denied.requests", "{request}", "Requests over HTTP that were denied, by reason.", _denied.Measure);
+        _ = Count("netdump.otlp.failures", "{failure}", "Exports to an OTLP endpoint that failed, and other complaints of the exporter.", () => Interlocked.Read(ref _otlpFailures));
         _ = Count("netdump.events.missed", "{event}", "Events that a listener (webhook, event stream) did not keep up with.", () => Events.Missed);
         _ = Count("netdump.retention.deleted.dumps", "{dump}", "Dumps that retention deleted.", () => Deleted);
         _ = Count("netdump.retention.deleted", "By", "Bytes of dumps that retention deleted.", () => DeletedBytes);

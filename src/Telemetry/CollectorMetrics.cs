@@ -34,6 +34,7 @@ public sealed partial class CollectorMetrics : IDisposable
     private long _shortOfRoom;
     private long _sessionDrops;
     private Func<(long FreeBytes, long TotalBytes, double SecondsToFull)?>? _storage;
+    private long _otlpFailures;
 
     /// <summary>Messages that were used.</summary>
     public long Packets => Interlocked.Read(ref _packets);
@@ -127,6 +128,9 @@ public sealed partial class CollectorMetrics : IDisposable
 
     /// <summary>Counts a request over HTTP that was denied and returns how many there are now of its kind.</summary>
     public long AddDenied(DeniedReason reason) => _denied.Add(reason);
+
+    /// <summary>An OTLP endpoint did not take what was exported.</summary>
+    public void OtlpFailed() => Interlocked.Increment(ref _otlpFailures);
 
     public void DumpDeleted(long bytes)
     {

@@ -82,6 +82,14 @@ internal sealed partial class Collector : IAsyncDisposable
     public static Task<Collector> StartWithDescriptorsAsync(int limit, string address, int port, string directory, params string[] arguments) =>
         ListeningAsync(new Collector(directory, address, "prlimit", [$"--nofile={limit}", Executable, .. Serve(address, port, directory, arguments)]));
 
+    /// <summary>Starts a server with variables (<c>NAME=VALUE</c>) in its environment besides.</summary>
+    public static Task<Collector> StartInAsync(IEnumerable<string> variables, string directory, params string[] arguments) =>
+        StartInAsync(variables, NewServerAddress(), port: 0, directory, arguments);
+
+    /// <summary>The same, where clients expect it.</summary>
+    public static Task<Collector> StartInAsync(IEnumerable<string> variables, string address, int port, string directory, params string[] arguments) =>
+        ListeningAsync(new Collector(directory, address, "env", [.. variables, Executable, .. Serve(address, port, directory, arguments)]));
+
     /// <summary>Starts a server whose wall clock is <paramref name="clock"/>.</summary>
     public static async Task<Collector> StartByAsync(WrongClock clock, string directory, params string[] arguments)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using NetdumpCollector.Actors.Runtime;
@@ -5,6 +6,7 @@ using NetdumpCollector.Actors.Scripts;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
+using NetdumpCollector.Telemetry.Tracing;
 
 namespace NetdumpCollector.Actors.Aftermath;
 
@@ -14,7 +16,11 @@ public sealed class ScriptActor(ScriptRunner runner, CollectorMetrics metrics, I
     public abstract record Message;
 
     /// <summary>A dump stands under its final names, or was found to have been left without its script's end by an earlier process.</summary>
-    public sealed record DumpCommitted(CommittedDump Dump, Ipv4 Client) : Message;
+    public sealed record DumpCommitted(CommittedDump Dump, Ipv4 Client) : Message
+    {
+        /// <summary>The dump's span; default where it has none, or had one in an earlier process.</summary>
+        public ActivityContext Span { get; init; }
+    }
 
     /// <summary>All dumps that an earlier process left without their script's end have been told of.</summary>
     public sealed record LeftOversTold : Message;
@@ -42,7 +48,7 @@ public sealed class ScriptActor(ScriptRunner runner, CollectorMetrics metrics, I
                 break;
             case DumpCommitted committed:
                 var self = Self;
-                var run = RunAsync(committed.Dump, committed.Client);
+                var run = RunAsync(committed.Dump, committed.Client, committed.Span);
                 _running.Add(run, committed.Dump.CoreFile);
                 _ = run.ContinueWith(ended => self.Tell(new ScriptEnded(ended)), TaskScheduler.Default);
                 break;
@@ -64,13 +70,17 @@ public sealed class ScriptActor(ScriptRunner runner, CollectorMetrics metrics, I
             _ended?.Send(true);
     }
 
-    private async Task RunAsync(CommittedDump dump, Ipv4 client)
+    private async Task RunAsync(CommittedDump dump, Ipv4 client, ActivityContext dumpSpan)
     {
         var manifest = dump.Manifest;
         string reason = ScriptReason.Of(manifest.Status, manifest.Reason);
         var call = new ScriptCall(reason, client, manifest.Host, dump.InfoFile, dump.CoreFile, manifest.Status, dump.ManifestPath);
+        var span = ScriptTrace.Begin(dump.Id, dumpSpan, runner.Path, reason);
+        // What follows is logged as the script's; an asynchronous method leaves nothing of this behind.
+        Activity.Current = span;
         var result = await runner.RunAsync(call, line => CollectorLog.ScriptOutput(logger, dump.CoreFile, line), CancellationToken.None).ConfigureAwait(false);
-        metrics.ScriptEnded(result.TimedOut ? ScriptOutcome.TimedOut : result is { Error: null, ExitCode: 0 } ? ScriptOutcome.Ok : ScriptOutcome.Failed);
+        var outcome = result.TimedOut ? ScriptOutcome.TimedOut : result is { Error: null, ExitCode: 0 } ? ScriptOutcome.Ok : ScriptOutcome.Failed;
+        metrics.ScriptEnded(outcome);
         CollectorLog.ScriptEnded(logger, runner.Path, dump.CoreFile, Outcome(result));
         try
         {
@@ -84,6 +94,9 @@ public sealed class ScriptActor(ScriptRunner runner, CollectorMetrics metrics, I
         {
             CollectorLog.ManifestNotUpdated(logger, dump.ManifestPath, e.Message);
         }
+
+        if (span is not null)
+            ScriptTrace.End(span, outcome, result.ExitCode, Outcome(result), result.StartedAt, result.StartedAt + result.Duration);
     }
 
     private static string Outcome(ScriptResult result) =>

@@ -85,6 +85,7 @@ public sealed partial class SessionActor
             return;
 
         _started = true;
+        _dataUs = Context.NowUs;
         _environment.Metrics.DumpStarted();
         Reach(SessionMilestone.Data);
         LookUpHost();
@@ -111,6 +112,7 @@ public sealed partial class SessionActor
         _file = file;
         _lane = lane;
         ForgetHerald();
+        BeginTrace();
         Announce();
         if (file.RefusedPath is not null)
             CollectorLog.PathRefused(_environment.Logger, ClientName, file.RefusedPath);
@@ -256,6 +258,7 @@ public sealed partial class SessionActor
         Route.HasAdvanced = Route.MetForeign = false;
         _session.SupersedesOlder = _wonBurst || !Route.IsShadow;
         long nowUs = Context.NowUs;
+        TracePackets(nowUs);
         int used = 0;
         for (int i = 0; i < datagrams.Length; i++)
         {
@@ -285,10 +288,13 @@ public sealed partial class SessionActor
     {
         Route.HasAdvanced = _store.HasAdvanced;
         _meter.OnStored();
+        _trace?.OnStored(_session.CoveredBytes, ExpectedBytes, Context.NowUs);
         if (_session.Header is not null && !_kdhLogged)
         {
-            CollectorLog.KdhFrom(_environment.Logger, ClientName);
             _kdhLogged = true;
+            TraceHeader(_session.Header);
+            using var scope = InTrace();
+            CollectorLog.KdhFrom(_environment.Logger, ClientName);
         }
 
         if (_store.Error is string error)
@@ -299,6 +305,7 @@ public sealed partial class SessionActor
 
         if (_store.SaveError is string unsaved && !_saveErrorLogged)
         {
+            using var scope = InTrace();
             CollectorLog.StateNotSaved(_environment.Logger, ClientName, unsaved);
             _saveErrorLogged = true;
         }
@@ -310,6 +317,7 @@ public sealed partial class SessionActor
         SizeDump();
         if (_loggedWriteError is null)
             return;
+        using var inTrace = InTrace();
         CollectorLog.WritesAgain(_environment.Logger, ClientName);
         _loggedWriteError = null;
     }
@@ -322,6 +330,7 @@ public sealed partial class SessionActor
             return;
         }
 
+        using var scope = InTrace();
         if (!_damageLogged)
             CollectorLog.Damaged(_environment.Logger, ClientName, difference.Seqno, difference.Offset, difference.Length);
         _damageLogged = true;
@@ -356,7 +365,7 @@ public sealed partial class SessionActor
         byte[] state = new byte[DumpSession.StateBytes];
         _session.Save(state);
         _checkpoints ??= Context.Spawn<CheckpointActor.TakeCheckpoint>("checkpoint", _lane!.Checkpointers, () => new CheckpointActor(Route.Ref), new() { MailboxCapacity = 4 });
-        _checkpoints.Tell(new(_file!, state, _session.CoveredRanges.ToArray()));
+        _checkpoints.Tell(new(_file!, state, _session.CoveredRanges.ToArray(), _trace?.Root));
     }
 
     /// <summary>Has the dump's length found out once what tells it is in the file: twice, first where the bitmap of pages is, then what is in it.</summary>
@@ -382,6 +391,7 @@ public sealed partial class SessionActor
         if (_loggedWriteError is not null)
             return;
         _loggedWriteError = error;
+        using var scope = InTrace();
         CollectorLog.WriteError(_environment.Logger, ClientName, string.Create(CultureInfo.InvariantCulture, $"{error}"));
     }
 }

@@ -184,6 +184,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     /// <summary>Gives the session a socket of its own, whose datagrams it receives itself and which it closes.</summary>
     public void UseOwnEndpoint(IUdpEndpoint endpoint) => _endpoint = endpoint;
 
+    private string EndpointMode => _ownsEndpoint ? "ephemeral" : "shared";
+
     private DumpEndpoint Endpoint => new(_client.Local, _endpoint.Port, _ownsEndpoint ? (ushort)0 : _client.RemotePort, _client.AckPort, _session.HeraldSeqno);
 
     /// <summary>The session's herald has its place in the ledger.</summary>
@@ -203,7 +205,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         Silence = TimeSpan.FromMicroseconds(Math.Max(0, _environment.Loop.NowUs - _session.LastPacketUs)),
         CoveredBytes = _session.CoveredBytes,
         DumpBytes = DumpBytes,
-        ExpectedBytes = DumpBytes ?? (_session.CoveredBytes <= _sizedBytes ? _sizedBytes : null),
+        ExpectedBytes = ExpectedBytes,
         DumpId = _file?.Identity.Id.ToString(),
         File = _file?.PartialPath,
         Port = _endpoint.Port,
@@ -214,6 +216,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
 
     private ulong? DumpBytes => _session.Header is { IsValid: true } header ? header.DumpLength : null;
 
+    private ulong? ExpectedBytes => DumpBytes ?? (_session.CoveredBytes <= _sizedBytes ? _sizedBytes : null);
+
     /// <summary>Gives a continued session the files of its dump, or of the dump that it still answers for.</summary>
     internal void UseFile(DumpFile file, FileSystemLane lane)
     {
@@ -222,6 +226,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _announced = true;
         _kdhLogged = _session.Header is not null;
         _writebackFrom = _session.CoveredBytes;
+        _isResumed = true;
+        _dataUs = _environment.Loop.NowUs;
         _hasPromised = true;
         _wonBurst = HasWonBefore;
         if (_session.Phase == SessionPhase.Lingering)
@@ -337,6 +343,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (_session.Phase == SessionPhase.Closed || _discarded)
             ForgetHerald();
         LetGoOfFiles(failure);
+        _trace?.Interrupt();
         if (!_handedOver)
             _store.GiveSlotBack();
         Dispose();
@@ -415,11 +422,12 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (_session.Phase == SessionPhase.HalfOpen && !IsHeraldNoted())
             return;
         _endpoint.SendAcks(_client.Local, _client.Remote, _client.AckPort, acks);
-        _meter.OnAcksSent(acks.Length);
+        _meter.OnAcksSent(acks.Length, _trace?.Root);
         _session.ClearAcks();
         if (_wonBurst || Route.IsShadow || _session.CoveredBytes == 0)
             return;
         _wonBurst = _hasPromised = true;
+        _trace?.Confirm();
         _environment.Metrics.Events.Publish(new DumpStarted(_environment.Time.GetUtcNow(), _file?.Identity.Id.ToString() ?? "", _client.Remote, _host ?? _client.Remote.ToString()));
         Reach(SessionMilestone.FirstBurst);
     }
@@ -473,6 +481,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         if (_announced || _host is null || _file is null)
             return;
         _announced = true;
+        using var scope = InTrace();
         CollectorLog.NewDump(_environment.Logger, ClientName, _file.PartialPath);
     }
 
@@ -487,7 +496,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         var circumstances = new DumpCircumstances
         {
             Host = _client.Remote.ToString(),
-            Endpoint = _ownsEndpoint ? "ephemeral" : "shared",
+            Endpoint = EndpointMode,
             LocalAddress = _client.Local,
             LocalPort = _endpoint.Port,
             EndedAt = _environment.Time.GetUtcNow(),
@@ -495,7 +504,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             Hash = _environment.Hashes is null ? HashState.Off : HashState.Pending,
             HasScript = _environment.Scripts is not null,
         };
-        var order = new CommitActor.CommitDump(file, summary, circumstances, _hostLookup!, hostDueUs) { Settled = settled };
+        var order = new CommitActor.CommitDump(file, summary, circumstances, _hostLookup!, hostDueUs) { Settled = settled, Trace = EndTransfer(summary) };
         var self = Route.Ref;
         // Not a child: the dump must become durable also when its session is gone.
         var commit = _environment.System.Spawn<CommitActor.Message>($"commit-{file.Identity.Id}", _lane!.Syncers,

@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Telemetry;
+using NetdumpCollector.Telemetry.Tracing;
 
 namespace NetdumpCollector.Actors.Sessions;
 
@@ -52,13 +54,18 @@ internal sealed class SessionMeter(CollectorMetrics metrics, DumpSession session
 
     /// <summary>Acks have left.</summary>
     /// <remarks>Reads the clock, because the loop's time is that of the round's begin.</remarks>
-    public void OnAcksSent(int acks)
+    /// <param name="acks">How many.</param>
+    /// <param name="span">The dump's, or null.</param>
+    public void OnAcksSent(int acks, Activity? span)
     {
         ulong acked = session.HoldsAcks ? _ackedBytes : session.CoveredBytes;
         metrics.AddAcks(acks, (long)(acked - _ackedBytes));
         _ackedBytes = acked;
-        if (_burstFromUs != NoBurst)
-            metrics.BurstAck.Record((time.GetTimestamp() / _ticksPerUs - _burstFromUs) * 1e-6);
+        if (_burstFromUs == NoBurst)
+            return;
+        MeasuredSpan.Current = span;
+        metrics.BurstAck.Record((time.GetTimestamp() / _ticksPerUs - _burstFromUs) * 1e-6);
+        MeasuredSpan.Current = null;
         _burstFromUs = NoBurst;
     }
 

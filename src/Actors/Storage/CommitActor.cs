@@ -5,6 +5,7 @@ using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Telemetry.Events;
+using NetdumpCollector.Telemetry.Tracing;
 
 namespace NetdumpCollector.Actors.Storage;
 
@@ -24,6 +25,9 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
     {
         /// <summary>Set where the session has failed: called in its place, and the ledger goes at once, because nobody answers the client any more.</summary>
         public Action? Settled { get; init; }
+
+        /// <summary>The dump's trace, which ends with the commit, or null.</summary>
+        public DumpTrace? Trace { get; init; }
     }
 
     private int _attempts;
@@ -31,6 +35,7 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
     protected override void Receive(Message message)
     {
         var order = (CommitDump)message;
+        using var scope = new SpanScope(order.Trace?.Finishing);
         string host = order.Circumstances.Host;
         try
         {
@@ -39,11 +44,12 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host });
             order.File.CloseData();
             // First, because a server that ends waits for scripts once no session has a commit under way.
-            Follow(dump, host, order.File.Identity.Client);
+            var ended = Follow(dump, host, order);
             if (order.Settled is not null)
                 order.File.RemoveLedger();
             Report(order, new SessionActor.Committed(order.File, environment.FileSystems.LaneOf(order.File)));
             LogOutcome(host, order.File.Identity.Client, order.Summary, dump);
+            order.Trace?.End(ended, order.Summary.Error);
         }
         catch (Exception e)
         {
@@ -51,6 +57,7 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             CollectorLog.CommitFailed(environment.Logger, host, order.File.Identity.Client, e.Message);
             if (e is not StorageException)
                 CollectorLog.ActorFailed(environment.Logger, Context.Path, e);
+            order.Trace?.OnCommitFailed(e.Message);
             var kept = (e as StorageException)?.Kept;
             if (kept is null && order.File.IsThere())
             {
@@ -70,7 +77,11 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             if (kept is not null)
             {
                 order.File.RemoveLedger();
-                Follow(kept, host, order.File.Identity.Client);
+                order.Trace?.End(Follow(kept, host, order), kept.Manifest.Error);
+            }
+            else
+            {
+                order.Trace?.EndUncommitted(e.Message);
             }
 
             // Else the next start of the server tries again.
@@ -103,18 +114,21 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
         }
     }
 
-    private void Follow(CommittedDump dump, string host, Ipv4 client)
+    private DumpEnded Follow(CommittedDump dump, string host, CommitDump order)
     {
+        var client = order.File.Identity.Client;
         if (dump.PointerProblem is string problem)
             CollectorLog.NotPointedTo(environment.Logger, host, client, dump.CoreFile, problem);
         var manifest = dump.Manifest;
         environment.Metrics.DumpEnded(manifest.Status, manifest.CoveredBytes, manifest.MissingBytes, manifest.Relocated, manifest.DurationSeconds);
-        environment.Metrics.Events.Publish(new DumpEnded(manifest.EndedAt, manifest.Id, client, manifest.Host, manifest.Status, manifest.Reason, manifest.Bytes, manifest.MissingBytes,
-            manifest.Kdh?.PanicString, dump.CoreFile, manifest.DurationSeconds));
+        var ended = new DumpEnded(manifest.EndedAt, manifest.Id, client, manifest.Host, manifest.Status, manifest.Reason, manifest.Bytes, manifest.MissingBytes,
+            manifest.Kdh?.PanicString, dump.CoreFile, manifest.DurationSeconds);
+        environment.Metrics.Events.Publish(ended);
         environment.Retention?.Tell(new RetentionActor.DumpCommitted());
-        environment.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client));
+        environment.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client) { Span = order.Trace?.Root.Context ?? default });
         if (dump.Manifest.HashState == HashState.Pending)
             environment.Hashes?.Tell(new HashActor.HashDump(dump.ManifestPath));
+        return ended;
     }
 
     private void LogOutcome(string host, Ipv4 client, DumpSummary summary, CommittedDump dump)

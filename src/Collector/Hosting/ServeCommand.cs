@@ -2,6 +2,7 @@ using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Http;
 using NetdumpCollector.Collector.Http.Access;
+using NetdumpCollector.Collector.Otlp;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Collector.Webhooks;
 using NetdumpCollector.Storage;
@@ -28,7 +29,8 @@ internal static class ServeCommand
             _ => settings.LogFormat == LogFormat.Text && !Console.IsOutputRedirected,
         };
         FileCreationMask.Restrict();
-        using var logging = ServerLogging.Create(settings.LogFormat, progress);
+        var otlp = OtlpSignals.Of(io.Environment);
+        using var logging = ServerLogging.Create(settings.LogFormat, progress, otlp.Logs);
         try
         {
             var target = WebhookTarget.Of(settings);
@@ -44,6 +46,7 @@ internal static class ServeCommand
             _ = Task.Run(server.CatchUp, CancellationToken.None)
                 .ContinueWith(failed => CollectorLog.ActorFailed(log, "left-overs", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
             using var webhook = target is null ? null : new WebhookSender(target, events!, metrics, TimeProvider.System, log, WebhookSender.Handler());
+            using var export = OtlpHost.Start(otlp, server, logging as CopyingLoggers, log);
             using var http = HttpHost.Start(settings, access, server, log);
             ServerProgress.Run(metrics, progress, log, io.Stop);
 
@@ -51,7 +54,7 @@ internal static class ServeCommand
             service?.Stopping(TimeSpan.FromSeconds(settings.DrainSeconds) + s_stopTimeout + s_slack);
             if (settings.DrainSeconds > 0)
                 server.Drain(TimeSpan.FromSeconds(settings.DrainSeconds));
-            if (!server.Stop(s_stopTimeout))
+            if (!server.Stop(s_stopTimeout, () => export?.Flush()))
             {
                 CollectorLog.ShutdownTimedOut(log, s_stopTimeout.TotalSeconds);
                 return ExitCode.Failed;

@@ -57,6 +57,7 @@ internal sealed class Server : IDisposable
     private readonly IEventLoop[] _loops;
     private readonly IngressGroup _ingresses;
     private readonly ActorRef<HashActor.Message>? _hashes;
+    private LiveState? _live;
 
     private Server(CollectorSettings settings, CollectorMetrics metrics, ILogger log, ITransport transport, HostMap hosts)
     {
@@ -130,7 +131,9 @@ internal sealed class Server : IDisposable
     /// <summary>Looks at sessions, threads and room when metrics are read.</summary>
     public LiveState Watch()
     {
-        var live = new LiveState(_ingresses.Members, TimeProvider.System);
+        if (_live is not null)
+            return _live;
+        var live = _live = new LiveState(_ingresses.Members, TimeProvider.System);
         ThreadDispatcher[] threads = [_script, _herald, _hash, _retention, .. _room is { } room ? [room] : Array.Empty<ThreadDispatcher>()];
         Metrics.Observe(new RuntimeReadings(live, _loops, _system, _fileSystems, threads, _directory.Root));
         return live;
@@ -162,8 +165,10 @@ internal sealed class Server : IDisposable
     }
 
     /// <summary>Ends the server. Dumps that are being made durable are waited for, and their scripts; running ones stay as they are, for the next start to continue.</summary>
+    /// <param name="timeout">How long that may take.</param>
+    /// <param name="beforeClosing">Called when nothing is waited for any more and all is still served.</param>
     /// <returns>False when a commit took longer than <paramref name="timeout"/>, which the next start takes up, or a thread does not answer. Scripts that took longer are left running and told of.</returns>
-    public bool Stop(TimeSpan timeout)
+    public bool Stop(TimeSpan timeout, Action? beforeClosing = null)
     {
         Readiness.Leave();
         _stopping.Cancel();
@@ -173,6 +178,7 @@ internal sealed class Server : IDisposable
         var left = timeout - TimeProvider.System.GetElapsedTime(started);
         if (_scriptRuns is { } runs && !(left > TimeSpan.Zero && Ended(runs.Ask<bool>(done => new ScriptActor.AwaitEnded(done), left))))
             done &= TryTellOfScripts(runs);
+        beforeClosing?.Invoke();
         // All at once: a session that hangs on one loop must not keep the files of the others' dumps open.
         foreach (var ingress in _ingresses.Members)
             ingress.Stop(drain: true);

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Logging.Console;
 using Microsoft.Extensions.Options;
+using NetdumpCollector.Collector.Otlp;
 using NetdumpCollector.Collector.Settings;
 
 namespace NetdumpCollector.Collector.Hosting;
@@ -9,7 +10,14 @@ namespace NetdumpCollector.Collector.Hosting;
 /// <summary>Logs on the console: plain lines as netdumpd prints them, or a JSON object per line.</summary>
 internal static class ServerLogging
 {
-    public static ILoggerFactory Create(LogFormat format, bool progress) => format == LogFormat.Json ? CreateJson() : CreatePlain(progress);
+    /// <param name="format">How lines look.</param>
+    /// <param name="progress">A progress line may stand on the terminal.</param>
+    /// <param name="copies">Lines will be wanted elsewhere too: returns <see cref="CopyingLoggers"/>.</param>
+    public static ILoggerFactory Create(LogFormat format, bool progress, bool copies)
+    {
+        var console = format == LogFormat.Json ? CreateJson() : CreatePlain(progress);
+        return copies ? new CopyingLoggers(console) : console;
+    }
 
     /// <summary>The library's own formatter can be had from its container only.</summary>
     private static ILoggerFactory CreateJson() => LoggerFactory.Create(logging =>

@@ -73,10 +73,10 @@ internal sealed class ExpositionWriter(ExpositionFormat format)
         }
 
         _text.Append(' ').Append(Number(value));
-        if (exemplar is not null)
+        if (exemplar is { } known)
         {
             _text.Append(CultureInfo.InvariantCulture,
-                $" # {{trace_id=\"{exemplar.TraceId}\",span_id=\"{exemplar.SpanId}\"}} {Number(exemplar.Value)} {exemplar.At.ToUnixTimeMilliseconds() / 1000.0:F3}");
+                $" # {{trace_id=\"{known.TraceId}\",span_id=\"{known.SpanId}\"}} {Number(known.Value)} {known.At.ToUnixTimeMilliseconds() / 1000.0:F3}");
         }
 
         _text.Append('\n');

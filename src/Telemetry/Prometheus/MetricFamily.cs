@@ -1,5 +1,5 @@
-using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using NetdumpCollector.Telemetry.Tracing;
 
 namespace NetdumpCollector.Telemetry.Prometheus;
 
@@ -88,7 +88,7 @@ internal sealed class MetricFamily
 internal sealed class Series(KeyValuePair<string, object?>[] labels, double[]? bounds)
 {
     private readonly long[] _buckets = bounds is null ? [] : new long[bounds.Length + 1];
-    private readonly Exemplar?[] _exemplars = bounds is null ? [] : new Exemplar?[bounds.Length + 1];
+    private readonly ExemplarPlace[] _exemplars = bounds is null ? [] : new ExemplarPlace[bounds.Length + 1];
     private double _sum;
 
     public KeyValuePair<string, object?>[] Labels => labels;
@@ -133,14 +133,12 @@ internal sealed class Series(KeyValuePair<string, object?>[] labels, double[]? b
             bucket++;
         Interlocked.Increment(ref _buckets[bucket]);
         Add(value);
-        if (Activity.Current is { Recorded: true } activity)
-            Volatile.Write(ref _exemplars[bucket], new(value, activity.TraceId.ToHexString(), activity.SpanId.ToHexString(), DateTimeOffset.UtcNow));
+        if (MeasuredSpan.Current is { Recorded: true } span)
+            _exemplars[bucket].Put(value, span);
     }
 
     public long CountOf(int bucket) => Interlocked.Read(ref _buckets[bucket]);
 
-    public Exemplar? ExemplarOf(int bucket) => Volatile.Read(ref _exemplars[bucket]);
+    /// <summary>The last value of the bucket that belongs to a trace, or null.</summary>
+    public Exemplar? ExemplarOf(int bucket) => _exemplars[bucket].Look();
 }
-
-/// <summary>A measured value that leads to its trace.</summary>
-internal sealed record Exemplar(double Value, string TraceId, string SpanId, DateTimeOffset At);

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -6,6 +7,7 @@ using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Telemetry.Prometheus;
+using NetdumpCollector.Telemetry.Tracing;
 using NetdumpCollector.Transport;
 
 namespace NetdumpCollector.Actors.Tests.Sessions;
@@ -23,10 +25,12 @@ public sealed class DataPathAllocationTests
     private const long AllowedBytes = MeasuredBursts * 12L - 1;
 
     [LinuxTheory]
-    [InlineData(EndpointMode.Ephemeral)]
-    [InlineData(EndpointMode.Shared)]
-    public async Task A_million_packets_allocate_nothing_on_the_loop_but_write_back_messages(EndpointMode mode)
+    [InlineData(EndpointMode.Ephemeral, false)]
+    [InlineData(EndpointMode.Shared, false)]
+    [InlineData(EndpointMode.Ephemeral, true)]
+    public async Task A_million_packets_allocate_nothing_on_the_loop_but_write_back_messages(EndpointMode mode, bool isTraced)
     {
+        using var listener = isTraced ? ListenToSpans() : null;
         IEventLoop loop = null!;
         using var temporary = new MemoryDirectory();
         await using var collector = await RunningCollector.StartAsync(new()
@@ -53,7 +57,20 @@ public sealed class DataPathAllocationTests
         Assert.True(Assert.Single(collector.FileSystems.Lanes).IsInline, "the file system turned slow");
         Assert.Equal(before.ThreadId, after.ThreadId);
         Assert.InRange(after.AllocatedBytes - before.AllocatedBytes, 0, AllowedBytes);
+        Assert.Equal(isTraced, metrics.Write(ExpositionFormat.OpenMetrics).Contains("trace_id", StringComparison.Ordinal));
         Assert.InRange(collector.Metrics.PayloadBytes, (WarmUpBursts + MeasuredBursts) * (long)WellKnown.BurstBytes, long.MaxValue);
+    }
+
+    /// <summary>Has every dump traced.</summary>
+    private static ActivityListener ListenToSpans()
+    {
+        var listener = new ActivityListener
+        {
+            ShouldListenTo = source => source.Name == SpanSource.Name,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+        };
+        ActivitySource.AddActivityListener(listener);
+        return listener;
     }
 
     /// <summary>What the loop's thread has allocated so far.</summary>
