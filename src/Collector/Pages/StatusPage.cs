@@ -13,7 +13,16 @@ namespace NetdumpCollector.Collector.Pages;
 
 /// <summary>Looks at what the pages show and renders them.</summary>
 /// <remarks>What may hang is waited for with patience, each part by itself: the page then says so instead of it.</remarks>
-internal sealed class StatusPage(string directory, MinFree minFree, SessionBoard sessions, DumpBoard dumps, Readiness readiness, CollectorMetrics metrics, TimeProvider time)
+/// <param name="directory">The dump directory.</param>
+/// <param name="minFree">What has to stay free there.</param>
+/// <param name="hasTokens">Who has a token for it can fetch dumps over HTTP.</param>
+/// <param name="sessions">Who is dumping.</param>
+/// <param name="dumps">What is in the directory.</param>
+/// <param name="readiness">Whether dumps would be taken.</param>
+/// <param name="metrics">How much room there is, and for how long.</param>
+/// <param name="time">The clock.</param>
+internal sealed class StatusPage(
+    string directory, MinFree minFree, bool hasTokens, SessionBoard sessions, DumpBoard dumps, Readiness readiness, CollectorMetrics metrics, TimeProvider time)
 {
     private const int SessionsPerPage = 100;
     private const int DumpsPerPage = 50;
@@ -22,7 +31,7 @@ internal sealed class StatusPage(string directory, MinFree minFree, SessionBoard
 
     /// <summary>The pages of a running server.</summary>
     public static StatusPage Of(CollectorSettings settings, Server server, LiveState live, RecentCatalog catalog) => new(
-        settings.Directory, settings.MinFree, new(async () => (await live.SessionsAsync().ConfigureAwait(false)).Select(SessionRow.Of), TimeProvider.System), new(catalog.ReadAsync, TimeProvider.System),
+        settings.Directory, settings.MinFree, settings.TokenFile is not null, new(async () => (await live.SessionsAsync().ConfigureAwait(false)).Select(SessionRow.Of), TimeProvider.System), new(catalog.ReadAsync, TimeProvider.System),
         server.Readiness, server.Metrics, TimeProvider.System);
 
     public async Task<RenderedPage> OverviewAsync()
@@ -52,7 +61,7 @@ internal sealed class StatusPage(string directory, MinFree minFree, SessionBoard
             seen = await dumps.LookAsync(isUrgent: true).ConfigureAwait(false);
         var found = seen.Catalog?.Find(id) ?? [];
         if (found is [var dump])
-            return await RenderAsync<DumpPage>(collector, (nameof(DumpPage.Dump), dump), (nameof(DumpPage.Problem), seen.Problem)).ConfigureAwait(false);
+            return await RenderAsync<DumpPage>(collector, (nameof(DumpPage.Dump), dump), (nameof(DumpPage.Problem), seen.Problem), (nameof(DumpPage.HasTokens), hasTokens)).ConfigureAwait(false);
 
         var partial = seen.Catalog?.Partials.FirstOrDefault(partial => partial.Opened?.Identity.Id == id);
         string words = partial is not null ? $"Dump {id} has not ended: {DumpList.StatusOf(partial)}."

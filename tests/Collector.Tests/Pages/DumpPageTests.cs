@@ -103,6 +103,17 @@ public sealed class DumpPageTests
         Assert.Contains("it crossed the network in clear", html, StringComparison.Ordinal);
     }
 
-    private static Task<string> PageAsync(Manifest manifest) =>
-        Rendering.OfAsync<DumpPage>((nameof(DumpPage.Collector), Rendering.Collector()), (nameof(DumpPage.Dump), new CatalogedDump("/var/crash/dump.web1.4.json", manifest)));
+    [Theory]
+    [InlineData(true, "href=\"/api/v1/dumps/20261121T113000Z-5f3a9c1e/vmcore\"", "--token-file")]
+    [InlineData(false, "Without <kbd>--token-file</kbd> nobody reads dumps over HTTP.", "/vmcore\"")]
+    public async Task It_leads_to_the_download_where_somebody_may_have_it(bool hasTokens, string present, string absent)
+    {
+        string html = await PageAsync(s_manifest, hasTokens);
+
+        Assert.Contains(present, html, StringComparison.Ordinal);
+        Assert.DoesNotContain(absent, html, StringComparison.Ordinal);
+    }
+
+    private static Task<string> PageAsync(Manifest manifest, bool hasTokens = false) => Rendering.OfAsync<DumpPage>(
+        (nameof(DumpPage.Collector), Rendering.Collector()), (nameof(DumpPage.Dump), new CatalogedDump("/var/crash/dump.web1.4.json", manifest)), (nameof(DumpPage.HasTokens), hasTokens));
 }
