@@ -6,7 +6,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" || exit 1
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERTIFICATE=false DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
 # The operator's settings are not the tests' settings.
-for variable in $(compgen -e | grep '^NETDUMP_' | grep -vE '^NETDUMP_(SIM|FUZZ)_'); do
+for variable in $(compgen -e | grep -E '^(NETDUMP|OTEL)_' | grep -vE '^NETDUMP_(SIM|FUZZ)_'); do
     unset "$variable"
 done
 

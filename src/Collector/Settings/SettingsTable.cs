@@ -69,7 +69,7 @@ internal static class SettingsTable
     { ValueName = "FILE" };
 
     public static readonly Setting<HttpBinding> Http = new("http", "127.0.0.1:9464", HttpBinding.TryParse, HttpBinding.Allowed,
-        "Where metrics (/metrics), health (/healthz, /readyz) and the state of sessions and dumps (/api/v1) are answered over HTTP, or off.")
+        "Where the status page (/), metrics (/metrics), health (/healthz, /readyz) and the API (/api/v1) are answered over HTTP, or off.")
     { ValueName = "ADDR:PORT|off" };
 
     public static readonly Setting<string?> TokenFile = new("token-file", "", SettingValues.TryOptionalPath, FilePath,
