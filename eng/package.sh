@@ -77,13 +77,22 @@ stage() {
     sed -i "s|^ExecStart=/usr/bin/|ExecStart=$path/bin/|" "$prefix/lib/systemd/system/$name.service"
     install_file 0644 "$root/deploy/systemd/10-$name.conf" "$prefix/lib/sysctl.d/10-$name.conf"
     install_file 0644 "$root/README.md" "$documents/README.md"
+    # Where README.md and the alerts' links look for them.
+    local file
+    for file in docs/operations.md docs/runbook.md deploy/prometheus/alerts.yml deploy/prometheus/recording.yml deploy/grafana/{fleet,collector,storage,runtime}.json; do
+        install_file 0644 "$root/$file" "$documents/$file"
+    done
     stage_notices "$documents"
 }
 
-# The runtime's licence asks for it.
+# The licences of the runtime and of OpenTelemetry ask for it.
 stage_notices() {
     local packages pack
     packages=$(dotnet msbuild "$root/src/Collector/Collector.csproj" -getProperty:NuGetPackageRoot 9>&-)
+    for pack in "${packages:-$HOME/.nuget/packages/}"opentelemetry/*/; do
+        install_file 0644 "$pack/LICENSE.TXT" "$1/OpenTelemetry-LICENSE.TXT"
+        install_file 0644 "$pack/THIRD-PARTY-NOTICES.TXT" "$1/OpenTelemetry-THIRD-PARTY-NOTICES.TXT"
+    done
     for pack in "${packages:-$HOME/.nuget/packages/}"microsoft.netcore.app.runtime."$runtime"/*/THIRD-PARTY-NOTICES.TXT; do
         [ -f "$pack" ] && install_file 0644 "$pack" "$1/THIRD-PARTY-NOTICES.TXT"
     done
