@@ -135,7 +135,7 @@ internal sealed class Server : IDisposable
             return _live;
         var live = _live = new LiveState(_ingresses.Members, TimeProvider.System);
         ThreadDispatcher[] threads = [_script, _herald, _hash, _retention, .. _room is { } room ? [room] : Array.Empty<ThreadDispatcher>()];
-        Metrics.Observe(new RuntimeReadings(live, _loops, _system, _fileSystems, threads, _directory.Root));
+        Metrics.Observe(new RuntimeReadings(live, _loops, _system, _fileSystems, threads, _directory.Root, TimeProvider.System));
         return live;
     }
 
