@@ -40,10 +40,19 @@ public sealed class AppendedFile : IDisposable
         }
     }
 
+    /// <summary>Does not wait for a line that is just being written: the system closes the file then.</summary>
     public void Dispose()
     {
-        lock (_gate)
+        if (!_gate.TryEnter())
+            return;
+        try
+        {
             Close();
+        }
+        finally
+        {
+            _gate.Exit();
+        }
     }
 
     private int Write(SafeFileHandle file, ReadOnlySpan<byte> bytes)

@@ -621,6 +621,53 @@ public sealed class HttpAccessTests : IDisposable
         await collector.StopAsync();
     }
 
+    [FuseTheory]
+    [InlineData("PUT")]
+    public async Task The_end_of_the_process_does_not_wait_for_an_audit_log_that_hangs(string method)
+    {
+        await using var slow = await SlowFileSystem.MountAsync(_temp.File("device"), _temp.File("audit"));
+        await using var collector = await StartWithDumpsAsync(["--audit-log", _temp.File("audit/log")], ("web1", 1));
+        var changes = new List<Task>();
+        slow.Hang();
+        try
+        {
+            await Eventually.Holds(
+                () =>
+                {
+                    changes.Add(AskAsync(collector, method, "/api/v1/dumps/web1.0/pin", "boss"));
+                    return IsInDevice(collector, "change-");
+                },
+                "a change waits for its line");
+            collector.Terminate();
+
+            await Eventually.Holds(() => HasReachedItsEnd(collector), "the main thread has ended");
+        }
+        finally
+        {
+            slow.Free();
+        }
+
+        await collector.EndsAsync();
+        await Task.WhenAll(changes).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    /// <summary>The file system holds a thread of that name. Source: proc_pid_wchan(5); Linux, fs/fuse/dev.c.</summary>
+    private static bool IsInDevice(Collector collector, string name) => Directory.EnumerateDirectories($"/proc/{collector.ProcessId}/task")
+        .Any(thread => File.ReadAllText($"{thread}/comm").StartsWith(name, StringComparison.Ordinal) && File.ReadAllText($"{thread}/wchan").Contains("request_wait_answer", StringComparison.Ordinal));
+
+    /// <summary>It has ended, but for a thread that the file system may still hold. Source: proc_pid_stat(5).</summary>
+    private static bool HasReachedItsEnd(Collector collector)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{collector.ProcessId}/stat").Contains(") Z ", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
+
     private static string NewToken() => RandomNumberGenerator.GetHexString(64, lowercase: true);
 
     private AuthenticationHeaderValue Bearer(string who) => new("Bearer", _tokens[who]);

@@ -15,6 +15,9 @@ internal sealed class AuditLog(string path, TimeProvider time, ILogger log) : ID
     /// <summary>A device that hangs must not make waiting lines a matter of memory.</summary>
     private const int MaxWaiting = 256;
 
+    /// <summary>So long the end waits for lines that are to be written.</summary>
+    private static readonly TimeSpan s_endPatience = TimeSpan.FromMilliseconds(50);
+
     private readonly AppendedFile _file = new(path);
     private readonly Lazy<ThreadDispatcher> _thread = new(() => new("audit", 1));
     private int _isFailing;
@@ -33,8 +36,7 @@ internal sealed class AuditLog(string path, TimeProvider time, ILogger log) : ID
         }
         catch (StorageException e)
         {
-            if (Interlocked.Exchange(ref _isFailing, 1) == 0)
-                CollectorLog.AuditFails(log, path, e.Message);
+            Fail(e.Message);
             throw;
         }
     }
@@ -44,13 +46,33 @@ internal sealed class AuditLog(string path, TimeProvider time, ILogger log) : ID
     {
         if (_thread.Value.QueueLength < MaxWaiting)
             _thread.Value.Execute(new Line(this, entry));
+        else
+            Fail($"the device takes too long, {MaxWaiting} lines wait and others are lost");
     }
 
     public void Dispose()
     {
         if (_thread.IsValueCreated)
+        {
+            var written = new TaskCompletionSource();
+            _thread.Value.Execute(new Mark(written));
+            _ = written.Task.Wait(s_endPatience);
             _thread.Value.Dispose();
+        }
+
         _file.Dispose();
+    }
+
+    private void Fail(string problem)
+    {
+        if (Interlocked.Exchange(ref _isFailing, 1) == 0)
+            CollectorLog.AuditFails(log, path, problem);
+    }
+
+    /// <summary>All lines before it have been written.</summary>
+    private sealed class Mark(TaskCompletionSource reached) : ILoopWork
+    {
+        public void Run() => reached.SetResult();
     }
 
     private sealed class Line(AuditLog audit, AuditEntry entry) : ILoopWork
