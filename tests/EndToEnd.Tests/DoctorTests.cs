@@ -203,7 +203,7 @@ public sealed class DoctorTests : IDisposable
     public async Task What_a_killed_doctor_left_is_no_dump_to_anybody_and_goes_with_the_next_one()
     {
         Directory.CreateDirectory(Dumps);
-        string left = Path.Join(Dumps, ".doctor.0123456789abcdef", "dumps");
+        string left = Path.Join(Dumps, ".doctor.0123456789abcdef0123456789abcdef", "dumps");
         await LeaveDumpsAsync(left);
         Assert.Single(DumpCatalog.Read(left).Partials);
 

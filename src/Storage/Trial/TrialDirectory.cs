@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.Versioning;
 using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Storage.Native;
@@ -12,7 +13,10 @@ namespace NetdumpCollector.Storage;
 public sealed class TrialDirectory : IDisposable
 {
     private const string NamePrefix = ".doctor.";
+    private const int IdChars = 32;
     private const int MaxAttempts = 3;
+
+    private static readonly SearchValues<char> s_idChars = SearchValues.Create("0123456789abcdef");
 
     private readonly SafeFileHandle _lock;
 
@@ -60,7 +64,7 @@ public sealed class TrialDirectory : IDisposable
             int removed = 0;
             foreach (var directory in new DirectoryInfo(parent).EnumerateDirectories($"{NamePrefix}*"))
             {
-                if (directory.LinkTarget is not null)
+                if (!IsTrial(directory.Name) || directory.LinkTarget is not null)
                     continue;
                 using var held = TryLock(directory.FullName, mayLackLocks: false);
                 if (held is null)
@@ -77,8 +81,9 @@ public sealed class TrialDirectory : IDisposable
         }
     }
 
-    /// <summary>Whether a directory of this name is one.</summary>
-    internal static bool IsTrial(ReadOnlySpan<char> name) => name.StartsWith(NamePrefix, StringComparison.Ordinal);
+    /// <summary>Whether a directory of this name is one: no name that people give, whose dumps would be hidden and, with the directory, deleted.</summary>
+    internal static bool IsTrial(ReadOnlySpan<char> name) =>
+        name.Length == NamePrefix.Length + IdChars && name.StartsWith(NamePrefix, StringComparison.Ordinal) && !name[NamePrefix.Length..].ContainsAnyExcept(s_idChars);
 
     /// <summary>Removes it.</summary>
     /// <exception cref="IOException">Something in it cannot be removed.</exception>

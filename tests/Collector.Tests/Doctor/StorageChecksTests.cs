@@ -121,8 +121,8 @@ public sealed class StorageChecksTests : IDisposable
     [Fact]
     public void Storage_is_tried_and_what_a_killed_run_left_is_removed()
     {
-        Directory.CreateDirectory(_temp.File(".doctor.0123/dumps"));
-        _temp.Write(".doctor.0123/dumps/vmcore", "left");
+        Directory.CreateDirectory(_temp.File(".doctor.0123456789abcdef0123456789abcdef/dumps"));
+        _temp.Write(".doctor.0123456789abcdef0123456789abcdef/dumps/vmcore", "left");
 
         var findings = StorageCheck.Look(_temp.Path, CancellationToken.None).ToArray();
 

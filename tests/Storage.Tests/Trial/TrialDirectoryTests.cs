@@ -5,6 +5,8 @@ namespace NetdumpCollector.Storage.Tests.Trial;
 [UnsupportedOSPlatform("windows")]
 public sealed class TrialDirectoryTests : IDisposable
 {
+    private const string LeftOver = ".doctor.0123456789abcdef0123456789abcdef";
+
     private readonly TempDirectory _temp = new();
 
     public void Dispose() => _temp.Dispose();
@@ -26,7 +28,7 @@ public sealed class TrialDirectoryTests : IDisposable
     public void One_in_use_is_not_taken_for_left_over()
     {
         using var trial = TrialDirectory.Make(_temp.Path);
-        Directory.CreateDirectory(Path.Join(_temp.Path, ".doctor.left"));
+        Directory.CreateDirectory(Path.Join(_temp.Path, LeftOver));
 
         Assert.Equal(1, TrialDirectory.RemoveLeftOver(_temp.Path));
         Assert.Equal([trial.Path], Directory.EnumerateFileSystemEntries(_temp.Path));
@@ -37,12 +39,26 @@ public sealed class TrialDirectoryTests : IDisposable
     {
         using var elsewhere = new TempDirectory();
         File.WriteAllText(Path.Join(elsewhere.Path, "vmcore"), "real");
-        Directory.CreateSymbolicLink(Path.Join(_temp.Path, ".doctor.link"), elsewhere.Path);
-        Directory.CreateDirectory(Path.Join(_temp.Path, ".doctor.left"));
-        Directory.CreateSymbolicLink(Path.Join(_temp.Path, ".doctor.left", "link"), elsewhere.Path);
+        Directory.CreateSymbolicLink(Path.Join(_temp.Path, ".doctor.fedcba9876543210fedcba9876543210"), elsewhere.Path);
+        Directory.CreateDirectory(Path.Join(_temp.Path, LeftOver));
+        Directory.CreateSymbolicLink(Path.Join(_temp.Path, LeftOver, "link"), elsewhere.Path);
 
         Assert.Equal(1, TrialDirectory.RemoveLeftOver(_temp.Path));
         Assert.True(File.Exists(Path.Join(elsewhere.Path, "vmcore")));
+    }
+
+    [Theory]
+    [InlineData(".doctor.left")]
+    [InlineData(".doctor.0123456789ABCDEF0123456789ABCDEF")]
+    [InlineData(".doctor.0123456789abcdef0123456789abcdef0")]
+    [InlineData(".doctor")]
+    public void A_directory_that_somebody_else_named_stays_and_its_dumps_are_seen(string name)
+    {
+        string path = Directory.CreateDirectory(Path.Join(_temp.Path, name)).FullName;
+        File.WriteAllText(Path.Join(path, "dump.web1.0.json"), "{}");
+
+        Assert.Equal(0, TrialDirectory.RemoveLeftOver(_temp.Path));
+        Assert.Single(DumpCatalog.Read(_temp.Path).Problems);
     }
 
     [Fact]
@@ -51,7 +67,7 @@ public sealed class TrialDirectoryTests : IDisposable
     [Fact]
     public void Nothing_in_it_is_a_dump()
     {
-        string trial = Directory.CreateDirectory(Path.Join(_temp.Path, ".doctor.left", "dumps")).FullName;
+        string trial = Directory.CreateDirectory(Path.Join(_temp.Path, LeftOver, "dumps")).FullName;
         File.WriteAllText(Path.Join(trial, "dump.web1.0.json"), "{}");
         File.WriteAllText(Path.Join(trial, "partial.10.0.0.1.x"), "");
 
