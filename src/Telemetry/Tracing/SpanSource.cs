@@ -32,10 +32,15 @@ public static class SpanSource
     /// <summary>Begins a span without a parent in a dump's trace; null where nobody listens or the sampler does not want it.</summary>
     internal static Activity? StartRoot(string name, ActivityKind kind, string dumpId, DateTimeOffset at, params KeyValuePair<string, object?>[] attributes)
     {
-        s_nextTrace = TraceOf(dumpId);
         try
         {
+            s_nextTrace = TraceOf(dumpId);
             return Start(name, kind, default, at, attributes);
+        }
+        catch (CryptographicException)
+        {
+            // Without its trace the span is nothing, and no dump waits for it.
+            return null;
         }
         finally
         {
