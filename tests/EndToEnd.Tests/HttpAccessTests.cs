@@ -668,6 +668,26 @@ public sealed class HttpAccessTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task Who_asks_for_sessions_shows_the_smallest_token_and_to_nobody_on_the_way()
+    {
+        File.WriteAllText(TokenFile, $"boss admin {_tokens["boss"]}\nviewer view {_tokens["viewer"]}\nfetcher download {_tokens["fetcher"]}\n");
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        // Nothing answers at the proxy.
+        var asking = CommandResult.RunAsync("env", ["http_proxy=http://127.0.0.1:1", Collector.Executable, "sessions", "--http", $"{listener.LocalEndpoint}", "--token-file", TokenFile]);
+        using var connection = await listener.AcceptTcpClientAsync().WaitAsync(CommandResult.Deadline);
+        using var request = new StreamReader(connection.GetStream());
+        var lines = new List<string>();
+        while (await request.ReadLineAsync() is { Length: > 0 } line)
+            lines.Add(line);
+        await connection.GetStream().WriteAsync("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"u8.ToArray());
+
+        (await asking).Expect(0);
+        Assert.Equal("GET /api/v1/sessions HTTP/1.1", lines[0]);
+        Assert.Contains($"Authorization: Bearer {_tokens["viewer"]}", lines);
+    }
+
     private static string NewToken() => RandomNumberGenerator.GetHexString(64, lowercase: true);
 
     private AuthenticationHeaderValue Bearer(string who) => new("Bearer", _tokens[who]);

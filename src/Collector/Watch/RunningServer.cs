@@ -38,7 +38,8 @@ internal sealed class RunningServer : IDisposable
         if (binding.EndPoint is not { } endPoint)
             return new(null);
         var address = endPoint.Address.Equals(IPAddress.Any) ? IPAddress.Loopback : endPoint.Address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback : endPoint.Address;
-        var handler = new SocketsHttpHandler();
+        // It is on this machine, and the token is for nobody else.
+        var handler = new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false };
         if (certificate is not null)
             handler.SslOptions.RemoteCertificateValidationCallback = (_, shown, _, errors) => errors == SslPolicyErrors.None || IsIn(certificate, shown);
         var http = new HttpClient(handler) { BaseAddress = new($"{(certificate is null ? "http" : "https")}://{new IPEndPoint(address, endPoint.Port)}"), Timeout = s_patience };
@@ -77,12 +78,12 @@ internal sealed class RunningServer : IDisposable
 
     public void Dispose() => _http?.Dispose();
 
-    /// <summary>The first token of the file that is there as itself: looking takes no role in particular.</summary>
+    /// <summary>The least that the file has as itself: looking takes no role in particular, and while no collector runs anybody may answer in its place.</summary>
     private static string? TokenOf(string? file, IReadOnlyDictionary<string, string> environment)
     {
         try
         {
-            if (file is not null && TokenFile.Read(file).FirstOrDefault(token => token.Secret is not null) is { Secret: string secret })
+            if (file is not null && TokenFile.Read(file).Where(token => token.Secret is not null).MinBy(token => token.Role) is { Secret: string secret })
                 return secret;
         }
         catch (TokenFileException)
