@@ -61,9 +61,10 @@ internal sealed class OtlpHost : IDisposable
 
     private bool TryFlush(TimeSpan patience, bool withMetrics)
     {
+        long started = TimeProvider.System.GetTimestamp();
         try
         {
-            return _export.Wait(patience) && _export.Result.Flush(patience, withMetrics);
+            return _export.Wait(patience) && patience - TimeProvider.System.GetElapsedTime(started) is var left && left > TimeSpan.Zero && _export.Result.Flush(left, withMetrics);
         }
         catch (AggregateException)
         {
