@@ -25,6 +25,8 @@ internal sealed class Chromium : IAsyncDisposable
                 ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-extensions", "--no-first-run",
                     "--hide-scrollbars", "--remote-debugging-port=0", $"--user-data-dir={profile}", "about:blank"]),
         };
+        // It leaves temporary directories behind when it is killed.
+        _process.StartInfo.Environment["TMPDIR"] = Directory.CreateDirectory(profile).FullName;
         _process.OutputDataReceived += (_, _) => { };
         _process.ErrorDataReceived += (_, _) => { };
         _process.Start();
