@@ -56,7 +56,7 @@ internal sealed class DumpFinder(LiveState live, RecentCatalog catalog)
             return null;
         var ended = read.Find(key);
         // One that has just begun is not in a directory that was read before.
-        RunningDump[] running = [.. RunningOf(read, await live.SessionsAsync().ConfigureAwait(false)).Where(dump => dump.Id.StartsWith(key, StringComparison.Ordinal))];
+        RunningDump[] running = [.. RunningOf(read, await live.SessionsAsync().ConfigureAwait(false), key)];
         RunningDump? exact = running.FirstOrDefault(dump => dump.Id == key);
         if (exact is not null && ended.All(dump => dump.Manifest.Id != key))
             return new(read, null, exact);
@@ -89,7 +89,8 @@ internal sealed class DumpFinder(LiveState live, RecentCatalog catalog)
         return null;
     }
 
-    private static IEnumerable<RunningDump> RunningOf(DumpCatalog read, IReadOnlyList<SessionStatus> all)
+    /// <summary>Those whose id begins with <paramref name="start"/>.</summary>
+    private static IEnumerable<RunningDump> RunningOf(DumpCatalog read, IReadOnlyList<SessionStatus> all, string start)
     {
         var sessions = all.Where(session => session.DumpId is not null).ToLookup(session => session.DumpId);
         var running = read.Partials.Where(partial => partial.Opened is not null).Select(partial => new RunningDump(
@@ -97,6 +98,6 @@ internal sealed class DumpFinder(LiveState live, RecentCatalog catalog)
             Path.GetRelativePath(read.Root, partial.Path), sessions[partial.Opened.Identity.Id].Select(SessionRow.Of).FirstOrDefault()));
         var begun = sessions.SelectMany(same => same).Where(session => session.File is not null).Select(session => new RunningDump(
             session.DumpId!, session.Client.ToString(), session.StartedAt.UtcDateTime, DumpList.Receiving, (long)session.CoveredBytes, Path.GetRelativePath(read.Root, session.File!), SessionRow.Of(session)));
-        return running.Concat(begun).DistinctBy(dump => dump.Id).Where(dump => read.Dumps.All(ended => ended.Manifest.Id != dump.Id));
+        return running.Concat(begun).Where(dump => dump.Id.StartsWith(start, StringComparison.Ordinal)).DistinctBy(dump => dump.Id).Where(dump => read.Dumps.All(ended => ended.Manifest.Id != dump.Id));
     }
 }

@@ -5,14 +5,17 @@ namespace NetdumpCollector.Collector.Http;
 /// <summary>What phases are called in metrics and in the API.</summary>
 internal static class SessionPhases
 {
+    public const string HalfOpen = "half_open";
     public const string Receiving = "receiving";
+    public const string Ending = "ending";
+    public const string Lingering = "lingering";
 
     private static readonly Dictionary<SessionPhase, string> s_names = new()
     {
-        [SessionPhase.HalfOpen] = "half_open",
+        [SessionPhase.HalfOpen] = HalfOpen,
         [SessionPhase.Receiving] = Receiving,
-        [SessionPhase.Ending] = "ending",
-        [SessionPhase.Lingering] = "lingering",
+        [SessionPhase.Ending] = Ending,
+        [SessionPhase.Lingering] = Lingering,
         [SessionPhase.Closed] = "closed",
     };
 

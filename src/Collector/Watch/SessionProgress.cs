@@ -16,7 +16,7 @@ internal static class SessionProgress
     /// <summary>Time until the rest of the dump has come, at so many bytes per second.</summary>
     public static string TimeLeftOf(SessionRow session, double bytesPerSecond)
     {
-        if (session.Phase != "receiving" || session.ExpectedBytes is not ulong expected || bytesPerSecond < 1)
+        if (session.Phase != SessionPhases.Receiving || session.ExpectedBytes is not ulong expected || bytesPerSecond < 1)
             return Unknown;
 
         double seconds = Math.Ceiling((expected - Math.Min(expected, session.Bytes)) / bytesPerSecond);

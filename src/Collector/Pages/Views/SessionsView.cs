@@ -5,7 +5,7 @@ namespace NetdumpCollector.Collector.Pages;
 /// <summary>All sessions at one moment, those first that need a look, then those that arrive.</summary>
 public sealed record SessionsView(IReadOnlyList<SessionView> Sessions)
 {
-    private static readonly string[] s_phases = [SessionPhases.Receiving, "ending", "half_open", "lingering"];
+    private static readonly string[] s_phases = [SessionPhases.Receiving, SessionPhases.Ending, SessionPhases.HalfOpen, SessionPhases.Lingering];
 
     public int Receiving => Sessions.Count(session => session.IsReceiving);
 
@@ -22,10 +22,10 @@ public sealed record SessionsView(IReadOnlyList<SessionView> Sessions)
     /// <summary>What the phases of <see cref="SessionPhases"/> mean to people.</summary>
     internal static string PhaseWords(string phase) => phase switch
     {
-        "half_open" => "announced, no data yet",
+        SessionPhases.HalfOpen => "announced, no data yet",
         SessionPhases.Receiving => "receiving",
-        "ending" => "being made durable",
-        "lingering" => "ended",
+        SessionPhases.Ending => "being made durable",
+        SessionPhases.Lingering => "ended",
         _ => phase,
     };
 
