@@ -145,8 +145,8 @@ public static partial class CollectorLog
     [LoggerMessage(1080, LogLevel.Information, "Token file {File} has been read again: {Count} tokens")]
     public static partial void TokensRead(ILogger logger, string file, int count);
 
-    [LoggerMessage(1081, LogLevel.Error, "{Problem}; the tokens stay as they were")]
-    public static partial void TokensKept(ILogger logger, string problem);
+    [LoggerMessage(1081, LogLevel.Error, "{Problem}; the {Count} tokens from before stay, and the file is read again when it changes; dumps are received all the same")]
+    public static partial void TokensKept(ILogger logger, string problem, int count);
 
     [LoggerMessage(1082, LogLevel.Warning, "HTTP: {Address} ({Who}) was denied {Method} {Path}: {Reason} ({Count} so far)")]
     public static partial void Denied(ILogger logger, string address, string who, string method, string path, DeniedReason reason, long count);

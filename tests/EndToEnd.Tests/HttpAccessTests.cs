@@ -371,6 +371,8 @@ public sealed class HttpAccessTests : IDisposable
     public async Task A_new_token_file_counts_from_the_next_second_on_and_a_broken_one_does_not()
     {
         await using var collector = await StartWithDumpsAsync(("web1", 1));
+        // It answers when it has read the file.
+        Assert.Equal(HttpStatusCode.OK, (await AskAsync(collector, "GET", "/api/v1/dumps", "boss")).StatusCode);
         File.WriteAllText(TokenFile, "boss king 0123456789abcdef0123456789abcdef\n");
 
         await EventuallyAsync(collector, "boss", HttpStatusCode.OK, "line 1: the role is none");
@@ -402,16 +404,23 @@ public sealed class HttpAccessTests : IDisposable
     [InlineData("boss admin short\n", "line 1: the token has 5 characters")]
     [InlineData("# nobody\n\n", "holds no token")]
     [InlineData(null, "Could not find file")]
-    public async Task A_token_file_that_cannot_be_used_keeps_it_from_starting(string? text, string complaint)
+    public async Task A_token_file_that_cannot_be_used_costs_no_dump_and_lets_nobody_in_until_it_is_right(string? text, string complaint)
     {
         if (text is not null)
             File.WriteAllText(TokenFile, text);
 
-        var run = await Collector.RunAsync("serve", "-a", Collector.NewServerAddress(), "--port", "0", "-d", Dumps, "--token-file", TokenFile);
+        await using var collector = await Collector.StartAsync(Dumps, "--token-file", TokenFile);
 
-        Assert.Contains($"token file {TokenFile}", run.Expect(3).Error, StringComparison.Ordinal);
-        Assert.Contains(complaint, run.Error, StringComparison.Ordinal);
-        Assert.DoesNotContain("short", run.Error.Replace(TokenFile, "", StringComparison.Ordinal), StringComparison.Ordinal);
+        await Eventually.Holds(() => collector.Output.Contains(complaint, StringComparison.Ordinal), "a complaint about the token file");
+        Assert.DoesNotContain("admin short", collector.Output, StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await AskAsync(collector, "GET", "/api/v1/dumps", "boss")).StatusCode);
+        Assert.Equal(HttpStatusCode.OK, (await AskAsync(collector, "GET", "/readyz", "nobody")).StatusCode);
+
+        WriteTokens();
+        using var timeUp = new CancellationTokenSource(Eventually.Deadline);
+        while ((await AskAsync(collector, "GET", "/api/v1/dumps", "boss")).StatusCode != HttpStatusCode.OK)
+            timeUp.Token.ThrowIfCancellationRequested();
+        await collector.StopAsync();
     }
 
     [Fact]

@@ -1,7 +1,6 @@
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Http;
-using NetdumpCollector.Collector.Http.Access;
 using NetdumpCollector.Collector.Otlp;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Collector.Webhooks;
@@ -35,7 +34,6 @@ internal static class ServeCommand
         {
             var target = WebhookTarget.Of(settings);
             var log = logging.CreateLogger("netdump-collector");
-            var access = HttpAccess.Of(settings, log);
             using var pidFile = settings.PidFile is string path ? PidFile.Create(path) : null;
             using var metrics = new CollectorMetrics(TimeProvider.System);
             // Dumps of an earlier process may end while the server starts.
@@ -47,7 +45,7 @@ internal static class ServeCommand
                 .ContinueWith(failed => CollectorLog.ActorFailed(log, "left-overs", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
             using var webhook = target is null ? null : new WebhookSender(target, events!, metrics, TimeProvider.System, log, WebhookSender.Handler());
             using var export = OtlpHost.Start(otlp, server, logging as CopyingLoggers, log);
-            using var http = HttpHost.Start(settings, access, server, log);
+            using var http = HttpHost.Start(settings, server, log);
             ServerProgress.Run(metrics, progress, log, io.Stop);
 
             CollectorLog.ShuttingDown(log);
@@ -62,7 +60,7 @@ internal static class ServeCommand
 
             return ExitCode.Ok;
         }
-        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException or WebhookSecretException or TokenFileException)
+        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException or WebhookSecretException)
         {
             io.Complain(e.Message);
             return ExitCode.CannotStart;

@@ -32,9 +32,9 @@ internal sealed class HttpHost : IDisposable
     private readonly HttpAccess? _access;
     private readonly Task<HttpService?> _service;
 
-    private HttpHost(CollectorSettings settings, HttpAccess? access, Server server, ILogger log)
+    private HttpHost(CollectorSettings settings, Server server, ILogger log)
     {
-        _access = access;
+        var access = _access = HttpAccess.Of(settings, log);
         _metrics = new(server.Metrics.Meter, RuntimeMeter);
         var live = server.Watch();
         var denials = new Denials(server.Metrics, access?.Audit, TimeProvider.System, log);
@@ -58,15 +58,14 @@ internal sealed class HttpHost : IDisposable
 
     /// <summary>Begins to answer, some time after this returns; null where the settings want no HTTP.</summary>
     /// <param name="settings">Where, and encrypted by what.</param>
-    /// <param name="access">Whom it knows, or null; ends with this.</param>
     /// <param name="server">What it tells of.</param>
     /// <param name="log">The log.</param>
-    public static HttpHost? Start(CollectorSettings settings, HttpAccess? access, Server server, ILogger log)
+    public static HttpHost? Start(CollectorSettings settings, Server server, ILogger log)
     {
         if (settings.Http.EndPoint is null)
             return null;
         HttpAccess.WarnOfOpenness(settings, log);
-        return new(settings, access, server, log);
+        return new(settings, server, log);
     }
 
     public void Dispose()

@@ -5,7 +5,10 @@ using NetdumpCollector.Telemetry;
 namespace NetdumpCollector.Collector.Http.Access;
 
 /// <summary>The tokens of the token file as it is now. Thread-safe.</summary>
-/// <remarks>The file is looked at when somebody asks, at most once a second; one that cannot be used leaves the tokens as they were.</remarks>
+/// <remarks>
+/// The file is looked at when somebody asks, at most once a second; one that cannot be used leaves the tokens as they were, at the start none: dumps are received all the same, and whatever takes a token is denied until the
+/// file is right.
+/// </remarks>
 internal sealed class AccessTokens
 {
     private static readonly TimeSpan s_freshness = TimeSpan.FromSeconds(1);
@@ -14,28 +17,20 @@ internal sealed class AccessTokens
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly Lock _gate = new();
-    private volatile IReadOnlyList<AccessToken> _tokens;
-    private byte[] _content;
+    private volatile IReadOnlyList<AccessToken> _tokens = [];
+    private byte[]? _content;
     private string? _problem;
     private long _lookedAt;
 
-    private AccessTokens(string path, byte[] content, TimeProvider time, ILogger log)
+    private AccessTokens(string path, TimeProvider time, ILogger log)
     {
         _path = path;
         _time = time;
         _log = log;
-        _content = content;
-        _tokens = TokenFile.Parse(path, content);
-        _lookedAt = time.GetTimestamp();
-        WarnOfReaders();
+        Look();
     }
 
-    /// <exception cref="TokenFileException">The file cannot be used.</exception>
-    public static AccessTokens Open(string path, TimeProvider time, ILogger log)
-    {
-        string absolute = Path.GetFullPath(path);
-        return new(absolute, TokenFile.ReadBytes(absolute), time, log);
-    }
+    public static AccessTokens Open(string path, TimeProvider time, ILogger log) => new(Path.GetFullPath(path), time, log);
 
     /// <summary>Whose token <paramref name="secret"/> is, or null; the first one's, where it stands in two lines, once as its digest. The time that it takes tells nothing about tokens.</summary>
     public AccessToken? Find(string secret)
@@ -60,25 +55,35 @@ internal sealed class AccessTokens
 
         try
         {
-            Volatile.Write(ref _lookedAt, _time.GetTimestamp());
+            Look();
+        }
+        finally
+        {
+            _gate.Exit();
+        }
+    }
+
+    private void Look()
+    {
+        Volatile.Write(ref _lookedAt, _time.GetTimestamp());
+        try
+        {
             byte[] content = TokenFile.ReadBytes(_path);
-            bool isNew = !content.AsSpan().SequenceEqual(_content);
+            bool isNew = _content is null || !content.AsSpan().SequenceEqual(_content);
             if (!isNew && _problem is null)
                 return;
+            bool isFirst = _content is null && _problem is null;
             var tokens = isNew ? TokenFile.Parse(_path, content) : _tokens;
             (_tokens, _content, _problem) = (tokens, content, null);
-            CollectorLog.TokensRead(_log, _path, tokens.Count);
+            if (!isFirst)
+                CollectorLog.TokensRead(_log, _path, tokens.Count);
             WarnOfReaders();
         }
         catch (TokenFileException e)
         {
             if (e.Message != _problem)
-                CollectorLog.TokensKept(_log, e.Message);
+                CollectorLog.TokensKept(_log, e.Message, _tokens.Count);
             _problem = e.Message;
-        }
-        finally
-        {
-            _gate.Exit();
         }
     }
 

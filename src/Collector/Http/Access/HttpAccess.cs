@@ -11,7 +11,6 @@ namespace NetdumpCollector.Collector.Http.Access;
 internal sealed record HttpAccess(AccessTokens Tokens, AuditLog Audit) : IDisposable
 {
     /// <summary>What the settings say; null where HTTP is off or knows nobody.</summary>
-    /// <exception cref="TokenFileException">The token file cannot be used.</exception>
     public static HttpAccess? Of(CollectorSettings settings, ILogger log) => settings is { Http.EndPoint: not null, TokenFile: string file }
         ? new(AccessTokens.Open(file, TimeProvider.System, log), new(settings.AuditLog ?? Path.Join(settings.Directory, AuditLog.DefaultName), TimeProvider.System, log))
         : null;
