@@ -437,6 +437,9 @@ public sealed class HttpAccessTests : IDisposable
         File.WriteAllText(certificate, "broken");
         await EventuallyPrintsAsync("HTTP keeps the certificate that it has");
         Assert.Equal(first, await ThumbprintAsync());
+        WriteCertificate(authority, certificate, _temp.File("key of another one.pem"));
+        await EventuallyPrintsAsync("the key does not belong to the certificate");
+        Assert.Equal(first, await ThumbprintAsync());
         string second = WriteCertificate(authority, certificate, key);
         using var timeUp = new CancellationTokenSource(Eventually.Deadline);
         while (await ThumbprintAsync() != second)
@@ -475,11 +478,18 @@ public sealed class HttpAccessTests : IDisposable
         }
     }
 
-    [Fact]
-    public async Task A_certificate_that_cannot_be_used_costs_HTTP_and_no_dump()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_certificate_that_cannot_be_used_costs_HTTP_and_no_dump(bool isWhole)
     {
-        File.WriteAllText(_temp.File("broken.pem"), "broken");
-        await using var collector = await Collector.StartAsync(Dumps, "--http-certificate", _temp.File("broken.pem"));
+        string certificate = _temp.File("certificate.pem"), key = _temp.File("key of another one.pem");
+        using var authority = NewAuthority();
+        WriteCertificate(authority, _temp.File("another certificate.pem"), key);
+        WriteCertificate(authority, certificate, _temp.File("key.pem"));
+        if (!isWhole)
+            File.WriteAllText(certificate, "broken");
+        await using var collector = await Collector.StartAsync(Dumps, "--http", "127.0.0.1:0", "--http-certificate", certificate, "--http-key", key);
         await collector.PrintsAsync("warning: No HTTP on ");
 
         (await SendAsync(collector, "web1")).Expect(0);

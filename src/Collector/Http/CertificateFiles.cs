@@ -81,9 +81,22 @@ internal sealed class CertificateFiles
 
     private string ReadFiles() => File.ReadAllText(_certificatePath) + (_keyPath is null ? "" : File.ReadAllText(_keyPath));
 
+    private X509Certificate2 ReadPair()
+    {
+        try
+        {
+            return X509Certificate2.CreateFromPemFile(_certificatePath, _keyPath);
+        }
+        catch (ArgumentException e)
+        {
+            // What the library says of another certificate's key, as is there for a moment while both files are being replaced.
+            throw new CryptographicException("the key does not belong to the certificate", e);
+        }
+    }
+
     private SslServerAuthenticationOptions Load()
     {
-        var certificate = X509Certificate2.CreateFromPemFile(_certificatePath, _keyPath);
+        var certificate = ReadPair();
         var chain = new X509Certificate2Collection();
         chain.ImportFromPemFile(_certificatePath);
         CollectorLog.CertificateRead(_log, _certificatePath, certificate.Subject, certificate.NotAfter.ToUniversalTime().ToString("u", CultureInfo.InvariantCulture));
