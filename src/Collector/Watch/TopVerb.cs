@@ -1,8 +1,6 @@
-using System.Globalization;
 using System.Text.Json;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Http;
-using NetdumpCollector.Storage;
 using Spectre.Console;
 
 namespace NetdumpCollector.Collector.Watch;
@@ -10,8 +8,6 @@ namespace NetdumpCollector.Collector.Watch;
 /// <summary><c>top</c>: shows, live, who is dumping and how fast.</summary>
 internal static class TopVerb
 {
-    private const int MaxRows = 40;
-
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
 
     private static readonly Documentation s_documentation = new()
@@ -19,6 +15,7 @@ internal static class TopVerb
         Notes =
         [
             ("Keys", "Ctrl-C ends it. On anything but a terminal 'sessions' shows the same once."),
+            ("Room", "As many sessions as the terminal has lines for, at most 40; below 100 columns without REPEATED. ERROR is there while a dump cannot be stored."),
             ("Done, left", "Percent of what the dump will have, and the time for the rest at this rate; '-' for dumps that do not tell before they end (compressed, encrypted or full ones)."),
         ],
         Examples =
@@ -61,32 +58,11 @@ internal static class TopVerb
                     return;
                 }
 
-                live.UpdateTarget(TableOf(rates.Take(JsonSerializer.Deserialize<SessionRow[]>(text, JsonText.Indented)!, TimeProvider.System)));
+                var sessions = rates.Take(JsonSerializer.Deserialize<SessionRow[]>(text, JsonText.Indented)!, TimeProvider.System);
+                live.UpdateTarget(TopTable.Of(sessions, console.Profile.Width, console.Profile.Height));
             }
             while (!io.Stop.WaitHandle.WaitOne(s_interval));
         });
         return exitCode;
     }
-
-    private static Table TableOf(IReadOnlyList<(SessionRow Session, double BytesPerSecond)> sessions)
-    {
-        int receiving = sessions.Count(one => one.Session.Phase == "receiving");
-        var table = new Table().Border(TableBorder.None).Title(Plain($"{receiving} dumps arriving, {ByteSize.Format(sessions.Sum(one => one.BytesPerSecond))}/s, {sessions.Count} sessions"));
-        table.AddColumns("CLIENT", "HOST", "PHASE", "RECEIVED", "DONE", "PER SECOND", "LEFT", "SILENT", "REPEATED", "ERROR");
-        foreach (var (session, bytesPerSecond) in sessions.Take(MaxRows))
-        {
-            table.AddRow(new[]
-            {
-                session.Client, session.Host ?? "-", session.Phase, ByteSize.Format(session.Bytes), SessionProgress.PercentOf(session), ByteSize.Format(bytesPerSecond), SessionProgress.TimeLeftOf(session, bytesPerSecond),
-                string.Create(CultureInfo.InvariantCulture, $"{session.SilentSeconds:F0} s"), string.Create(CultureInfo.InvariantCulture, $"{session.Repeated}"), session.Error ?? "",
-            }.Select(cell => new Text(cell)));
-        }
-
-        if (sessions.Count > MaxRows)
-            table.Caption(Plain($"and {sessions.Count - MaxRows} more"));
-        return table;
-    }
-
-    /// <summary>What hosts call themselves is no markup.</summary>
-    private static string Plain(string text) => Markup.Escape(text);
 }
