@@ -59,6 +59,17 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Fact]
+    public async Task What_lies_above_a_directory_that_is_not_there_yet_is_not_taken_for_dumps()
+    {
+        File.WriteAllText(_temp.File("dump.web1.0.json"), "{");
+
+        var result = (await DoctorAsync("-d", _temp.File("new/dumps"))).Expect(0);
+
+        Assert.DoesNotContain("dump.web1.0.json", result.Output, StringComparison.Ordinal);
+        Assert.Contains("none is known yet", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Programs_read_the_same()
     {
         var result = await DoctorAsync("--json");

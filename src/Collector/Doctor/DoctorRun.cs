@@ -42,6 +42,7 @@ internal sealed class DoctorRun(CollectorSettings settings, bool sends, Examinat
         bool isServed = port.IsServed || running is { Metrics: not null };
         Look("session ports", () => SessionPortsCheck.Judge(settings, SessionPortsCheck.Read(settings), isServed));
         Look("the HTTP port", () => HttpPortCheck.Look(settings));
+        Look("access by HTTP", () => HttpAccessCheck.Look(settings));
         examination.Look("host names", s_long, "look at the name servers in /etc/resolv.conf", _ => HostNamesCheck.Look(settings, _own));
         examination.Look("the script", s_quick, "look at the file system that it lies on", _ => ScriptCheck.Look(settings.Script));
         examination.Look("the webhook", s_long, "look at the name servers in /etc/resolv.conf", stop => WebhookCheck.Look(settings, stop));
@@ -60,7 +61,9 @@ internal sealed class DoctorRun(CollectorSettings settings, bool sends, Examinat
         bool isThere = IsGood(examination.Look(DirectoryCheck.Subject, 3 * s_quick, UseAnother, _ => DirectoryProbe.Answers(settings.Directory, s_quick) ? DirectoryCheck.Look(settings)
                 : [new(FindingLevel.Problem, DirectoryCheck.Subject, $"{Path.GetFullPath(settings.Directory)} did not answer within {s_quick.TotalSeconds:F0} s: no dump could be stored", UseAnother)]))
             && IsGood(examination.Look("the file system", s_quick, UseAnother, _ => FileSystemCheck.Look(directory = DirectoryCheck.ExistingOf(settings.Directory))));
-        bool isRead = isThere && IsGood(examination.Look("the dumps that are there", s_long, UseAnother, _ => ReadCatalog(directory, out catalog)));
+        // What lies in the directory above one that is yet to be made are no dumps, and may be a whole machine's files.
+        bool hasDumps = directory == Path.GetFullPath(settings.Directory);
+        bool isRead = isThere && (!hasDumps || IsGood(examination.Look("the dumps that are there", s_long, UseAnother, _ => ReadCatalog(directory, out catalog))));
         examination.Look("encryption", s_quick, "report it", _ => EncryptionCheck.Look(catalog));
         return isRead
             && IsGood(examination.Look("room", s_quick, UseAnother, _ => RoomCheck.Look(settings, directory, catalog)))

@@ -135,6 +135,31 @@ public sealed class NetworkChecksTests
     }
 
     [Fact]
+    public void Tokens_that_keep_serve_from_starting_are_a_problem_and_a_broken_certificate_costs_only_HTTP()
+    {
+        using var temp = new TempDirectory();
+        string tokens = temp.File("tokens"), certificate = temp.File("certificate.pem");
+        File.WriteAllText(tokens, "ann view short");
+        File.WriteAllText(certificate, "broken");
+
+        Assert.Equal(FindingLevel.Ok, Assert.Single(HttpAccessCheck.Look(s_settings)).Level);
+        var unusable = Assert.Single(HttpAccessCheck.Look(s_settings with { TokenFile = tokens }));
+        Assert.Equal(FindingLevel.Problem, unusable.Level);
+        Assert.Contains("line 1", unusable.Found, StringComparison.Ordinal);
+        Assert.Contains("serve would not start", unusable.Found, StringComparison.Ordinal);
+        Assert.NotNull(unusable.Advice);
+        Assert.Equal(FindingLevel.Problem, Assert.Single(HttpAccessCheck.Look(s_settings with { TokenFile = temp.File("none") })).Level);
+        Assert.Equal(FindingLevel.Warning, Assert.Single(HttpAccessCheck.Look(s_settings with { HttpCertificate = certificate })).Level);
+        Assert.Empty(HttpAccessCheck.Look(s_settings with { Http = HttpBinding.Off, TokenFile = tokens }));
+
+        File.WriteAllText(tokens, $"ann view {new string('a', 64)}");
+        Assert.Contains("knows 1 by name", Assert.Single(HttpAccessCheck.Look(s_settings with { TokenFile = tokens })).Found, StringComparison.Ordinal);
+        var open = Assert.Single(HttpAccessCheck.Look(s_settings with { Http = new(new(System.Net.IPAddress.Any, 9464)) }));
+        Assert.Equal(FindingLevel.Warning, open.Level);
+        Assert.Contains("is not encrypted and asks nobody", open.Found, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Reverse_DNS_is_judged_by_what_a_dump_waits_for()
     {
         var address = new Ipv4(0x0a000001);

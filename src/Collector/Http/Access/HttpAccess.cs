@@ -18,17 +18,22 @@ internal sealed record HttpAccess(AccessTokens Tokens, AuditLog Audit) : IDispos
     /// <summary>Tells of what others can see or hear on an address that they reach.</summary>
     public static void WarnOfOpenness(CollectorSettings settings, ILogger log)
     {
+        if (GapOf(settings) is string gap)
+            CollectorLog.HttpIsOpen(log, settings.Http.ToString(), gap);
+    }
+
+    /// <summary>What others can see or hear, and the setting that ends it; null where there is nothing, or nobody but this machine.</summary>
+    public static string? GapOf(CollectorSettings settings)
+    {
         if (settings.Http.EndPoint is not { } endPoint || IPAddress.IsLoopback(endPoint.Address))
-            return;
-        string? gap = (settings.HttpCertificate, settings.TokenFile) switch
+            return null;
+        return (settings.HttpCertificate, settings.TokenFile) switch
         {
             (null, null) => "is not encrypted and asks nobody who he is: who reaches it sees which hosts panic, and why; give it --http-certificate and --token-file",
             (null, _) => "is not encrypted: who listens on the way reads tokens, and the dumps that are fetched by them; give it --http-certificate",
             (_, null) => "asks nobody who he is: who reaches it sees which hosts panic, and why; give it --token-file",
             _ => null,
         };
-        if (gap is not null)
-            CollectorLog.HttpIsOpen(log, settings.Http.ToString(), gap);
     }
 
     public void Dispose() => Audit.Dispose();
