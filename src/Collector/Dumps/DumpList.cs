@@ -67,7 +67,7 @@ internal sealed class DumpList
         dump.Manifest.Id, dump.Manifest.Host, dump.Manifest.Client, dump.Manifest.StartedAt.UtcDateTime, (long)dump.Manifest.Bytes,
         dump.Manifest.Status.ToString().ToLowerInvariant(), dump.Manifest.Kdh?.PanicString, Path.GetRelativePath(root, dump.VmcorePath), dump.Manifest.Pinned);
 
-    private static Row RowOf(PartialDump partial, string root) => new(
+    internal static Row RowOf(PartialDump partial, string root) => new(
         partial.Opened?.Identity.Id, null, partial.Opened?.Identity.Client.ToString(), partial.Opened?.Identity.StartedAt.UtcDateTime, partial.LengthBytes,
         StatusOf(partial), null, Path.GetRelativePath(root, partial.Path), Pinned: false);
 

@@ -64,11 +64,13 @@ internal sealed class StatusPage(
             return await RenderAsync<DumpPage>(collector, (nameof(DumpPage.Dump), dump), (nameof(DumpPage.Problem), seen.Problem), (nameof(DumpPage.HasTokens), hasTokens)).ConfigureAwait(false);
 
         var partial = seen.Catalog?.Partials.FirstOrDefault(partial => partial.Opened?.Identity.Id == id);
-        string words = partial is not null ? $"Dump {id} has not ended: {DumpList.StatusOf(partial)}."
-            : seen.Problem is string problem ? problem
+        if (partial is not null)
+            return await RenderAsync<UnendedDumpPage>(collector, (nameof(UnendedDumpPage.Dump), DumpView.Of(DumpList.RowOf(partial, seen.Catalog!.Root))), (nameof(UnendedDumpPage.Problem), seen.Problem)).ConfigureAwait(false);
+
+        string words = seen.Problem is string problem ? problem
             : found.Count == 0 ? $"There is no dump \"{id}\"; it may have been deleted."
             : $"\"{id}\" means {found.Count} dumps.";
-        int status = seen.Problem is not null && partial is null ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status404NotFound;
+        int status = seen.Problem is not null ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status404NotFound;
         return await RenderAsync<ProblemPage>(status, collector, (nameof(ProblemPage.Problem), words)).ConfigureAwait(false);
     }
 

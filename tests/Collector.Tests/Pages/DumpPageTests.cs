@@ -46,12 +46,49 @@ public sealed class DumpPageTests
         foreach (string words in (string[])["<h1>Dump <bdi>web1.4</bdi></h1>", "</span> complete</span>: the client said that it had finished.", "Retention never deletes it", "No panic message came.", "web1 (10.0.0.1)",
             "2026-11-21 11:30:00 UTC, 30 min ago", "1 min 2 s", "8.0 KiB (8192 bytes), of which 8192 came", "none came", "is being computed", "/usr/bin/notify ended with code 3 after 1.5 s",
             "192.0.2.1 port 20100 (ephemeral)", "7 packets, 1 repeated, 3 rejected; 2 bursts, 1 of them with a gap", "/var/crash/vmcore.web1.4", "/var/crash/info.web1.4", "/var/crash/key.web1.4",
-            "href=\"/api/v1/dumps/20261121T113000Z-5f3a9c1e\"", "netdump-collector dumps verify 20261121T113000Z-5f3a9c1e"])
+            "href=\"/api/v1/dumps/20261121T113000Z-5f3a9c1e\"", "netdump-collector dumps verify 20261121T113000Z-5f3a9c1e -d /var/crash"])
         {
             Assert.Contains(words, html, StringComparison.Ordinal);
         }
 
         Assert.DoesNotContain("Missing bytes", html, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Without_a_valid_header_nobody_knows_what_is_missing_and_the_page_says_so()
+    {
+        const string Words = "not known: the header that ends a dump";
+        var header = new ManifestKdh
+        {
+            Valid = true, ParityPasses = true, Magic = "FreeBSD Kernel Dump", Architecture = "amd64", Version = 4, ArchitectureVersion = 2, DumpLength = 8192, DumpTime = Rendering.Now,
+            DumpKeySize = 0, BlockSize = 4096, Compression = "none", Hostname = "web1", VersionString = "FreeBSD 14", PanicString = "page fault",
+        };
+
+        Assert.Contains(Words, await PageAsync(s_manifest with { Status = DumpStatus.Incomplete, Reason = EndReason.ClientTimedOut, Kdh = null }), StringComparison.Ordinal);
+        Assert.Contains(Words, await PageAsync(s_manifest with { Status = DumpStatus.Headerless, Kdh = header with { Valid = false } }), StringComparison.Ordinal);
+        Assert.DoesNotContain(Words, await PageAsync(s_manifest with { Kdh = header }), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_dump_that_has_not_ended_has_a_page_that_becomes_the_ended_ones()
+    {
+        var dump = Rendering.Dump("web1", panic: null, status: "receiving");
+
+        string html = await Rendering.OfAsync<UnendedDumpPage>((nameof(UnendedDumpPage.Collector), Rendering.Collector()), (nameof(UnendedDumpPage.Dump), dump));
+
+        Assert.Contains("still arriving", html, StringComparison.Ordinal);
+        Assert.Contains("<div id=\"dump\" data-live>", html, StringComparison.Ordinal);
+        Assert.Contains("<div id=\"dump\" data-live>", await PageAsync(s_manifest), StringComparison.Ordinal);
+        Assert.Contains("no collector receives it now", await Rendering.OfAsync<UnendedDumpPage>((nameof(UnendedDumpPage.Collector), Rendering.Collector()), (nameof(UnendedDumpPage.Dump), dump with { Status = "interrupted" })), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_panic_of_a_dump_that_has_not_ended_is_not_known_yet()
+    {
+        async Task<string> TableAsync(string status) => await Rendering.OfAsync<DumpTable>((nameof(DumpTable.Dumps), new[] { Rendering.Dump("web1", panic: null, status: status) }), (nameof(DumpTable.Caption), ""), (nameof(DumpTable.Now), Rendering.Now));
+
+        Assert.Contains("not known yet", await TableAsync("receiving"), StringComparison.Ordinal);
+        Assert.Contains("none came", await TableAsync("incomplete"), StringComparison.Ordinal);
     }
 
     [Fact]
