@@ -23,7 +23,7 @@ internal static class TopTable
     /// <param name="height">Of the terminal, in lines.</param>
     public static Table Of(IReadOnlyList<(SessionRow Session, double BytesPerSecond)> sessions, int width, int height)
     {
-        int receiving = sessions.Count(one => one.Session.Phase == "receiving");
+        int receiving = sessions.Count(one => one.Session.Phase == SessionPhases.Receiving);
         var table = new Table().Border(TableBorder.None).Title(Plain($"{receiving} dumps arriving, {ByteSize.Format(sessions.Sum(one => one.BytesPerSecond))}/s, {sessions.Count} sessions"));
         Column[] columns = [.. ColumnsOf(width >= WideColumns, sessions.Any(one => one.Session.Error is not null))];
         foreach (var column in columns)
