@@ -35,7 +35,7 @@ internal static class HttpAccessCheck
         }
         catch (TokenFileException e)
         {
-            return Finding.FromSentence(FindingLevel.Problem, Subject, e.Message.Replace("; ", ": serve would not start; ", StringComparison.Ordinal));
+            return Finding.FromSentence(FindingLevel.Problem, Subject, e.Message.Replace("; ", ": nobody would be let in; ", StringComparison.Ordinal));
         }
     }
 

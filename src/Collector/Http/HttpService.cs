@@ -72,7 +72,7 @@ internal sealed class HttpService : IAsyncDisposable
             kestrel.Limits.MaxRequestHeadersTotalSize = 16 << 10;
             kestrel.Limits.MaxRequestHeaderCount = 64;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(5);
-            kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(60);
+            kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(10);
             kestrel.Listen(settings.Http.EndPoint!, listener =>
             {
                 // One request at a time on a connection, so that what is counted by connections is counted.

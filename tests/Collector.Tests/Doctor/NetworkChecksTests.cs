@@ -146,7 +146,7 @@ public sealed class NetworkChecksTests
         var unusable = Assert.Single(HttpAccessCheck.Look(s_settings with { TokenFile = tokens }));
         Assert.Equal(FindingLevel.Problem, unusable.Level);
         Assert.Contains("line 1", unusable.Found, StringComparison.Ordinal);
-        Assert.Contains("serve would not start", unusable.Found, StringComparison.Ordinal);
+        Assert.Contains("nobody would be let in", unusable.Found, StringComparison.Ordinal);
         Assert.NotNull(unusable.Advice);
         Assert.Equal(FindingLevel.Problem, Assert.Single(HttpAccessCheck.Look(s_settings with { TokenFile = temp.File("none") })).Level);
         Assert.Equal(FindingLevel.Warning, Assert.Single(HttpAccessCheck.Look(s_settings with { HttpCertificate = certificate })).Level);
