@@ -57,10 +57,9 @@ server_of() {
         ephemeral) collector --hash off ;;
         shared) collector --hash off --endpoint shared ;;
         loops-*) collector --hash off --loops "${1#loops-}" ;;
-        unwatched) collector --hash off --http off ;;
-        scraped) collector --hash off --http "$http" ;;
+        unwatched | scraped) collector --hash off --http "$http" ;;
         traced)
-            collector --hash off --http off
+            collector --hash off --http "$http"
             command_line=(env OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_ENDPOINT="http://$sink_at" "${command_line[@]}") ;;
     esac
 }
@@ -75,6 +74,7 @@ measure() {
     sync
     touch_memory 3G
     start_server "$data" "${command_line[@]}"
+    case $side in unwatched | scraped | traced) settle ;; esac
     started=$(ticks "$server")
     [ "$side" != scraped ] || scrape
     # shellcheck disable=SC2086
@@ -86,6 +86,12 @@ measure() {
         BEGIN { gib = bytes / 1073741824; if (gib == 0) gib = 1e9; print mbps, all / hz / gib, (all - started) / hz / gib, rest }' >> "$work/runs.$side"
     stop_server
     give_space_back "$data"
+}
+
+# What only begins when heralds are answered has begun: HTTP, which has been asked once, and the export.
+settle() {
+    curl --silent --output /dev/null --retry 50 --retry-connrefused --retry-delay 1 "http://$http/metrics"
+    sleep 2
 }
 
 # Reads the server's metrics each second, as Prometheus does, until it is stopped.
@@ -231,7 +237,7 @@ watched() {
     start_sink
     http=$address:$((port + 1000))
     echo
-    echo "## Scraped each second against not (\`--http off\`), tmpfs"
+    echo "## Scraped each second against not, tmpfs"
     compare scraped "$memory_directory" scraped unwatched
     echo
     echo "## Traces, metrics and logs exported (OTLP, http/protobuf, to bench/tools/otlpsink.c on this machine) against not, tmpfs"

@@ -60,8 +60,20 @@ public sealed class DumpPageTests
         const string Words = "not known: the header that ends a dump";
         var header = new ManifestKdh
         {
-            Valid = true, ParityPasses = true, Magic = "FreeBSD Kernel Dump", Architecture = "amd64", Version = 4, ArchitectureVersion = 2, DumpLength = 8192, DumpTime = Rendering.Now,
-            DumpKeySize = 0, BlockSize = 4096, Compression = "none", Hostname = "web1", VersionString = "FreeBSD 14", PanicString = "page fault",
+            Valid = true,
+            ParityPasses = true,
+            Magic = "FreeBSD Kernel Dump",
+            Architecture = "amd64",
+            Version = 4,
+            ArchitectureVersion = 2,
+            DumpLength = 8192,
+            DumpTime = Rendering.Now,
+            DumpKeySize = 0,
+            BlockSize = 4096,
+            Compression = "none",
+            Hostname = "web1",
+            VersionString = "FreeBSD 14",
+            PanicString = "page fault",
         };
 
         Assert.Contains(Words, await PageAsync(s_manifest with { Status = DumpStatus.Incomplete, Reason = EndReason.ClientTimedOut, Kdh = null }), StringComparison.Ordinal);
