@@ -119,7 +119,11 @@ internal sealed partial class Collector : IAsyncDisposable
     public static Task<CommandResult> RunAsync(params string[] arguments) => CommandResult.RunAsync(Executable, arguments);
 
     /// <summary>A loopback address for a server; sessions of different servers then never meet on a port.</summary>
-    public static string NewServerAddress() => $"127.1.{Interlocked.Increment(ref s_lastServer)}.1";
+    public static string NewServerAddress()
+    {
+        int server = Interlocked.Increment(ref s_lastServer);
+        return $"127.1.{server % 256}.{1 + (server / 256)}";
+    }
 
     /// <summary>The first of thousands of loopback addresses for clients, whose port is the same for all.</summary>
     public static Ipv4 NewClientAddresses()
