@@ -22,9 +22,16 @@ public sealed partial class DumpDirectory
     /// </remarks>
     /// <exception cref="StorageException">Something could not be written; the message names it.</exception>
     /// <exception cref="ArgumentException">The summary claims completeness and contradicts itself.</exception>
-    public CommittedDump Commit(DumpFile file, DumpSummary summary, DumpCircumstances circumstances)
+    /// <exception cref="SupersededException">The dump is shared, and another node has it.</exception>
+    /// <param name="file">The dump.</param>
+    /// <param name="summary">What it came to.</param>
+    /// <param name="circumstances">Its circumstances.</param>
+    /// <param name="onPromised">Called once where a shared dump is whole, as soon as any node would bring the commit to its end: FINISHED may be acked. What still fails then is tried again with this method.</param>
+    public CommittedDump Commit(DumpFile file, DumpSummary summary, DumpCircumstances circumstances, Action? onPromised = null)
     {
         Check(summary);
+        if (file.IsShared)
+            return CommitShared(file, summary, circumstances, onPromised);
         if (file.Attempt is { IsTakenBack: false } unfinished && TakeBack(file, unfinished) is string left)
             throw new StorageException(left);
         StorageException? failure = null;

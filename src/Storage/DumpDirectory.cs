@@ -114,7 +114,11 @@ public sealed partial class DumpDirectory : IDisposable
     /// <summary>Opens a file of the server's own in the root, or makes it; null where that cannot be done.</summary>
     internal SafeFileHandle? OpenHidden(string name) => Posix.OpenAt(_handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_NOFOLLOW | Posix.O_NONBLOCK, Posix.FileMode);
 
-    public void Dispose() => _handle.Dispose();
+    public void Dispose()
+    {
+        _running?.Dispose();
+        _handle.Dispose();
+    }
 
     /// <summary>Judges the file system of <paramref name="folder"/>; the first shortage that lets only the first bytes be kept stays.</summary>
     private static bool MayBegin(Headroom headroom, DumpFolder folder, ref RoomShortage? shortage)
@@ -141,6 +145,14 @@ public sealed partial class DumpDirectory : IDisposable
 
     private DumpFile? TryCreate(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, string? refused, out string? error)
     {
+        if (Sharing is not null)
+            return TryCreateShared(identity, endpoint, folder, refused, out error);
+
+        return TryCreate(identity, endpoint, folder, shared: null, refused, out error);
+    }
+
+    private DumpFile? TryCreate(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, SharedDump? shared, string? refused, out string? error)
+    {
         string name = DumpFile.NameOf(identity);
         string ledgerName = name + DumpFile.LedgerSuffix;
         // The ledger first: the next start finds what a killed process began by its ledger.
@@ -151,7 +163,7 @@ public sealed partial class DumpDirectory : IDisposable
             error = $"{ledgerName} was taken by another process";
         else if (CreateFile(folder.Handle, name, out error) is SafeFileHandle file)
         {
-            var dump = new DumpFile(identity, endpoint, folder, file, ledger, refused) { Syncs = Syncs };
+            var dump = new DumpFile(identity, endpoint, folder, file, ledger, refused, shared) { Syncs = Syncs };
             if (LeavesHoles)
                 dump.LeaveHoles(fileBytes: 0);
             if (dump.AppendOpened(out error))

@@ -12,7 +12,7 @@ namespace NetdumpCollector.Storage;
 /// Writes go to the page cache: they survive the server's process, not its machine. <see cref="DumpDirectory.Commit"/> makes them durable.
 /// Both files stay where they are when this is disposed. The ledger is locked (flock) as long as the dump runs, which tells a running dump from a left-over one.
 /// </remarks>
-public sealed unsafe class DumpFile : IDisposable
+public sealed unsafe partial class DumpFile : IDisposable
 {
     private readonly SafeFileHandle _file;
     private readonly SafeFileHandle _ledger;
@@ -30,13 +30,15 @@ public sealed unsafe class DumpFile : IDisposable
     private uint _stateNumber;
     private bool _namesAreDurable;
     private bool _syncFailureIsNoted;
+    private bool _hasUnsyncedRecords;
 
-    internal DumpFile(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, SafeFileHandle file, SafeFileHandle ledger, string? refusedPath)
+    internal DumpFile(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, SafeFileHandle file, SafeFileHandle ledger, string? refusedPath, SharedDump? shared = null)
     {
+        Shared = shared;
         Identity = identity;
         Endpoint = endpoint;
         Folder = folder;
-        Name = NameOf(identity);
+        Name = SegmentName.Of(NameOf(identity), Epoch);
         RefusedPath = refusedPath;
         _file = file;
         _ledger = ledger;
@@ -60,8 +62,8 @@ public sealed unsafe class DumpFile : IDisposable
     /// <summary>End of what this process wrote, or of what it found; a hole that it leaves at the end does not count.</summary>
     public ulong LengthBytes { get; private set; }
 
-    /// <summary>This process leaves no zeros out: all that it stores lies below <see cref="LengthBytes"/>.</summary>
-    public bool HasAllBytes => !_leavesHoles;
+    /// <summary>This process leaves no zeros out and nobody else has stored anything: all that is stored lies below <see cref="LengthBytes"/>.</summary>
+    public bool HasAllBytes => !_leavesHoles && !IsShared;
 
     /// <summary>See <see cref="DumpDirectory.Syncs"/>.</summary>
     internal SyncMeter? Syncs { get; init; }
@@ -91,7 +93,10 @@ public sealed unsafe class DumpFile : IDisposable
     public int Write(ReadOnlySpan<WriteSlice> slices, out string? error)
     {
         int whole = WriteBytes(slices, out error);
-        return _leavesHoles && !TryLengthen(ref error) ? 0 : whole;
+        if (_leavesHoles && !TryLengthen(ref error))
+            whole = 0;
+        Shared?.OnWritten(slices[..whole]);
+        return whole;
     }
 
     /// <summary>From now on zeros above what the file holds are not written where that may spare a page.</summary>
@@ -201,13 +206,11 @@ public sealed unsafe class DumpFile : IDisposable
         while (!bytes.IsEmpty)
         {
             int wanted = Math.Min(bytes.Length, ChunkBytes);
-            nint read = Posix.Read(_file, stored, (nuint)wanted, (long)offset);
-            if (read < 0 && Errno.Last == Errno.EINTR)
-                continue;
-            if (read <= 0 || !bytes[..(int)read].SequenceEqual(new(stored, (int)read)))
+            int read = ReadStored(new(stored, wanted), offset);
+            if (read <= 0 || !bytes[..read].SequenceEqual(new(stored, read)))
                 return false;
 
-            bytes = bytes[(int)read..];
+            bytes = bytes[read..];
             offset += (ulong)read;
         }
 
@@ -235,6 +238,8 @@ public sealed unsafe class DumpFile : IDisposable
     {
         Span<byte> place = stackalloc byte[LedgerFormat.StatePlaceBytes];
         state.CopyTo(place[LedgerFormat.StateHeaderBytes..]);
+        if (Shared is not null && !TrySettleRecords(out error))
+            return false;
         uint number = _stateNumber + 1;
         LedgerFormat.SealState(place, number);
         error = null;
@@ -307,7 +312,7 @@ public sealed unsafe class DumpFile : IDisposable
     public byte[] ReadBytes(ByteRange range)
     {
         byte[] bytes = new byte[range.Length];
-        int read = Posix.ReadAt(_file, bytes, (long)range.Start);
+        int read = ReadStored(bytes, range.Start);
         return bytes[..Math.Max(0, read)];
     }
 
@@ -319,7 +324,7 @@ public sealed unsafe class DumpFile : IDisposable
         {
             while (!bytes.IsEmpty)
             {
-                int read = Posix.ReadAt(_file, bytes, (long)offset);
+                int read = ReadStored(bytes, offset);
                 if (read <= 0)
                     return false;
                 bytes = bytes[read..];
@@ -374,6 +379,7 @@ public sealed unsafe class DumpFile : IDisposable
     {
         _file.Dispose();
         _ledger.Dispose();
+        Shared?.Dispose();
         Folder.Dispose();
     }
 
@@ -544,6 +550,7 @@ public sealed unsafe class DumpFile : IDisposable
 
             _ledgerLength += total;
             _ledgerIsTorn = false;
+            _hasUnsyncedRecords = true;
         }
 
         error = null;

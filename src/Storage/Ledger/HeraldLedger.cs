@@ -81,6 +81,15 @@ public sealed class HeraldLedger : IDisposable
         return null;
     }
 
+    /// <summary>The newest herald of a flow that some node of a shared directory has answered; null where there is none. Nothing is taken from that node. Blocks.</summary>
+    /// <param name="directory">The shared directory.</param>
+    /// <param name="port">The herald port.</param>
+    /// <param name="local">The server's address that the flow's packets come to.</param>
+    /// <param name="client">The host.</param>
+    /// <param name="remotePort">The port they come from.</param>
+    /// <exception cref="StorageException">The nodes' files cannot be looked for.</exception>
+    public static HeraldRecord? Find(DumpDirectory directory, ushort port, Ipv4 local, Ipv4 client, ushort remotePort) => throw new NotImplementedException();
+
     /// <summary>A place for a herald; false when all are taken.</summary>
     public bool TryTake(out int place) => _free.TryPop(out place);
 

@@ -112,6 +112,23 @@ internal static class LedgerFormat
 
     public static byte[] CommittingPayload(string core, string manifest) => Encoding.UTF8.GetBytes($"{core}\0{manifest}");
 
+    /// <summary>Epoch and node: the payload of <see cref="LedgerRecordType.Owner"/>, and what a <see cref="LedgerRecordType.Segment"/> begins with.</summary>
+    public static byte[] OwnerPayload(int epoch, string node)
+    {
+        byte[] name = Encoding.UTF8.GetBytes(node);
+        byte[] payload = new byte[5 + name.Length];
+        BinaryPrimitives.WriteInt32LittleEndian(payload, epoch);
+        payload[4] = checked((byte)name.Length);
+        name.CopyTo(payload.AsSpan(5));
+        return payload;
+    }
+
+    private static LedgerRecord.Owner? ReadOwner(ReadOnlySpan<byte> payload, out int usedBytes)
+    {
+        usedBytes = payload.Length < 5 ? int.MaxValue : 5 + payload[4];
+        return usedBytes <= payload.Length && BinaryPrimitives.ReadInt32LittleEndian(payload) is > 0 and var epoch ? new(epoch, Encoding.UTF8.GetString(payload[5..usedBytes])) : null;
+    }
+
     private static LedgerRecord.Committing? ReadCommitting(ReadOnlySpan<byte> payload) =>
         Encoding.UTF8.GetString(payload).Split('\0') is [{ Length: > 0 } core, { Length: > 0 } manifest] && !core.Contains('/') && !manifest.Contains('/') ? new(core, manifest) : null;
 
@@ -165,7 +182,7 @@ internal static class LedgerFormat
                 return new LedgerRecord.Key(BinaryPrimitives.ReadUInt64LittleEndian(payload), payload[KeyPrefixBytes..].ToArray());
             case LedgerRecordType.Endpoint when payload.Length == EndpointBytes:
                 return new LedgerRecord.Endpoint(ReadEndpoint(payload));
-            case LedgerRecordType.Stored or LedgerRecordType.Damaged or LedgerRecordType.Overwritten when payload.Length % RangeBytes == 0:
+            case LedgerRecordType.Stored or LedgerRecordType.Damaged or LedgerRecordType.Overwritten or LedgerRecordType.Rewritten when payload.Length % RangeBytes == 0:
                 return new LedgerRecord.Ranges((LedgerRecordType)type, ReadRanges(payload));
             case LedgerRecordType.Committing:
                 return ReadCommitting(payload);
@@ -173,7 +190,15 @@ internal static class LedgerFormat
                 return new LedgerRecord.Checkpoint(payload[..DumpSession.StateBytes].ToArray(), ReadRanges(payload[DumpSession.StateBytes..]));
             case LedgerRecordType.SyncFailed:
                 return new LedgerRecord.SyncFailed();
-            case >= LedgerRecordType.Opened and <= LedgerRecordType.SyncFailed:
+            case LedgerRecordType.Owner:
+                return ReadOwner(payload, out int ownerBytes) is { } owner && ownerBytes == payload.Length ? owner : null;
+            case LedgerRecordType.Segment:
+                return ReadOwner(payload, out int segmentBytes) is { } of && (payload.Length - segmentBytes) % RangeBytes == 0
+                    ? new LedgerRecord.Segment(of.Epoch, of.Node, ReadRanges(payload[segmentBytes..]))
+                    : null;
+            case LedgerRecordType.Continued when payload.Length is 0 or DumpSession.StateBytes:
+                return new LedgerRecord.Continued(payload.ToArray());
+            case >= LedgerRecordType.Opened and <= LedgerRecordType.Continued:
                 return null;
             default:
                 return new LedgerRecord.Unknown(type);

@@ -15,6 +15,10 @@ public enum LedgerRecordType : ushort
     Committing = 8,
     Checkpoint = 9,
     SyncFailed = 10,
+    Owner = 11,
+    Segment = 12,
+    Rewritten = 13,
+    Continued = 14,
 }
 
 /// <summary>One thing that a dump's ledger remembers.</summary>
@@ -38,7 +42,7 @@ public abstract record LedgerRecord
     /// <summary>Where the client sends to and where it is answered; the second record.</summary>
     public sealed record Endpoint(DumpEndpoint Value) : LedgerRecord;
 
-    /// <summary>Ranges that were stored apart from the run of bytes from 0 on (<see cref="LedgerRecordType.Stored"/>), or that something happened to.</summary>
+    /// <summary>Ranges that were stored apart from the run of bytes from 0 on (<see cref="LedgerRecordType.Stored"/>), that an owner of a shared dump has stored anew (<see cref="LedgerRecordType.Rewritten"/>), or that something happened to.</summary>
     public sealed record Ranges(LedgerRecordType What, IReadOnlyList<ByteRange> Values) : LedgerRecord;
 
     /// <summary>The dump ended: its data file is about to get this name.</summary>
@@ -49,6 +53,20 @@ public abstract record LedgerRecord
 
     /// <summary>The data could not be put on the device. The system says so once, so no later success proves anything, for no later process either.</summary>
     public sealed record SyncFailed : LedgerRecord;
+
+    /// <summary>The dump is shared, and this is the ledger of one of its owners; the third record.</summary>
+    /// <param name="Epoch">The owner's number, from 1 on.</param>
+    /// <param name="Node">Its node.</param>
+    public sealed record Owner(int Epoch, string Node) : LedgerRecord;
+
+    /// <summary>What an owner before this ledger's has stored, or a part of that.</summary>
+    /// <param name="Epoch">Its number.</param>
+    /// <param name="Node">Its node.</param>
+    /// <param name="Values">The bytes that count.</param>
+    public sealed record Segment(int Epoch, string Node, IReadOnlyList<ByteRange> Values) : LedgerRecord;
+
+    /// <summary>Everything is noted that this ledger's owner has from those before; what they noted counts no more. Empty state: nothing was acked.</summary>
+    public sealed record Continued(ReadOnlyMemory<byte> State) : LedgerRecord;
 
     /// <summary>A whole record of a type that this version does not know.</summary>
     public sealed record Unknown(ushort Type) : LedgerRecord;

@@ -1,0 +1,75 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace NetdumpCollector.Storage.Native;
+
+/// <summary>What nodes that share a directory ask of a file system.</summary>
+internal static unsafe partial class Posix
+{
+    // struct statx: stx_nlink at byte 16, stx_mode at 28, stx_size at 40, stx_mtime at 112 (seconds, then u32 nanoseconds).
+    private const int StatxLinks = 4;
+    private const int StatxSize = 10;
+    private const int StatxModified = 28;
+    private const uint StatxModeMask = 0x02;
+    private const uint StatxLinksMask = 0x04;
+    private const uint StatxModifiedMask = 0x40;
+    private const uint StatxSizeMask = 0x200;
+    private const int AtStatxForceSync = 0x2000;
+    private const uint OwnerMayWrite = 0x80;
+    private const uint DirectoryMode = 0x1c0; // 0700
+
+    /// <summary>The open file has a name, and its owner may write to it. Asks the server of a network file system, whatever this machine has cached; false also where it cannot be told.</summary>
+    /// <remarks>AT_STATX_FORCE_SYNC makes NFS and Ceph ask. Source: statx(2).</remarks>
+    public static bool IsNamedAndWritable(SafeFileHandle file)
+    {
+        uint* status = stackalloc uint[StatxWords];
+        return statx(StatxNumber, file, "", AtEmptyPath | AtStatxForceSync, StatxLinksMask | StatxModeMask, status) == 0
+            && status[StatxLinks] > 0 && ((ushort)status[StatxMode] & OwnerMayWrite) != 0;
+    }
+
+    /// <summary>Takes the owner's right to write from a file; who has it open goes on writing.</summary>
+    /// <returns>0 or the error.</returns>
+    public static int MakeReadOnly(SafeFileHandle file) => fchmod(file, KeyMode) == 0 ? 0 : Errno.Last;
+
+    /// <summary>Nothing has the name. Unlike <see cref="KindOf"/> asks the server of a network file system as far as the mount lets it.</summary>
+    public static bool IsMissing(SafeFileHandle directory, string name)
+    {
+        uint* status = stackalloc uint[StatxWords];
+        return statx(StatxNumber, directory, name, AtSymlinkNoFollow | AtStatxForceSync, StatxModeMask, status) != 0 && Errno.Last == Errno.ENOENT;
+    }
+
+    /// <summary>Length and time of the last change of what has the name, by the file system's clock; null with <see cref="Errno.Last"/> set where it cannot be told.</summary>
+    public static FileTimes? TimesOf(SafeFileHandle directory, string name)
+    {
+        uint* status = stackalloc uint[StatxWords];
+        if (statx(StatxNumber, directory, name, AtSymlinkNoFollow | AtStatxForceSync, StatxSizeMask | StatxModifiedMask, status) != 0)
+            return null;
+        long seconds = *(long*)(status + StatxModified);
+        // No clock is so wrong, but a disk may be.
+        return new(*(long*)(status + StatxSize), DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(seconds, 0, 1L << 37)).AddTicks(status[StatxModified + 2] / 100));
+    }
+
+    /// <summary>Makes a directory for this user only; 0, also where it is there already, or the error.</summary>
+    public static int MakeDirectory(SafeFileHandle parent, string name) =>
+        mkdirat(parent, name, DirectoryMode) == 0 || Errno.Last == Errno.EEXIST ? 0 : Errno.Last;
+
+    /// <summary>What the symbolic link leads to; null with <see cref="Errno.Last"/> set where it is none.</summary>
+    public static string? TargetOf(SafeFileHandle directory, string name)
+    {
+        Span<byte> target = stackalloc byte[4096];
+        fixed (byte* at = target)
+        {
+            nint length = readlinkat(directory, name, at, (nuint)target.Length);
+            return length < 0 ? null : System.Text.Encoding.UTF8.GetString(target[..(int)length]);
+        }
+    }
+
+    /// <summary>Gives a file one more name in the same directory, never one that exists (<see cref="Errno.EEXIST"/>); 0 or the error.</summary>
+    public static int Link(SafeFileHandle directory, string from, string to) => linkat(directory, from, directory, to, 0) == 0 ? 0 : Errno.Last;
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int mkdirat(SafeFileHandle directory, string path, uint mode);
+}
+
+/// <summary>What a file system says of a file.</summary>
+internal readonly record struct FileTimes(long LengthBytes, DateTimeOffset ModifiedAt);

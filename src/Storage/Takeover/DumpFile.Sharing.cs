@@ -1,0 +1,74 @@
+using NetdumpCollector.Storage.Native;
+
+namespace NetdumpCollector.Storage;
+
+public sealed unsafe partial class DumpFile
+{
+    /// <summary>The ledger was not durable once; see <see cref="SyncError"/>.</summary>
+    private string? _ledgerError;
+
+    /// <summary>Other nodes go on with the dump where this one ends.</summary>
+    public bool IsShared => Shared is not null;
+
+    /// <summary>The number of this owner of the dump, from 1 on; more than 1 only where it is shared.</summary>
+    public int Epoch => Shared?.Epoch ?? 1;
+
+    internal SharedDump? Shared { get; }
+
+    /// <summary>Another node has the dump now, or it is over: this one writes, acks and commits nothing of it any more. Once true it stays so.</summary>
+    /// <remarks>
+    /// Asked before a batch is written, and again after it was synced and before its acks leave: a node that takes over first makes it true and then reads the ledger, so it knows of all that is acked.
+    /// Two system calls, no allocation; on a network file system the server is asked.
+    /// </remarks>
+    public bool IsSuperseded() => Shared is not null && Shared.IsSuperseded(_ledger);
+
+    /// <summary>Waits until the data is on the device, and at the first time the names of the files: what another machine will find. Blocks.</summary>
+    /// <param name="error">Why it is not, in words, or null.</param>
+    /// <returns>False when it is not; for data that is never taken back, because the system reports a lost page once.</returns>
+    public bool TrySyncData(out string? error)
+    {
+        error = null;
+        if (!TrySync(Posix.SyncData))
+            error = SyncError;
+        else if (!_namesAreDurable)
+        {
+            if (Posix.SyncDirectory(Folder.Handle) is not 0 and var errno)
+                error = $"directory {Folder.PathOf("")}: not durable, fsync failed: {Errno.Words(errno)}";
+            else
+                error = Shared?.Entries.Sync();
+            _namesAreDurable = error is null;
+        }
+
+        return error is null;
+    }
+
+    /// <summary>Waits until the ledger is on the device. Blocks.</summary>
+    /// <param name="error">Why it is not, in words, or null.</param>
+    /// <returns>False when it is not. That is never taken back; a new owner, which may be this node (<see cref="DumpDirectory.TakeOverFlow"/>), has a new ledger.</returns>
+    public bool TrySyncLedger(out string? error)
+    {
+        if (_ledgerError is null && Posix.SyncData(_ledger) is not 0 and var errno)
+            _ledgerError = $"ledger of {PartialPath}: not durable, fsync failed: {Errno.Words(errno)}";
+        error = _ledgerError;
+        _hasUnsyncedRecords &= error is not null;
+        return error is null;
+    }
+
+    /// <summary>Puts the records on the device that the next state counts on: another machine may find a later write without an earlier one.</summary>
+    private bool TrySettleRecords(out string? error)
+    {
+        error = null;
+        // The data is synced before a state is written, so these bytes are there.
+        if (Shared!.TakeRewritten() is { } rewritten && !AppendRanges(LedgerRecordType.Rewritten, rewritten, out error))
+        {
+            Shared.GiveBackRewritten(rewritten);
+            return false;
+        }
+
+        return !_hasUnsyncedRecords || TrySyncLedger(out error);
+    }
+
+    /// <summary>Reads stored bytes, perhaps not all of them; less than 0 where they cannot be read.</summary>
+    private int ReadStored(Span<byte> bytes, ulong offset) =>
+        Shared is null ? Posix.ReadAt(_file, bytes, (long)offset) : Shared.Read(_file, bytes, offset);
+}

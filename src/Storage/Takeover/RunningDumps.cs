@@ -1,0 +1,124 @@
+using System.IO.Enumeration;
+using Microsoft.Win32.SafeHandles;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.Native;
+
+namespace NetdumpCollector.Storage;
+
+/// <summary>A dump that some node receives, or has received and still answers for.</summary>
+/// <param name="Client">The host that dumps.</param>
+/// <param name="Id">The dump's id.</param>
+/// <param name="Relative">Path of the directory of its files from the dump directory, empty for that itself.</param>
+internal sealed record RunningEntry(Ipv4 Client, string Id, string Relative)
+{
+    public string Key => $"{Client}.{Id}";
+
+    /// <summary>What its files' names begin with.</summary>
+    public string Name => DumpFile.NamePrefix + Key;
+}
+
+/// <summary>The list of running dumps that nodes share: in <c>.running</c> each has a symbolic link <c>IP.ID</c> to the directory of its files, so that nobody has to search all dumps for it.</summary>
+/// <remarks>An entry is made before its dump's files and removed behind them.</remarks>
+internal sealed class RunningDumps : IDisposable
+{
+    public const string DirectoryName = ".running";
+
+    /// <summary>Links lead from <c>.running</c>.</summary>
+    private const string Up = "..";
+
+    private readonly string _path;
+
+    private RunningDumps(SafeFileHandle handle, string path)
+    {
+        Handle = handle;
+        _path = path;
+    }
+
+    public SafeFileHandle Handle { get; }
+
+    /// <summary>Opens the list and makes it when it is missing.</summary>
+    /// <exception cref="StorageException">It cannot be made or written to, or the system cannot tell what sharing needs to know.</exception>
+    public static RunningDumps Open(SafeFileHandle root, string rootPath)
+    {
+        string path = Path.Join(rootPath, DirectoryName);
+        if (Posix.MakeDirectory(root, DirectoryName) is not 0 and var errno)
+            throw new StorageException($"{path}: cannot be created: {Errno.Words(errno)}");
+        var handle = Posix.OpenAt(root, DirectoryName, Posix.O_RDONLY | Posix.O_DIRECTORY | Posix.O_NOFOLLOW) ?? throw new StorageException($"{path}: {Errno.Words(Errno.Last)}");
+        var running = new RunningDumps(handle, path);
+        try
+        {
+            _ = running.Touch();
+            if (Posix.SyncDirectory(root) is not 0 and var syncError)
+                throw new StorageException($"directory {rootPath}: not durable, fsync failed: {Errno.Words(syncError)}");
+            return running;
+        }
+        catch
+        {
+            running.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Makes the dump's entry; false, and why, where that cannot be done.</summary>
+    public bool TryAdd(DumpIdentity identity, string relative, out string? error)
+    {
+        string name = NameOf(identity);
+        int errno = Posix.Symlink(relative.Length == 0 ? Up : $"{Up}/{relative}", Handle, name);
+        error = errno == 0 ? null : $"{Path.Join(_path, name)}: cannot be created: {Errno.Words(errno)}";
+        return errno == 0;
+    }
+
+    public void Remove(string key) => _ = Posix.Unlink(Handle, key);
+
+    public static string NameOf(DumpIdentity identity) => $"{identity.Client}.{identity.Id}";
+
+    /// <summary>Waits until the entries are on the device; why they are not, or null.</summary>
+    public string? Sync() => Posix.SyncDirectory(Handle) is not 0 and var errno ? $"directory {_path}: not durable, fsync failed: {Errno.Words(errno)}" : null;
+
+    /// <summary>Makes a file and removes it: what other nodes have made is seen from then on, whatever this machine had cached of the directory.</summary>
+    /// <returns>The time by the file system's clock.</returns>
+    /// <exception cref="StorageException">That cannot be done.</exception>
+    public DateTimeOffset Touch()
+    {
+        string name = $".look.{Guid.NewGuid():n}.tmp";
+        using var file = Posix.OpenAt(Handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, Posix.FileMode)
+            ?? throw new StorageException($"{_path} is not writable: {Errno.Words(Errno.Last)}");
+        var times = Posix.IsNamedAndWritable(file) ? Posix.TimesOf(Handle, name) : null;
+        _ = Posix.Unlink(Handle, name);
+        return times?.ModifiedAt ?? throw new StorageException($"{_path}: the system does not tell what has become of a file (statx); a dump directory cannot be shared here");
+    }
+
+    /// <summary>When the entry was made; null where there is none.</summary>
+    public DateTimeOffset? MadeAt(string key) => Posix.TimesOf(Handle, key)?.ModifiedAt;
+
+    /// <summary>The dumps of <paramref name="client"/>, or all, the newest first. What is no entry is not there.</summary>
+    /// <exception cref="StorageException">The list cannot be read.</exception>
+    public IReadOnlyList<RunningEntry> Read(Ipv4? client = null)
+    {
+        string? prefix = client is Ipv4 its ? $"{its}." : null;
+        try
+        {
+            var names = new FileSystemEnumerable<string>(_path, (ref FileSystemEntry entry) => entry.FileName.ToString(), new() { AttributesToSkip = 0, IgnoreInaccessible = false, MatchType = MatchType.Simple })
+            {
+                ShouldIncludePredicate = (ref FileSystemEntry entry) => prefix is null ? char.IsAsciiDigit(entry.FileName[0]) : entry.FileName.StartsWith(prefix, StringComparison.Ordinal),
+            };
+            return [.. names.Select(EntryOf).OfType<RunningEntry>().OrderByDescending(entry => entry.Id, StringComparer.Ordinal)];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StorageException($"{_path} cannot be read: {e.Message}", e);
+        }
+    }
+
+    public void Dispose() => Handle.Dispose();
+
+    private RunningEntry? EntryOf(string name)
+    {
+        int dot = name.LastIndexOf('.');
+        if (dot <= 0 || !Ipv4.TryParse(name[..dot], out var client) || dot + 1 == name.Length || Posix.TargetOf(Handle, name) is not string target)
+            return null;
+        if (target == Up)
+            return new(client, name[(dot + 1)..], "");
+        return target.StartsWith($"{Up}/", StringComparison.Ordinal) ? new(client, name[(dot + 1)..], target[(Up.Length + 1)..]) : null;
+    }
+}
