@@ -74,6 +74,21 @@ internal sealed class AtomicFile : IDisposable
         _published = true;
     }
 
+    /// <summary>Gives the file its name unless another file has it.</summary>
+    /// <returns>False where another file has it.</returns>
+    /// <exception cref="StorageException">It could not be named for another reason.</exception>
+    public bool TryPublish()
+    {
+        int errno = Posix.RenameWithoutReplacing(_directory, _temporary, _name);
+        // The server of a network file system may have done it and not been heard.
+        _published = errno == 0 || Posix.IsSameFile(_file, _directory, _name);
+        if (_published && errno != 0)
+            _ = Posix.Unlink(_directory, _temporary);
+        if (!_published && errno != Errno.EEXIST)
+            Check(_name, "cannot be renamed from its temporary name", errno);
+        return _published;
+    }
+
     /// <summary>Gives the draft to the user and group of the file that it is to replace: what root changes stays readable for the collector's user.</summary>
     /// <exception cref="StorageException">Another user's file would become this user's, which the other could not read any more.</exception>
     private void TakeOwnerOfReplaced()

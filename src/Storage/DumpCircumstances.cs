@@ -32,4 +32,7 @@ public sealed record CommittedDump(string Id, string ManifestPath, string InfoFi
 {
     /// <summary>Which of bounds and the <c>.last</c> links could not be made to lead to it, and why, in words; null when all do, or lead to a newer dump.</summary>
     public string? PointerProblem { get; init; }
+
+    /// <summary>Another node of a shared directory has brought the commit to its end, and sees to what follows.</summary>
+    public bool IsElsewhere { get; init; }
 }

@@ -156,7 +156,7 @@ public sealed partial class DumpDirectory
             attempt.Described.Add(names.Key);
         info.Publish(replace: false);
         attempt.Described.Add(names.Info);
-        string? pointerProblem = PointToNewest(file, names);
+        string? pointerProblem = PointToNewest(folder, file.Device, names);
         // A manifest must not outlive a crash that takes back the names it tells of.
         SyncNames(folder);
         description.Publish(replace: false);
@@ -206,11 +206,11 @@ public sealed partial class DumpDirectory
             : null;
     }
 
-    private static AtomicFile DraftInfo(DumpFile file, CoreNames names, DumpSummary summary)
-    {
-        string text = InfoFile.Text(summary, names.Host, file.Identity.Client, names.Manifest, TimeZoneInfo.Local);
-        return AtomicFile.Draft(file.Folder.Handle, names.Info, Encoding.UTF8.GetBytes(text), Posix.FileMode);
-    }
+    private static AtomicFile DraftInfo(DumpFile file, CoreNames names, DumpSummary summary) =>
+        AtomicFile.Draft(file.Folder.Handle, names.Info, InfoTextOf(file, names, summary), Posix.FileMode);
+
+    private static byte[] InfoTextOf(DumpFile file, CoreNames names, DumpSummary summary) =>
+        Encoding.UTF8.GetBytes(InfoFile.Text(summary, names.Host, file.Identity.Client, names.Manifest, TimeZoneInfo.Local));
 
     private static void SyncNames(DumpFolder folder)
     {
@@ -222,11 +222,10 @@ public sealed partial class DumpDirectory
 
     /// <summary>Moves bounds and the <c>.last</c> links on, unless a newer dump of the host has been faster.</summary>
     /// <returns>Which of them could not be moved, and why; null when all were.</returns>
-    private string? PointToNewest(DumpFile file, CoreNames names)
+    private string? PointToNewest(DumpFolder folder, ulong device, CoreNames names)
     {
-        var folder = file.Folder;
         var problems = new List<string>();
-        lock (NamingOf(file.Device, names.Host))
+        lock (NamingOf(device, names.Host))
         {
             // Its own index is in there already when an attempt was taken back.
             if (ReadBounds(folder, names.Host) > names.Index + 1)

@@ -50,6 +50,9 @@ public sealed partial class DumpDirectory
         // The youngest first: where there are too many, the kernels of the others are the likelier to be gone.
         foreach (string path in ledgers.OrderByDescending(IdOfLedger, StringComparer.Ordinal))
         {
+            // It goes on where its packets come to.
+            if (IsShared(path, onProblem))
+                continue;
             try
             {
                 if (Volatile.Read(ref _takenOverDescriptors) + DescriptorsPerRunningDump > MaxTakenOverDescriptors)

@@ -258,6 +258,7 @@ public sealed unsafe partial class DumpFile : IDisposable
 
     /// <summary>The data file still has a name that this process knows; false where somebody has removed it.</summary>
     public bool IsThere() => Posix.KindOf(Folder.Handle, Name) != NameKind.Missing
+        || (Commit is not null && Posix.KindOf(Folder.Handle, SegmentName.LedgerOf(NameOf(Identity), Epoch + 1)) != NameKind.Missing)
         || (Attempt is { IsTakenBack: false } && Posix.KindOf(Folder.Handle, Attempt.Names.Core) != NameKind.Missing);
 
     /// <summary>Notes ranges that were stored apart, or that something happened to.</summary>
@@ -296,10 +297,7 @@ public sealed unsafe partial class DumpFile : IDisposable
             // A dump in more pieces than that keeps its last checkpoint.
             if (ranges.Length > (LedgerFormat.MaxPayloadBytes - state.Length) / LedgerFormat.RangeBytes)
                 return true;
-            byte[] payload = new byte[ranges.Length * LedgerFormat.RangeBytes];
-            for (int i = 0; i < ranges.Length; i++)
-                LedgerFormat.WriteRange(payload.AsSpan(i * LedgerFormat.RangeBytes), ranges[i]);
-            return Append(LedgerRecordType.Checkpoint, state, payload, out _) && Posix.SyncData(_ledger) == 0;
+            return Append(LedgerRecordType.Checkpoint, state, LedgerFormat.RangesPayload(ranges), out _) && Posix.SyncData(_ledger) == 0;
         }
         catch (ObjectDisposedException)
         {
@@ -342,7 +340,10 @@ public sealed unsafe partial class DumpFile : IDisposable
     /// <summary>Ends the ledger's use: the dump is durable and its client was answered for long enough.</summary>
     public void RemoveLedger()
     {
-        _ = Posix.Unlink(Folder.Handle, LedgerName);
+        if (Shared is not null)
+            SharedRemoval.Remove(Folder, Identity, Shared.Entries);
+        else
+            _ = Posix.Unlink(Folder.Handle, LedgerName);
         Dispose();
     }
 
@@ -370,8 +371,14 @@ public sealed unsafe partial class DumpFile : IDisposable
     /// <summary>Removes both files of a dump that turned out not to be one, and closes them.</summary>
     public void Discard()
     {
-        _ = Posix.Unlink(Folder.Handle, Name);
-        _ = Posix.Unlink(Folder.Handle, LedgerName);
+        // A later owner's ledger stays: owners behind it are found over it.
+        if (!IsShared || (Epoch == 1 && !IsSuperseded()))
+        {
+            _ = Posix.Unlink(Folder.Handle, Name);
+            _ = Posix.Unlink(Folder.Handle, LedgerName);
+            Shared?.Entries.Remove(RunningDumps.NameOf(Identity));
+        }
+
         Dispose();
     }
 
@@ -390,7 +397,8 @@ public sealed unsafe partial class DumpFile : IDisposable
         LedgerFormat.WriteFileHeader(header);
         return AppendRaw(header, [], [], out error)
             && Append(LedgerRecordType.Opened, [], LedgerFormat.OpenedPayload(new(Identity, BootId.Current)), out error)
-            && Append(LedgerRecordType.Endpoint, [], LedgerFormat.EndpointPayload(Endpoint), out error);
+            && Append(LedgerRecordType.Endpoint, [], LedgerFormat.EndpointPayload(Endpoint), out error)
+            && (Shared is null || Append(LedgerRecordType.Owner, [], LedgerFormat.OwnerPayload(Shared.Epoch, Shared.Node), out error));
     }
 
     /// <summary>Goes on with a ledger that another process of the same boot began.</summary>

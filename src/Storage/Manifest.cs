@@ -91,6 +91,14 @@ public sealed record Manifest
     /// <summary>Retention keeps the dump; manifests of versions without pins lack the field, which means that it is not pinned.</summary>
     public bool Pinned { get; init; }
 
+    /// <summary>The owner that ended the dump, where nodes took it over from each other; the others lack the field.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Epoch { get; init; }
+
+    /// <summary>What each of these owners received; the others lack the field.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<ManifestSegment>? Segments { get; init; }
+
     /// <summary>Names of the files, in the manifest's own directory.</summary>
     public required ManifestFiles Files { get; init; }
 
@@ -133,6 +141,13 @@ public sealed record Manifest
         Files = new(names.Core, names.Info, summary.Key is { IsEmpty: false } ? names.Key : null),
     };
 }
+
+/// <summary>What one owner of a dump received that nodes took over from each other, and that no later one received anew.</summary>
+/// <param name="Epoch">The owner's number, from 1 on.</param>
+/// <param name="Node">Its node.</param>
+/// <param name="Bytes">Bytes of the dump.</param>
+/// <param name="Ranges">In so many ranges.</param>
+public sealed record ManifestSegment(int Epoch, string Node, ulong Bytes, int Ranges);
 
 /// <summary>Where the client was answered from.</summary>
 /// <param name="Mode">"ephemeral" or "shared".</param>

@@ -57,12 +57,33 @@ internal static class ManifestWriter
         json.WriteBoolean("scriptPending"u8, manifest.ScriptPending);
         json.WriteString("truncatedBy"u8, manifest.TruncatedBy);
         json.WriteBoolean("pinned"u8, manifest.Pinned);
+        Write(json, manifest.Epoch, manifest.Segments);
         json.WriteStartObject("files"u8);
         json.WriteString("vmcore"u8, manifest.Files.Vmcore);
         json.WriteString("info"u8, manifest.Files.Info);
         json.WriteString("key"u8, manifest.Files.Key);
         json.WriteEndObject();
         json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, int? epoch, IReadOnlyList<ManifestSegment>? segments)
+    {
+        if (epoch is int its)
+            json.WriteNumber("epoch"u8, its);
+        if (segments is null)
+            return;
+        json.WriteStartArray("segments"u8);
+        foreach (var segment in segments)
+        {
+            json.WriteStartObject();
+            json.WriteNumber("epoch"u8, segment.Epoch);
+            json.WriteString("node"u8, segment.Node);
+            json.WriteNumber("bytes"u8, segment.Bytes);
+            json.WriteNumber("ranges"u8, segment.Ranges);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
     }
 
     private static void Write(Utf8JsonWriter json, ManifestEndpoint endpoint)

@@ -75,7 +75,8 @@ public sealed class DumpCatalog
                 {
                     if (isDirectory && !tops.Contains(path))
                         pending.Push(path);
-                    else if (!isDirectory && path.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal) && Path.GetFileName(path).StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal))
+                    else if (!isDirectory && path.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal) && Path.GetFileName(path).StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal)
+                        && !SegmentName.IsOfLaterOwner(Path.GetFileName(path)))
                         ledgers.Add(path);
                 }
 
@@ -137,7 +138,7 @@ public sealed class DumpCatalog
         {
             if (name.StartsWith("dump.", StringComparison.Ordinal) && name.EndsWith(".json", StringComparison.Ordinal))
                 dumps.Add(new(path, ManifestFile.Read(path)));
-            else if (!name.StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal))
+            else if (!name.StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal) || SegmentName.IsOfLaterOwner(name))
                 return;
             else if (!name.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal))
                 partials.Add(ReadPartial(path));
@@ -152,10 +153,13 @@ public sealed class DumpCatalog
         }
     }
 
-    /// <summary>The ledger's dump ended well; it only kept the answer to a repeated FINISHED.</summary>
-    private static bool IsDescribed(string ledgerPath) =>
-        LedgerFile.Read(ledgerPath).Records.OfType<LedgerRecord.Committing>().LastOrDefault() is { } committing
-        && File.Exists(Path.Join(Path.GetDirectoryName(ledgerPath), committing.Manifest));
+    /// <summary>The ledger's dump ended well; it only kept the answer to a repeated FINISHED. Of one that nodes share, the node that removes what is left knows.</summary>
+    private static bool IsDescribed(string ledgerPath)
+    {
+        var records = LedgerFile.Read(ledgerPath).Records;
+        return records.Any(record => record is LedgerRecord.Owner)
+            || (records.OfType<LedgerRecord.Committing>().LastOrDefault() is { } committing && File.Exists(Path.Join(Path.GetDirectoryName(ledgerPath), committing.Manifest)));
+    }
 
     private static PartialDump ReadPartial(string path)
     {
@@ -163,7 +167,21 @@ public sealed class DumpCatalog
         LedgerContents? ledger = null;
         if (File.Exists(ledgerPath))
             ledger = LedgerFile.Read(ledgerPath);
-        return new(path, ledger?.Opened, ledger?.Records.Any(record => record is LedgerRecord.Kdh) ?? false, LengthOf(path), IsLocked(ledgerPath));
+        return new(path, ledger?.Opened, ledger?.Records.Any(record => record is LedgerRecord.Kdh) ?? false, LengthOf(path), IsLocked(ledgerPath) || IsRunningElsewhere(path, ledger));
+    }
+
+    /// <summary>A later owner of a dump that nodes share holds its lock, as far as the file system tells other machines of locks.</summary>
+    private static bool IsRunningElsewhere(string path, LedgerContents? ledger)
+    {
+        if (ledger is null || !ledger.Records.Any(record => record is LedgerRecord.Owner))
+            return false;
+        for (int epoch = 2; File.Exists(SegmentName.LedgerOf(path, epoch)); epoch++)
+        {
+            if (IsLocked(SegmentName.LedgerOf(path, epoch)))
+                return true;
+        }
+
+        return false;
     }
 
     private static long LengthOf(string path)

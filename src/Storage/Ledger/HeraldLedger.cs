@@ -21,7 +21,8 @@ public sealed record RememberedHerald(int Place, HeraldRecord Herald);
 /// <summary>The heralds that were answered and that nothing followed yet, in one file of fixed places: a kernel that got its answer sends on to the very port, also when the server was restarted in between.</summary>
 /// <remarks>
 /// <c>.heralds.PORT</c> in the dump directory: 64 bytes with <c>"netdump-hrld"</c>, u32 version and the boot id, then places: u32 CRC32C over the rest, u16 length of the path, client, endpoint, time, path.
-/// One user at a time; not durable, because a kernel does not outlive a reboot of the server.
+/// One user at a time; not durable, because a kernel does not outlive a reboot of the server. In a directory that nodes share each has its own, <c>.running/heralds.PORT.NODE</c>,
+/// and writes to the device, because the others read it when its packets come to them.
 /// </remarks>
 public sealed class HeraldLedger : IDisposable
 {
@@ -36,9 +37,12 @@ public sealed class HeraldLedger : IDisposable
     private readonly SafeFileHandle _file;
     private readonly Stack<int> _free = new();
 
-    private HeraldLedger(SafeFileHandle file, IReadOnlyList<RememberedHerald> leftOver)
+    private readonly bool _isShared;
+
+    private HeraldLedger(SafeFileHandle file, IReadOnlyList<RememberedHerald> leftOver, bool isShared)
     {
         _file = file;
+        _isShared = isShared;
         LeftOver = leftOver;
         var taken = leftOver.Select(remembered => remembered.Place).ToHashSet();
         for (int i = MaxHeralds - 1; i >= 0; i--)
@@ -56,7 +60,9 @@ public sealed class HeraldLedger : IDisposable
     /// <summary>Takes over what an earlier process left; null where another process has the file or it cannot be made.</summary>
     public static HeraldLedger? Open(DumpDirectory directory, ushort port)
     {
-        var file = directory.OpenHidden(string.Create(CultureInfo.InvariantCulture, $".heralds.{port}"));
+        var file = directory.Sharing is { } sharing
+            ? OpenShared(directory, SharedPrefixOf(port) + sharing.FileName)
+            : directory.OpenHidden(string.Create(CultureInfo.InvariantCulture, $".heralds.{port}"));
         if (file is null)
             return null;
 
@@ -71,12 +77,11 @@ public sealed class HeraldLedger : IDisposable
         Magic.CopyTo(header);
         BinaryPrimitives.WriteUInt32LittleEndian(header[12..], FormatVersion);
         BootId.Current.TryWriteBytes(header[16..], bigEndian: true, out _);
-        byte[] found = new byte[HeaderBytes + MaxHeralds * PlaceBytes];
-        int length = Posix.ReadAt(file, found, 0);
-        if (length >= HeaderBytes && found.AsSpan(0, HeaderBytes).SequenceEqual(header))
-            return new(file, Read(found.AsSpan(HeaderBytes..length)));
+        var leftOver = ReadFile(file, out var found);
+        if (found.SequenceEqual(header))
+            return new(file, leftOver, directory.Sharing is not null);
         if (Posix.Truncate(file, 0) == 0 && Posix.WriteAt(file, header, 0) == HeaderBytes)
-            return new(file, []);
+            return new(file, [], directory.Sharing is not null);
         file.Dispose();
         return null;
     }
@@ -88,7 +93,48 @@ public sealed class HeraldLedger : IDisposable
     /// <param name="client">The host.</param>
     /// <param name="remotePort">The port they come from.</param>
     /// <exception cref="StorageException">The nodes' files cannot be looked for.</exception>
-    public static HeraldRecord? Find(DumpDirectory directory, ushort port, Ipv4 local, Ipv4 client, ushort remotePort) => throw new NotImplementedException();
+    public static HeraldRecord? Find(DumpDirectory directory, ushort port, Ipv4 local, Ipv4 client, ushort remotePort)
+    {
+        var running = directory.Running();
+        HeraldRecord? newest = null;
+        foreach (string name in running.NamesOf(SharedPrefixOf(port)))
+        {
+            using var file = Posix.OpenAt(running.Handle, name, Posix.O_RDONLY | Posix.O_NOFOLLOW | Posix.O_NONBLOCK);
+            // A node that is gone for good may have left one that cannot be read; the others count.
+            if (file is null)
+                continue;
+            foreach (var (_, herald) in ReadFile(file, out _))
+            {
+                if (herald.Client == client && herald.Endpoint.Local == local && herald.Endpoint.RemotePort == remotePort && (newest is null || herald.At > newest.At))
+                    newest = herald;
+            }
+        }
+
+        return newest;
+    }
+
+    private static string SharedPrefixOf(ushort port) => string.Create(CultureInfo.InvariantCulture, $"heralds.{port}.");
+
+    private static SafeFileHandle? OpenShared(DumpDirectory directory, string name)
+    {
+        try
+        {
+            return Posix.OpenAt(directory.Running().Handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_NOFOLLOW | Posix.O_NONBLOCK, Posix.FileMode);
+        }
+        catch (StorageException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Reads a file of places; <paramref name="header"/> is what it begins with.</summary>
+    private static List<RememberedHerald> ReadFile(SafeFileHandle file, out ReadOnlySpan<byte> header)
+    {
+        byte[] found = new byte[HeaderBytes + MaxHeralds * PlaceBytes];
+        int length = Math.Max(0, Posix.ReadAt(file, found, 0));
+        header = found.AsSpan(0, Math.Min(length, HeaderBytes));
+        return length > HeaderBytes && header.StartsWith(Magic) && BinaryPrimitives.ReadUInt32LittleEndian(header[12..]) == FormatVersion ? Read(found.AsSpan(HeaderBytes..length)) : [];
+    }
 
     /// <summary>A place for a herald; false when all are taken.</summary>
     public bool TryTake(out int place) => _free.TryPop(out place);
@@ -105,6 +151,8 @@ public sealed class HeraldLedger : IDisposable
         herald.Path.AsSpan(0, pathBytes).CopyTo(bytes[FixedBytes..]);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, ~LedgerFormat.Crc32C(uint.MaxValue, bytes[4..]));
         _ = Posix.WriteAt(_file, bytes, HeaderBytes + (long)place * PlaceBytes);
+        if (_isShared)
+            _ = Posix.SyncData(_file);
     }
 
     /// <summary>Frees a place.</summary>

@@ -140,6 +140,14 @@ internal static class LedgerFormat
         return ranges;
     }
 
+    public static byte[] RangesPayload(ReadOnlySpan<ByteRange> ranges)
+    {
+        byte[] payload = new byte[ranges.Length * RangeBytes];
+        for (int i = 0; i < ranges.Length; i++)
+            WriteRange(payload.AsSpan(i * RangeBytes), ranges[i]);
+        return payload;
+    }
+
     public static void WriteRange(Span<byte> bytes, ByteRange range)
     {
         BinaryPrimitives.WriteUInt64LittleEndian(bytes, range.Start);

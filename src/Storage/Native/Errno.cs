@@ -17,6 +17,7 @@ internal static class Errno
 
     public static readonly int EAGAIN = OperatingSystem.IsLinux() ? 11 : 35;
     public static readonly int ELOOP = OperatingSystem.IsLinux() ? 40 : 62;
+    public static readonly int EOPNOTSUPP = OperatingSystem.IsLinux() ? 95 : 102;
     public static readonly int ENOSYS = OperatingSystem.IsLinux() ? 38 : 78;
 
     /// <summary>The error of the last system call of this thread.</summary>

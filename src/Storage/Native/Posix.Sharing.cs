@@ -67,6 +67,39 @@ internal static unsafe partial class Posix
     /// <summary>Gives a file one more name in the same directory, never one that exists (<see cref="Errno.EEXIST"/>); 0 or the error.</summary>
     public static int Link(SafeFileHandle directory, string from, string to) => linkat(directory, from, directory, to, 0) == 0 ? 0 : Errno.Last;
 
+    /// <summary>The name leads to this open file; false also where the system does not say.</summary>
+    public static bool IsSameFile(SafeFileHandle file, SafeFileHandle directory, string name)
+    {
+        uint* open = stackalloc uint[StatxWords], named = stackalloc uint[StatxWords];
+        return statx(StatxNumber, file, "", AtEmptyPath, StatxInodeMask, open) == 0
+            && statx(StatxNumber, directory, name, AtSymlinkNoFollow | AtStatxForceSync, StatxInodeMask, named) == 0
+            && new ReadOnlySpan<uint>(open + StatxInode, 2).SequenceEqual(new(named + StatxInode, 2));
+    }
+
+    /// <summary>Copies a range to the same place of another file, perhaps not all of it; less than 0 with <see cref="Errno.Last"/> set when it cannot.</summary>
+    /// <remarks>Source: copy_file_range(2).</remarks>
+    public static long CopyRange(SafeFileHandle from, SafeFileHandle to, long offset, long length)
+    {
+        long number = !OperatingSystem.IsLinux() ? -1 : RuntimeInformation.ProcessArchitecture switch
+        {
+            Architecture.X64 => 326,
+            Architecture.Arm64 or Architecture.LoongArch64 or Architecture.RiscV64 => 285,
+            _ => -1,
+        };
+        if (number < 0)
+        {
+            Marshal.SetLastPInvokeError(Errno.ENOSYS);
+            return -1;
+        }
+
+        long fromOffset = offset, toOffset = offset;
+        // Not longer at once, so that a signal is heard.
+        return copy_file_range(number, from, &fromOffset, to, &toOffset, (nuint)Math.Min(length, 1L << 30), 0);
+    }
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial long copy_file_range(long number, SafeFileHandle from, long* fromOffset, SafeFileHandle to, long* toOffset, nuint length, uint flags);
+
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int mkdirat(SafeFileHandle directory, string path, uint mode);
 }

@@ -1,9 +1,12 @@
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.Native;
 
 namespace NetdumpCollector.Storage;
 
 public sealed partial class DumpDirectory
 {
+    private const int MaxDumpsOfFlow = 2;
+
     private readonly Lock _opening = new();
     private RunningDumps? _running;
 
@@ -17,13 +20,132 @@ public sealed partial class DumpDirectory
     /// <param name="remotePort">The port they came from.</param>
     /// <param name="onProblem">Told, in words, of each dump that cannot be continued; its files stay as they are.</param>
     /// <returns>At most two, the newest first: a kernel that panicked anew has an older dump as well.</returns>
-    public IReadOnlyList<InterruptedDump> TakeOverFlow(Ipv4 local, Ipv4 client, ushort remotePort, Action<string> onProblem) => throw new NotImplementedException();
+    public IReadOnlyList<InterruptedDump> TakeOverFlow(Ipv4 local, Ipv4 client, ushort remotePort, Action<string> onProblem)
+    {
+        var taken = new List<InterruptedDump>();
+        if (Sharing is null)
+            return taken;
+
+        try
+        {
+            var running = Running();
+            TakeOver(running.Read(client));
+            if (taken.Count == 0)
+            {
+                _ = running.Touch();
+                TakeOver(running.Read(client));
+            }
+        }
+        catch (StorageException e)
+        {
+            onProblem(e.Message);
+        }
+
+        return taken;
+
+        void TakeOver(IReadOnlyList<RunningEntry> entries)
+        {
+            foreach (var entry in entries)
+            {
+                try
+                {
+                    if (taken.Count < MaxDumpsOfFlow
+                        && TakeOverShared(entry, (_, chain) => chain.Endpoint.Local == local && chain.Endpoint.RemotePort == remotePort) is { } dump)
+                        taken.Add(dump);
+                }
+                catch (StorageException e)
+                {
+                    onProblem(e.Message);
+                }
+            }
+        }
+    }
 
     /// <summary>Takes dumps that no node receives any more, so that the caller ends and commits them, brings commits to their end whose node is gone, and removes what is left of dumps that are over. Blocks; for now and then.</summary>
     /// <param name="silence">A dump whose files have not changed for so long, by the file system's clock, is nobody's: longer than any node waits for a client.</param>
     /// <param name="onProblem">Told, in words, of each that cannot be dealt with; its files stay as they are.</param>
     /// <returns>Dumps to be ended (<see cref="InterruptedDump.Saved"/> is not null), and finished commits (<see cref="InterruptedDump.Committed"/>).</returns>
-    public IReadOnlyList<InterruptedDump> ClaimAbandoned(TimeSpan silence, Action<string> onProblem) => throw new NotImplementedException();
+    public IReadOnlyList<InterruptedDump> ClaimAbandoned(TimeSpan silence, Action<string> onProblem)
+    {
+        var claimed = new List<InterruptedDump>();
+        if (Sharing is null)
+            return claimed;
+
+        try
+        {
+            var running = Running();
+            var now = running.Touch();
+            foreach (var entry in running.Read())
+            {
+                try
+                {
+                    if (ClaimIfAbandoned(running, entry, now - silence) is { } dump)
+                        claimed.Add(dump);
+                }
+                catch (StorageException e)
+                {
+                    onProblem(e.Message);
+                }
+            }
+        }
+        catch (StorageException e)
+        {
+            onProblem(e.Message);
+        }
+
+        return claimed;
+    }
+
+    /// <summary>Null where the dump is somebody's, or where nothing of it is left for the caller to do.</summary>
+    private InterruptedDump? ClaimIfAbandoned(RunningDumps running, RunningEntry entry, DateTimeOffset before)
+    {
+        bool isThere = false;
+        var dump = TakeOverShared(entry, (folder, chain) =>
+        {
+            isThere = true;
+            return SharedRemoval.NewestChange(folder, entry.Name) <= before;
+        });
+        if (!isThere)
+        {
+            // Killed while it made the files, or while it removed them.
+            using var folder = FolderOf(entry);
+            if (running.MadeAt(entry.Key) <= before && (SharedRemoval.NewestChangeOfAny(folder, entry.Name) ?? before) <= before)
+                SharedRemoval.RemoveLeft(folder, entry, running);
+        }
+
+        if (dump is not { Saved: null })
+            return dump;
+
+        // Ended, and its owner did not see to the rest.
+        try
+        {
+            if (Finish(dump.File, dump.File.Commit!) is { IsElsewhere: false } committed)
+                return dump with { Committed = committed };
+        }
+        catch
+        {
+            dump.File.Dispose();
+            throw;
+        }
+
+        dump.File.RemoveLedger();
+        return null;
+    }
+
+    /// <summary>The ledger is the first one of a dump that nodes share.</summary>
+    /// <param name="ledgerPath">The ledger.</param>
+    /// <param name="onProblem">Told, in words, where nobody would go on with it because this directory is not shared any more.</param>
+    private bool IsShared(string ledgerPath, Action<string> onProblem)
+    {
+        string key = Path.GetFileName(ledgerPath)[DumpFile.NamePrefix.Length..^DumpFile.LedgerSuffix.Length];
+        // One call where nothing was ever shared.
+        if (Posix.KindOf(_handle, RunningDumps.DirectoryName) == NameKind.Missing
+            || Posix.KindOf(_handle, $"{RunningDumps.DirectoryName}/{key}") == NameKind.Missing)
+            return false;
+        if (Sharing is null)
+            onProblem($"ledger {ledgerPath}: its dump is one that nodes share; start with --takeover to go on with it, or to have it ended");
+        return true;
+    }
 
     /// <summary>Makes the files of a dump that other nodes can go on with. Its entry first: what nobody finds was never promised.</summary>
     private DumpFile? TryCreateShared(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, string? refused, out string? error)
@@ -55,6 +177,4 @@ public sealed partial class DumpDirectory
         lock (_opening)
             return _running ??= RunningDumps.Open(_handle, Root);
     }
-
-    private CommittedDump CommitShared(DumpFile file, DumpSummary summary, DumpCircumstances circumstances, Action? onPromised) => throw new NotImplementedException();
 }

@@ -54,6 +54,47 @@ public sealed unsafe partial class DumpFile
         return error is null;
     }
 
+    /// <summary>How the dump's commit stands; null before it has begun.</summary>
+    internal SharedCommit? Commit { get; set; }
+
+    /// <summary>The ledger is still this owner's: nobody has taken it over or removed it.</summary>
+    internal bool HasLedger() => Posix.IsNamedAndWritable(_ledger);
+
+    /// <summary>The data file has this name as well.</summary>
+    internal bool IsCalled(string name) => Posix.IsSameFile(_file, Folder.Handle, name);
+
+    /// <summary>Starts the ledger of an owner that goes on with what those before have stored, durably: before anything else is written, so that each ledger tells the next owner all.</summary>
+    internal bool TryContinue(Inheritance inherited, out string? error)
+    {
+        bool written = AppendOpened(out error);
+        foreach (var segment in inherited.Segments)
+        {
+            byte[] owner = LedgerFormat.OwnerPayload(segment.Epoch, segment.Node);
+            foreach (var ranges in segment.Ranges.Chunk((LedgerFormat.MaxPayloadBytes - owner.Length) / LedgerFormat.RangeBytes))
+                written = written && Append(LedgerRecordType.Segment, owner, LedgerFormat.RangesPayload(ranges), out error);
+        }
+
+        foreach (var record in inherited.Records)
+        {
+            written = written && record switch
+            {
+                LedgerRecord.Kdh kdh => AppendKdh(kdh.Header.Span, out error),
+                LedgerRecord.Key key => AppendKey(key.Offset, key.Bytes.Span, out error),
+                LedgerRecord.Ranges notes => AppendRanges(notes.What, [.. notes.Values], out error),
+                _ => true,
+            };
+        }
+
+        written = written && AppendRanges(LedgerRecordType.Stored, inherited.Stored.Ranges, out error);
+        if (inherited.SyncFailed)
+        {
+            SyncError = $"{PartialPath}: not durable, fsync failed on a node that had the dump before";
+            _syncFailureIsNoted = written = written && Append(LedgerRecordType.SyncFailed, [], [], out error);
+        }
+
+        return written && Append(LedgerRecordType.Continued, [], inherited.Saved.State ?? [], out error) && TrySyncLedger(out error);
+    }
+
     /// <summary>Puts the records on the device that the next state counts on: another machine may find a later write without an earlier one.</summary>
     private bool TrySettleRecords(out string? error)
     {

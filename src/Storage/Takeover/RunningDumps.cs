@@ -36,6 +36,9 @@ internal sealed class RunningDumps : IDisposable
 
     public SafeFileHandle Handle { get; }
 
+    /// <summary>For tests, which do something else between two steps, or stop.</summary>
+    public Action<SharedStep>? OnStep { get; set; }
+
     /// <summary>Opens the list and makes it when it is missing.</summary>
     /// <exception cref="StorageException">It cannot be made or written to, or the system cannot tell what sharing needs to know.</exception>
     public static RunningDumps Open(SafeFileHandle root, string rootPath)
@@ -96,19 +99,30 @@ internal sealed class RunningDumps : IDisposable
     public IReadOnlyList<RunningEntry> Read(Ipv4? client = null)
     {
         string? prefix = client is Ipv4 its ? $"{its}." : null;
+        return [.. Names(name => prefix is null ? name.Length > 0 && char.IsAsciiDigit(name[0]) : name.StartsWith(prefix, StringComparison.Ordinal))
+            .Select(EntryOf).OfType<RunningEntry>().OrderByDescending(entry => entry.Id, StringComparer.Ordinal)];
+    }
+
+    /// <summary>Names of files beside the entries.</summary>
+    /// <exception cref="StorageException">The list cannot be read.</exception>
+    public IReadOnlyList<string> NamesOf(string prefix) => Names(name => name.StartsWith(prefix, StringComparison.Ordinal));
+
+    private List<string> Names(NamePredicate isWanted)
+    {
         try
         {
-            var names = new FileSystemEnumerable<string>(_path, (ref FileSystemEntry entry) => entry.FileName.ToString(), new() { AttributesToSkip = 0, IgnoreInaccessible = false, MatchType = MatchType.Simple })
+            return [.. new FileSystemEnumerable<string>(_path, (ref FileSystemEntry entry) => entry.FileName.ToString(), new() { AttributesToSkip = 0, IgnoreInaccessible = false, MatchType = MatchType.Simple })
             {
-                ShouldIncludePredicate = (ref FileSystemEntry entry) => prefix is null ? char.IsAsciiDigit(entry.FileName[0]) : entry.FileName.StartsWith(prefix, StringComparison.Ordinal),
-            };
-            return [.. names.Select(EntryOf).OfType<RunningEntry>().OrderByDescending(entry => entry.Id, StringComparer.Ordinal)];
+                ShouldIncludePredicate = (ref FileSystemEntry entry) => isWanted(entry.FileName),
+            }];
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new StorageException($"{_path} cannot be read: {e.Message}", e);
         }
     }
+
+    private delegate bool NamePredicate(ReadOnlySpan<char> name);
 
     public void Dispose() => Handle.Dispose();
 

@@ -1,0 +1,173 @@
+using Microsoft.Win32.SafeHandles;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
+using NetdumpCollector.Storage.Native;
+
+namespace NetdumpCollector.Storage;
+
+public sealed partial class DumpDirectory
+{
+    /// <summary>Becomes the newest owner of a dump, or finds that it has been ended.</summary>
+    /// <param name="entry">The dump.</param>
+    /// <param name="isWanted">Asked before anything is made.</param>
+    /// <returns>Null where it is not wanted, not there yet or over.</returns>
+    /// <exception cref="StorageException">It cannot be taken over; what was made for that stays and means nothing.</exception>
+    private InterruptedDump? TakeOverShared(RunningEntry entry, Func<DumpFolder, OwnerChain, bool> isWanted)
+    {
+        var folder = FolderOf(entry);
+        try
+        {
+            // Each turn another node was faster.
+            for (int last = 0; ;)
+            {
+                var chain = OwnerChain.Read(folder, entry.Name);
+                Step(SharedStep.ChainRead);
+                if (chain is null || !isWanted(folder, chain))
+                    break;
+                if (chain.Marker is { } marker)
+                    return Lingering(folder, marker);
+                if (chain.LastEpoch >= OwnerChain.MaxEpochs)
+                    throw new StorageException($"{folder.PathOf(entry.Name)}: has been taken over {chain.LastEpoch} times; nodes seem to take each other's packets: look at who has the address");
+                if (chain.LastEpoch == last)
+                    throw new StorageException($"{folder.PathOf(SegmentName.LedgerOf(entry.Name, last + 1))}: is there and cannot be seen; mount the directory with lookupcache=positive");
+                last = chain.LastEpoch;
+                if (ClaimEpoch(folder, SegmentName.LedgerOf(entry.Name, last + 1)) is not SafeFileHandle ledger)
+                    continue;
+                if (GoOn(folder, entry, chain, ledger) is { } dump)
+                    return dump;
+                break;
+            }
+        }
+        catch
+        {
+            folder.Dispose();
+            throw;
+        }
+
+        folder.Dispose();
+        return null;
+    }
+
+    private DumpFolder FolderOf(RunningEntry entry)
+    {
+        if (entry.Relative.Length == 0)
+            return new(_handle, Root, "", OwnsHandle: false);
+        var handle = _contained.Open(entry.Relative, out string relative, out string? refusal)
+            ?? throw new StorageException($"{Path.Join(Root, entry.Relative)}: the directory of running dump {entry.Key} cannot be opened: {refusal}");
+        return new(handle, Root, relative, OwnsHandle: true);
+    }
+
+    /// <summary>Makes the ledger that only one node can make; null where another one has.</summary>
+    private static SafeFileHandle? ClaimEpoch(DumpFolder folder, string ledgerName)
+    {
+        var ledger = Posix.OpenAt(folder.Handle, ledgerName, Posix.O_RDWR | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, Posix.FileMode);
+        if (ledger is null)
+            return Errno.Last == Errno.EEXIST ? null : throw new StorageException($"{folder.PathOf(ledgerName)}: cannot be created: {Errno.Words(Errno.Last)}");
+        Posix.SetMode(ledger, Posix.FileMode);
+        _ = Posix.LockOwned(ledger);
+        return ledger;
+    }
+
+    /// <summary>Goes on with a claimed dump. What was acked by earlier owners is read only now, when each of them sees that it is none any more and acks nothing.</summary>
+    /// <returns>Null where the dump was ended, and removed, before it was claimed.</returns>
+    private InterruptedDump? GoOn(DumpFolder folder, RunningEntry entry, OwnerChain chain, SafeFileHandle ledger)
+    {
+        SafeFileHandle? data = null;
+        DumpFile? file = null;
+        try
+        {
+            int epoch = chain.LastEpoch + 1;
+            string name = SegmentName.Of(entry.Name, epoch);
+            Step(SharedStep.EpochClaimed);
+            data = CreateFile(folder.Handle, name, out string? error) ?? throw new StorageException(error!);
+            Step(SharedStep.SegmentMade);
+            MarkFormer(folder, entry.Name, epoch);
+            Step(SharedStep.FormerMarked);
+            SyncNames(folder);
+            Step(SharedStep.ClaimDurable);
+            var newest = NewestLedger(folder, entry.Name, chain.LastEpoch);
+            Step(SharedStep.LedgersRead);
+            if (newest is not var (contents, lastEpoch))
+            {
+                _ = Posix.Unlink(folder.Handle, name);
+                _ = Posix.Unlink(folder.Handle, SegmentName.LedgerOf(entry.Name, epoch));
+                data.Dispose();
+                ledger.Dispose();
+                return null;
+            }
+
+            var inherited = Inheritance.Of(contents, lastEpoch, chain.Endpoint);
+            var shared = new SharedDump(chain.Identity, folder.Handle, epoch, Sharing!.FileName, inherited.Segments, Running());
+            file = new(chain.Identity, chain.Endpoint, folder, data, ledger, refusedPath: null, shared) { Syncs = Syncs };
+            if (LeavesHoles)
+                file.LeaveHoles(fileBytes: 0);
+            if (!file.TryContinue(inherited, out error))
+                throw new StorageException(error!);
+            Step(SharedStep.BaseWritten);
+            return new(file, WithFirstBurst(inherited.Saved, file), IsWhole: false, MachineCrashed: false);
+        }
+        catch
+        {
+            file?.Dispose();
+            data?.Dispose();
+            ledger.Dispose();
+            throw;
+        }
+    }
+
+    private static SavedSession WithFirstBurst(SavedSession saved, DumpFile file) =>
+        saved.State is not { } state || DumpSession.FirstBurstOf(state) is not ByteRange kept
+            ? saved
+            : saved with { FirstBurst = file.ReadBytes(kept), MovedFirstBurst = file.ReadBytes(new(0, kept.Length)) };
+
+    /// <summary>Takes the right to write from the ledgers of the owners before: seen also where a cache hides the new ledger's name.</summary>
+    private static void MarkFormer(DumpFolder folder, string name, int epoch)
+    {
+        for (int former = 1; former < epoch; former++)
+        {
+            using var ledger = OwnerChain.Open(folder, SegmentName.LedgerOf(name, former));
+            // A file system without modes, or another user's file: then the name is all there is.
+            if (ledger is not null)
+                _ = Posix.MakeReadOnly(ledger);
+        }
+    }
+
+    /// <summary>Reads the ledger of the newest owner that had noted what it has from those before; null where the first one is gone.</summary>
+    private static (LedgerContents Contents, int Epoch)? NewestLedger(DumpFolder folder, string name, int lastEpoch)
+    {
+        // A dump that is over loses its first ledger first.
+        using var first = OwnerChain.Open(folder, SegmentName.LedgerOf(name, 1));
+        if (first is null)
+            return null;
+        for (int epoch = lastEpoch; epoch > 1; epoch--)
+        {
+            string ledgerName = SegmentName.LedgerOf(name, epoch);
+            using var ledger = OwnerChain.Open(folder, ledgerName);
+            if (ledger is not null && LedgerFile.Read(ledger, folder.PathOf(ledgerName)) is var contents && Inheritance.IsWhole(contents, epoch))
+                return (contents, epoch);
+        }
+
+        return (LedgerFile.Read(first, folder.PathOf(SegmentName.LedgerOf(name, 1))), 1);
+    }
+
+    /// <summary>A dump that an owner has ended: a repeated FINISHED may have to be answered, also while that owner, or who does its work, still joins segments.</summary>
+    private InterruptedDump Lingering(DumpFolder folder, CommitMarker marker)
+    {
+        string name = SegmentName.LedgerOf(DumpFile.NameOf(marker.Identity), marker.Epoch + 1);
+        var ledger = Posix.OpenAt(folder.Handle, name, Posix.O_RDONLY | Posix.O_NOFOLLOW);
+        var data = ledger is null ? null : Posix.OpenAt(folder.Handle, name, Posix.O_RDONLY | Posix.O_NOFOLLOW);
+        if (ledger is null || data is null)
+        {
+            ledger?.Dispose();
+            throw new StorageException($"{folder.PathOf(name)}: {Errno.Words(Errno.Last)}");
+        }
+
+        var shared = new SharedDump(marker.Identity, folder.Handle, marker.Epoch, Sharing!.FileName, earlier: [], Running());
+        var file = new DumpFile(marker.Identity, marker.Endpoint, folder, data, ledger, refusedPath: null, shared) { Syncs = Syncs, Commit = new(marker) };
+        file.CloseData();
+        // Its node may have died before it had synced the name, and FINISHED is acked for nothing less.
+        return new(file, Saved: null, marker.IsWhole && Posix.SyncDirectory(folder.Handle) == 0, MachineCrashed: false);
+    }
+
+    private void Step(SharedStep step) => _running?.OnStep?.Invoke(step);
+}
