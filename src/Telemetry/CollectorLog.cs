@@ -180,4 +180,10 @@ public static partial class CollectorLog
 
     [LoggerMessage(1062, LogLevel.Warning, "libzstd.so.1 is not there: the panic messages of dumps that the kernel compressed with zstd cannot be read, such dumps are stored whole")]
     public static partial void NoZstd(ILogger logger);
+
+    [LoggerMessage(1160, LogLevel.Information, "The dump of client {Client} goes on at another node ({File})")]
+    public static partial void TakenOver(ILogger logger, string client, string file);
+
+    [LoggerMessage(1161, LogLevel.Error, "The dump of client {Client} cannot be put on the device ({Error}): it is continued from what is, as soon as that is possible")]
+    public static partial void SharedNotDurable(ILogger logger, string client, string error);
 }

@@ -45,6 +45,8 @@ public sealed partial class CollectorMetrics
         _ = Count("netdump.missing", "By", "Bytes known to be missing in dumps that ended.", () => Interlocked.Read(ref _missing));
         _ = Count("netdump.sessions.relocated", "{session}", "Dumps whose first burst came at a stale offset and was moved (FreeBSD's offset bug).", () => Interlocked.Read(ref _relocated));
         _ = Count("netdump.sessions.resumed", "{session}", "Sessions of an earlier process that went on.", () => Interlocked.Read(ref _resumed));
+        _ = Count("netdump.sessions.taken_over", "{session}", "Sessions of another node, or of an earlier process in the shared directory, that went on here.", () => Interlocked.Read(ref _takenOver));
+        _ = Count("netdump.sessions.handed_over", "{session}", "Running dumps that another node went on with, or this one anew after its device failed.", () => Interlocked.Read(ref _handedOver));
         _ = Count("netdump.session.dropped.packets", "{packet}", "Datagrams that the kernel dropped at sessions' own sockets.", () => Interlocked.Read(ref _sessionDrops));
         _ = Count("netdump.scripts", "{script}", "Scripts that ended, by how.", _scripts.Measure);
         _ = Count("netdump.webhook.events", "{event}", "Events that were posted to the webhook, by what became of them.", _webhooks.Measure);

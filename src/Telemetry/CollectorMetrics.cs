@@ -29,6 +29,8 @@ public sealed partial class CollectorMetrics : IDisposable
     private long _missing;
     private long _relocated;
     private long _resumed;
+    private long _takenOver;
+    private long _handedOver;
     private long _deleted;
     private long _deletedBytes;
     private long _shortOfRoom;
@@ -59,6 +61,12 @@ public sealed partial class CollectorMetrics : IDisposable
 
     /// <summary>Dumps that ended in any other way.</summary>
     public long NotComplete => _ended.Sum - Complete;
+
+    /// <summary>Sessions of other nodes that went on here.</summary>
+    public long SessionsTakenOver => Interlocked.Read(ref _takenOver);
+
+    /// <summary>Running dumps that went on with another owner.</summary>
+    public long DumpsHandedOver => Interlocked.Read(ref _handedOver);
 
     /// <summary>Dumps that retention deleted.</summary>
     public long Deleted => Interlocked.Read(ref _deleted);
@@ -121,6 +129,16 @@ public sealed partial class CollectorMetrics : IDisposable
 
     /// <summary>A session of an earlier process goes on.</summary>
     public void SessionResumed() => Interlocked.Increment(ref _resumed);
+
+    /// <summary>A session that another node had goes on here; counted by <see cref="SessionResumed"/> as well.</summary>
+    public void SessionTakenOver() => Interlocked.Increment(ref _takenOver);
+
+    /// <summary>A running dump goes on with another owner.</summary>
+    public void DumpHandedOver()
+    {
+        Interlocked.Increment(ref _handedOver);
+        Interlocked.Decrement(ref _receiving);
+    }
 
     public void ScriptEnded(ScriptOutcome outcome) => _scripts.Add(outcome);
 

@@ -8,6 +8,7 @@ using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Scripts;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Actors.Storage;
+using NetdumpCollector.Actors.Takeover;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Protocol.Storm;
@@ -34,6 +35,12 @@ internal sealed record CollectorSetup
     public int MaxOwnEndpoints { get; init; } = int.MaxValue;
     public AdmissionOptions Admission { get; init; } = new();
     public KeepPolicy Keep { get; init; } = KeepPolicy.Full;
+
+    /// <summary>The node's name where it shares the dump directory with others, or null.</summary>
+    public string? Node { get; init; }
+
+    /// <summary>The address, herald port and clients' port of another collector, whose place this one takes; null for ones of its own.</summary>
+    public RunningCollector? InPlaceOf { get; init; }
 
     /// <summary>The dump directory; a temporary one when null.</summary>
     public string? Directory { get; init; }
@@ -78,14 +85,16 @@ internal sealed class RunningCollector : IAsyncDisposable
     private readonly IngressGroup _ingresses;
     private readonly List<WireClient> _clients = [];
     private readonly Ipv4 _serverAddress;
-    private readonly ushort _clientPort = FreePort();
+    private readonly ushort _clientPort;
     private IUdpEndpoint? _socket;
+    private Takeovers? _takeovers;
 
     private RunningCollector(CollectorSetup setup)
     {
         Assert.True(Transports.TryGet(setup.Transport, out var transport));
         Root = setup.Directory ?? Path.Combine(_temporary, "dumps");
         _directory = DumpDirectory.Open(Root, defaultPath: null);
+        _directory.Sharing = setup.Node is string node ? new(node) : null;
         _hostNames = setup.LookUp is { } lookUp
             ? new(HostMap.Empty, TimeProvider.System, setup.LookUpDeadline, lookUp, maxCached: 100)
             : new(HostMap.Parse(["127.0.0.0/8 panicked"], "hosts"), TimeProvider.System, HostNameResolver.DefaultDeadline);
@@ -95,7 +104,8 @@ internal sealed class RunningCollector : IAsyncDisposable
             .Select(_ => setup.Decorate(transport.CreateLoop("test", failure => CollectorLog.ActorFailed(Log, "loop", failure))))
             .Select(loop => setup.CrossesLoops ? new CrossedLoop(loop, HeraldSteering) : loop)];
         _ingresses = new(_loops.Length);
-        _serverAddress = NextAddress();
+        _serverAddress = setup.InPlaceOf?.ServerAddress ?? NextAddress();
+        _clientPort = setup.InPlaceOf?.ClientPort ?? FreePort();
         if (setup.Script is string body)
             _scripts = new(WriteScript(body), Root, ScriptRunner.DefaultMaxRunning, ScriptRunner.DefaultTimeout, TimeProvider.System);
     }
@@ -204,6 +214,7 @@ internal sealed class RunningCollector : IAsyncDisposable
         _fileSystems.Dispose();
         _scriptThread.Dispose();
         _hashThread.Dispose();
+        _takeovers?.Dispose();
         _hostNames.Dispose();
         _scripts?.Dispose();
         _directory.Dispose();
@@ -250,7 +261,7 @@ internal sealed class RunningCollector : IAsyncDisposable
         var options = new IngressOptions
         {
             Address = setup.Address ?? _serverAddress,
-            HeraldPort = 0,
+            HeraldPort = setup.InPlaceOf?.HeraldPort ?? 0,
             ClientPort = _clientPort,
             Mode = setup.Mode,
             SessionPorts = setup.SessionPorts,
@@ -261,6 +272,7 @@ internal sealed class RunningCollector : IAsyncDisposable
             MaxOwnEndpoints = setup.MaxOwnEndpoints,
             Admission = setup.Admission,
         };
+        _takeovers = setup.Node is null ? null : new(Actors, _directory, setup.InPlaceOf?.HeraldPort ?? 0, _ingresses, TimeSpan.FromMinutes(10), Log);
         // Sockets are opened in the order of what they call themselves.
         var storm = new StormPolicy(setup.Keep);
         var shards = Enumerable.Range(0, _loops.Length);
@@ -282,6 +294,7 @@ internal sealed class RunningCollector : IAsyncDisposable
                 Logger = Log,
                 Hashes = Hashes,
                 Scripts = scripts,
+                Takeovers = _takeovers,
             };
             _loops[shard].Start();
             _socket = await _ingresses.SpawnAsync(shard, environment, _socket is null ? options : options with { HeraldPort = _socket.Port }).WaitAsync(Eventually.Deadline);

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Actors.Storage;
+using NetdumpCollector.Actors.Takeover;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
@@ -27,10 +28,17 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     public sealed record AwaitCommits(Reply<bool> Done) : Message;
 
     /// <summary>Continues a dump of an earlier process, or its answers to a repeated FINISHED.</summary>
-    public sealed record ResumeDump(InterruptedDump Dump) : Message;
+    public sealed record ResumeDump(InterruptedDump Dump) : Message
+    {
+        /// <summary>Its kernel has been silent for too long: it only comes to its end here.</summary>
+        public bool IsAbandoned { get; init; }
+    }
 
     /// <summary>Continues a session that an earlier process had answered a herald for.</summary>
     public sealed record ResumeHerald(RememberedHerald Remembered) : Message;
+
+    /// <summary>What other nodes had of a flow has been told of (<see cref="ResumeDump"/>, <see cref="ResumeHerald"/>).</summary>
+    internal sealed record FlowSought(FlowKey Flow) : Message;
 
     /// <summary>The reply comes when everything that was to be continued before it is.</summary>
     public sealed record AwaitResumed(Reply<bool> Done) : Message;
@@ -69,12 +77,16 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     /// <summary>Looking through all clients for one that is over takes up to a tenth of a millisecond.</summary>
     private const long SilentSearchIntervalUs = 10_000;
 
+    /// <summary>Flows that are remembered as sought at other nodes.</summary>
+    private const int MaxSoughtFlows = 16_384;
+
     private readonly Dictionary<FlowKey, ClientEntry> _clients = [];
     private readonly SessionPorts _ports = new(options.SessionPorts, shard, group.Count);
     private readonly PacketRun _run = new();
     private readonly Nothing _nothing = new();
     private IUdpEndpoint? _socket;
     private readonly HalfOpenSessions _halfOpen = new();
+    private readonly SoughtFlows _sought = new(MaxSoughtFlows, () => group.TryLease(environment.FileSystems.Stagings));
     private long _nextSilentSearchUs;
     private long _nextFallbackLineUs;
     private int _unsettled;
@@ -174,10 +186,13 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
                 AnswerWaiting();
                 break;
             case ResumeDump resume:
-                OnResume(resume.Dump);
+                OnResume(resume.Dump, resume.IsAbandoned);
                 break;
             case ResumeHerald resume:
                 OnResumeHerald(resume.Remembered);
+                break;
+            case FlowSought sought:
+                OnSought(sought.Flow);
                 break;
             case AwaitResumed wait:
                 wait.Done.Send(true);
@@ -206,12 +221,12 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         owner.Post(copies);
     }
 
-    /// <summary>Passes packets of this loop's clients on that came to another loop's socket; called there.</summary>
+    /// <summary>Passes on packets of this loop's clients that came to another loop's socket, which calls it there, or that had to wait.</summary>
     private void Post(Staging packets) => environment.EventLoop.Post(new Forwarded(this, group, environment.FileSystems.Stagings, packets));
 
     /// <summary>The running session that all packets of the run go to, where there is no choice.</summary>
     private SessionRoute? FindOnly(ReadOnlySpan<Datagram> run) =>
-        Find(run[0]) is { Older: null, Newest: { Phase: SessionPhase.Receiving } only } entry && entry.Key.RemotePort != 0 && !HasHerald(run) ? only : null;
+        Find(run[0]) is { Older: null, Newest: { Phase: SessionPhase.Receiving } only } entry && entry.Key.RemotePort != 0 && !HasHerald(run) && !IsStale(only) ? only : null;
 
     private static bool HasHerald(ReadOnlySpan<Datagram> run)
     {
@@ -242,7 +257,8 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         var entry = Find(datagram);
         if (entry is null || entry.Key.RemotePort == 0)
         {
-            RejectStray(header.Type is < MessageType.Herald or > MessageType.EkcdKey ? RejectReason.UnknownType : RejectReason.NoSession, datagram);
+            if (!TrySeekElsewhere(datagram, header.Type))
+                RejectStray(header.Type is < MessageType.Herald or > MessageType.EkcdKey ? RejectReason.UnknownType : RejectReason.NoSession, datagram);
             return;
         }
 
@@ -253,14 +269,49 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             return;
         }
 
-        if (session is null)
+        if (session is null || MayGoOnElsewhere(session, header.Type))
         {
-            Reject(RejectReason.NoSession, datagram);
+            if (!TrySeekElsewhere(datagram, header.Type))
+                Reject(RejectReason.NoSession, datagram);
             return;
         }
 
         session.IsShadow = false;
         HandTo(session, single);
+    }
+
+    private void OnSought(FlowKey flow)
+    {
+        foreach (var session in _clients.GetValueOrDefault(flow)?.Sessions ?? [])
+            session.SoughtUs = Context.NowUs;
+        if (_sought.End(flow, Context.NowUs) is { } packets)
+            Post(packets);
+    }
+
+    /// <summary>The packet may be of a later dump that began at another node: this session is over, or has heard nothing for longer than a kernel is silent.</summary>
+    private bool MayGoOnElsewhere(SessionRoute session, MessageType type) => environment.Takeovers is not null && type != MessageType.Finished && session.Phase switch
+    {
+        SessionPhase.Receiving => IsStale(session),
+        SessionPhase.HalfOpen => false,
+        _ => true,
+    };
+
+    private bool IsStale(SessionRoute session) =>
+        environment.Takeovers is not null && Context.NowUs - Math.Max(session.LastPacketUs, session.SoughtUs) > environment.Options.RetryBudgetUs;
+
+    /// <summary>Another node may have the session that a packet belongs to.</summary>
+    /// <returns>The packet waits until that has been found out; else it is lost, and the client repeats it within a second.</returns>
+    private bool TrySeekElsewhere(in Datagram datagram, MessageType type)
+    {
+        if (environment.Takeovers is not { } takeovers || type is not (MessageType.Vmcore or MessageType.Kdh or MessageType.EkcdKey or MessageType.Finished)
+            || !group.Admission.Allows(datagram.Remote))
+            return false;
+        var flow = new FlowKey(datagram.Local, datagram.Remote, datagram.RemotePort);
+        if (!_sought.Add(flow, datagram, Context.NowUs, out bool isHeld) || takeovers.Seek(flow))
+            return isHeld;
+        if (_sought.End(flow, Context.NowUs) is { } packets)
+            group.Release(environment.FileSystems.Stagings, packets);
+        return false;
     }
 
     /// <summary>
@@ -389,8 +440,14 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         return entry ??= CollectionsMarshal.GetValueRefOrAddDefault(_clients, key, out _) ??= new(key);
     }
 
-    private void OnResume(InterruptedDump dump)
+    private void OnResume(InterruptedDump dump, bool isAbandoned)
     {
+        if (dump.Saved is null && IsEndedHere(dump.File))
+        {
+            environment.FileSystems.LaneOf(dump.File).Upkeep.Tell(new FileSystemActor.CloseDump(dump.File));
+            return;
+        }
+
         var session = dump.Saved is not { } saved
             ? DumpSession.RestoreLingering(environment.Options, dump.IsWhole, Context.NowUs)
             // A kernel does not wait for a machine to be started again.
@@ -412,11 +469,15 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             if (isReachable)
             {
                 environment.Metrics.SessionResumed();
+                if (dump.File.Epoch > 1)
+                    environment.Metrics.SessionTakenOver();
                 CollectorLog.Resumed(environment.Logger, dump.File.Identity.Client, dump.File.PartialPath, session.CoveredBytes);
             }
         }
 
         actor.Route.Ref.Tell(new SessionActor.Continue());
+        if (isAbandoned)
+            actor.Route.Ref.Tell(new SessionActor.EndDump(EndReason.ClientTimedOut));
         // What superseded the older one before must do so again: that process may not have come to end it.
         bool isDecided = session.Phase == SessionPhase.Receiving && (entry.Key.RemotePort == 0 || actor.HasWonBefore);
         var loser = !entry.Resume(actor.Route) ? actor.Route : isDecided ? entry.Supersede(actor.Route) : null;
@@ -426,19 +487,25 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         loser.Ref.Tell(new SessionActor.EndDump(EndReason.Superseded));
     }
 
+    /// <summary>A session of this loop has ended the dump itself, and answers for it.</summary>
+    private bool IsEndedHere(DumpFile file) =>
+        _clients.GetValueOrDefault(new(file.Endpoint.Local, file.Identity.Client, file.Endpoint.RemotePort))?.Sessions.Any(session => session.HasEnded && session.StartedAt == file.Identity.StartedAt) ?? false;
+
     private void OnResumeHerald(RememberedHerald remembered)
     {
         var herald = remembered.Herald;
         if (environment.Time.GetUtcNow() - herald.At > TimeSpan.FromMicroseconds(environment.Options.HalfOpenTimeoutUs))
         {
-            environment.Heralds?.Tell(new HeraldActor.Drop(remembered.Place));
+            if (remembered.Place != RememberedHerald.Elsewhere)
+                environment.Heralds?.Tell(new HeraldActor.Drop(remembered.Place));
             return;
         }
 
         var session = DumpSession.RestoreHalfOpen(environment.Options, herald.Endpoint.HeraldSeqno, herald.Path, Context.NowUs);
         var (actor, entry, _) = ResumeSession(herald.Client, herald.Endpoint, session, herald.At);
         entry.Add(actor.Route);
-        actor.UseHerald(remembered.Place);
+        if (remembered.Place != RememberedHerald.Elsewhere)
+            actor.UseHerald(remembered.Place);
         actor.Route.Ref.Tell(new SessionActor.Continue());
     }
 

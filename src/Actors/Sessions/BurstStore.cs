@@ -39,6 +39,12 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
     /// <summary>Why the session's state could not be saved, in words, or null: what another process would not know of is not acked.</summary>
     public string? SaveError { get; private set; }
 
+    /// <summary>Another node has the dump: from then on nothing is stored, and nothing may be acked.</summary>
+    public bool IsSuperseded { get; private set; }
+
+    /// <summary>What was stored cannot be put on the device: nothing after the last save counts, and this owner of a shared dump acks nothing any more. The next one begins from there.</summary>
+    public bool HasFailed { get; private set; }
+
     /// <summary>The batch asks for something that may wait for a device.</summary>
     public bool HasWork => session.Writes.Length + session.Records.Length + session.Compares.Length > 0 || session.MustSave;
 
@@ -53,6 +59,9 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
         FirstDifference = null;
         ulong before = session.CoveredBytes;
         WritesDone = 0;
+        IsSuperseded = file.IsSuperseded();
+        if (IsSuperseded)
+            return;
         Error = session.WritesApart(file.LengthBytes) ? SaveWithoutLength(file) : null;
         if (Error is null)
         {
@@ -76,7 +85,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
 
         HasAdvanced = session.CoveredBytes > before;
         SaveError = null;
-        if (session.MustSave && !session.TryLeaveToLength(ToldLength(file)))
+        if (session.MustSave && (file.IsShared || !session.TryLeaveToLength(ToldLength(file))))
             Save(file);
     }
 
@@ -191,23 +200,35 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
     }
 
     /// <summary>The ranges first: what is in the ledger without being acked does no harm.</summary>
+    /// <remarks>Where another node may take the dump over, its bytes are on the device before the ledger says so, and the ledger before acks leave; who owns the dump is asked last.</remarks>
     [SkipLocalsInit]
     private void Save(DumpFile file)
     {
         Span<byte> state = stackalloc byte[DumpSession.StateBytes];
         session.Save(state, ToldLength(file));
-        if (file.AppendRanges(LedgerRecordType.Stored, session.UnsavedRanges, out string? error)
+        string? error = null;
+        HasFailed = file.IsShared && !file.TrySyncData(out error);
+        if (!HasFailed
+            && file.AppendRanges(LedgerRecordType.Stored, session.UnsavedRanges, out error)
             && file.AppendRanges(LedgerRecordType.Damaged, session.UnsavedDamage, out error)
             && file.AppendRanges(LedgerRecordType.Overwritten, session.UnsavedOverwrites, out error)
-            && file.WriteState(state, out error))
+            && file.WriteState(state, out error)
+            && (!file.IsShared || file.TrySyncLedger(out error)))
+        {
             session.OnSaved(state);
+        }
         else
+        {
+            HasFailed |= file.IsShared;
             session.OnSaveFailed();
+        }
+
         SaveError = error;
+        IsSuperseded = file.IsSuperseded();
     }
 
-    /// <summary>The length that a next process may trust: of a file that misses bytes below its end none.</summary>
-    private static ulong ToldLength(DumpFile file) => file.HasAllBytes ? file.LengthBytes : 0;
+    /// <summary>The length that a next process may trust: of a file that misses bytes below its end, or that another machine may read before all of it is there, none.</summary>
+    private static ulong ToldLength(DumpFile file) => file is { HasAllBytes: true, IsShared: false } ? file.LengthBytes : 0;
 
     /// <summary>Before a write after which the file's length says nothing. Returns why it could not be saved, in words, or null.</summary>
     [SkipLocalsInit]

@@ -29,7 +29,7 @@ public sealed partial class SessionActor
             if (_file is null && !_opening)
                 Open();
         }
-        else if (_file is null || _lane!.IsInline)
+        else if (_file is null || StoresInline)
         {
             Process(datagrams, run.HasRival, run.IsContested);
         }
@@ -133,7 +133,7 @@ public sealed partial class SessionActor
         var staging = _staging;
         if (staging is not { Count: > 0 })
             return;
-        if (_file is not null && !_lane!.IsInline)
+        if (_file is not null && !StoresInline)
         {
             StoreStaged();
         }
@@ -173,6 +173,9 @@ public sealed partial class SessionActor
             StoreHere(datagrams);
     }
 
+    /// <summary>The loop writes itself: not where acks wait for the device, nor where the file system has shown that it holds loops up.</summary>
+    private bool StoresInline => _lane!.IsInline && !_file!.IsShared;
+
     private void StoreHere(ReadOnlySpan<Datagram> datagrams)
     {
         var loop = _environment.EventLoop;
@@ -205,9 +208,11 @@ public sealed partial class SessionActor
     {
         (_stored, _staging) = (_staging!, null);
         TakeAll(_stored.Datagrams, _stored.HasRival, _stored.IsContested);
-        if (!_store.HasWork)
+        // Whether the dump is still this node's is asked where it is stored.
+        bool hasWork = _store.HasWork || _file!.IsShared;
+        if (!hasWork)
             _session.OnStored(Context.NowUs);
-        if (_store.HasWork)
+        if (hasWork)
             StoreElsewhere(_stored);
         else
             GiveBack(ref _stored);
@@ -225,16 +230,35 @@ public sealed partial class SessionActor
     private void SaveState()
     {
         _hasRival = _isContested = false;
-        if (_lane!.IsInline)
+        if (StoresInline)
             StoreHere([]);
         else
             StoreElsewhere(_stored = _environment.FileSystems.Stagings.Rent());
+    }
+
+    /// <summary>The dump goes on with another owner: another node that has claimed it, or this one anew when the device takes bytes again. Its files stay as they are.</summary>
+    private void LeaveToNextOwner()
+    {
+        using var scope = InTrace();
+        if (_store.HasFailed && !_store.IsSuperseded)
+            CollectorLog.SharedNotDurable(_environment.Logger, ClientName, _store.SaveError ?? "");
+        else
+            CollectorLog.TakenOver(_environment.Logger, ClientName, _file?.PartialPath ?? "");
+        if (!_handedOver)
+            _environment.Metrics.DumpHandedOver();
+        Context.Stop();
     }
 
     /// <summary>Another thread has carried out the batch.</summary>
     private void OnBatchStored()
     {
         _isStoring = false;
+        if (_store.IsSuperseded || _store.HasFailed)
+        {
+            LeaveToNextOwner();
+            return;
+        }
+
         Settle();
         TellVerdict();
         GiveBack(ref _stored);
@@ -340,7 +364,7 @@ public sealed partial class SessionActor
     private void StartWriteback()
     {
         ulong covered = _session.CoveredBytes;
-        if (covered - _writebackFrom < WritebackBytes)
+        if (covered - _writebackFrom < WritebackBytes || _file!.IsShared)
             return;
 
         _lane!.Upkeep.Tell(new FileSystemActor.StartWriteback(_file!, _writebackFrom, covered - _writebackFrom));
@@ -348,7 +372,7 @@ public sealed partial class SessionActor
     }
 
     /// <summary>When the bytes since the last checkpoint get one although no more come.</summary>
-    private long CheckpointDueUs => _file is null || _isCheckpointing || _session.Phase != SessionPhase.Receiving || _session.CoveredBytes == _checkpointFrom
+    private long CheckpointDueUs => _file is not { IsShared: false } || _isCheckpointing || _session.Phase != SessionPhase.Receiving || _session.CoveredBytes == _checkpointFrom
         ? long.MaxValue
         : _checkpointUs + CheckpointUs;
 
@@ -356,7 +380,8 @@ public sealed partial class SessionActor
     private void TakeCheckpoint()
     {
         ulong covered = _session.CoveredBytes;
-        if (_isCheckpointing || (covered - _checkpointFrom < CheckpointBytes && Context.NowUs - _checkpointUs < CheckpointUs))
+        // Where acks wait for the device, each of them is one.
+        if (_isCheckpointing || _file!.IsShared || (covered - _checkpointFrom < CheckpointBytes && Context.NowUs - _checkpointUs < CheckpointUs))
             return;
 
         _isCheckpointing = true;

@@ -43,6 +43,12 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         public void OnDeadLetter() => Lane.Upkeep.Tell(new FileSystemActor.CloseDump(File));
     }
 
+    /// <summary>The ended dump is sure to become what its summary says, on whichever node: FINISHED may be acked, and the files are still at work.</summary>
+    internal sealed record Promised : Message;
+
+    /// <summary>Another node has the ended dump, and answers for it.</summary>
+    internal sealed record TakenOver : Message;
+
     /// <summary>What was stored when the checkpoint was ordered is on the device, or never will be.</summary>
     internal sealed record CheckpointDone : Message;
 
@@ -125,6 +131,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private bool _started;
     private bool _wonBurst;
     private bool _hasPromised;
+    private bool _hasPromisedEnd;
     private bool _announced;
     private bool _kdhLogged;
     private bool _damageLogged;
@@ -299,11 +306,20 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             case HostResolved resolved:
                 Name(resolved.Host);
                 break;
+            case Promised:
+                _hasPromisedEnd = true;
+                _session.OnCommitted(Context.NowUs);
+                break;
             case Committed committed:
                 _committed = committed.File;
-                _session.OnCommitted(Context.NowUs);
+                if (!_hasPromisedEnd)
+                    _session.OnCommitted(Context.NowUs);
                 Reach(SessionMilestone.Settled);
                 break;
+            case TakenOver:
+                Reach(SessionMilestone.Settled);
+                LeaveToNextOwner();
+                return;
             case CommitFailed:
                 _store.GiveSlotBack();
                 _session.OnCommitFailed(Context.NowUs);

@@ -3,6 +3,7 @@ using NetdumpCollector.Actors.Aftermath;
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Storage;
+using NetdumpCollector.Actors.Takeover;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
@@ -38,6 +39,9 @@ public sealed class SessionEnvironment
 
     /// <summary>Remembers heralds that were answered and that nothing followed yet, or null.</summary>
     public ActorRef<HeraldActor.Message>? Heralds { get; init; }
+
+    /// <summary>Seeks sessions of other nodes that share the dump directory, or null where none does.</summary>
+    public Takeovers? Takeovers { get; init; }
 
     /// <summary>Runs the operator's script after each dump, or null.</summary>
     public ActorRef<ScriptActor.Message>? Scripts { get; init; }

@@ -36,6 +36,9 @@ public sealed class SessionRoute
     /// <summary>When the session's last packet came, in microseconds.</summary>
     public long LastPacketUs { get; internal set; }
 
+    /// <summary>When other nodes were last found to have nothing later of the flow, in microseconds; 0 while that was not asked.</summary>
+    internal long SoughtUs { get; set; }
+
     /// <summary>Distinct bytes stored.</summary>
     public ulong CoveredBytes { get; internal set; }
 

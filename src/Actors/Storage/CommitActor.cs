@@ -41,7 +41,7 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
         {
             if (order.HostLookup.Wait(TimeSpan.FromMicroseconds(Math.Max(0, order.HostDueUs - Context.NowUs))))
                 host = order.HostLookup.Result;
-            var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host });
+            var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host }, () => Promise(order));
             order.File.CloseData();
             // First, because a server that ends waits for scripts once no session has a commit under way.
             var ended = Follow(dump, host, order);
@@ -50,6 +50,12 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             Report(order, new SessionActor.Committed(order.File, environment.FileSystems.LaneOf(order.File)));
             LogOutcome(host, order.File.Identity.Client, order.Summary, dump);
             order.Trace?.End(ended, order.Summary.Error);
+        }
+        catch (SupersededException)
+        {
+            order.Trace?.Interrupt();
+            Report(order, new SessionActor.TakenOver());
+            order.File.Dispose();
         }
         catch (Exception e)
         {
@@ -89,6 +95,12 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
         }
 
         Context.Stop();
+    }
+
+    private void Promise(CommitDump order)
+    {
+        if (order.Settled is null)
+            session.Tell(new SessionActor.Promised());
     }
 
     private void Report(CommitDump order, SessionActor.Message outcome)

@@ -16,7 +16,12 @@ namespace NetdumpCollector.Actors.Storage;
 /// </remarks>
 public sealed class FileSystemLane : IStallObserver, IDisposable
 {
-    private const int WriteThreads = 8;
+    /// <summary>Threads that write while loops must not.</summary>
+    internal const int WriteThreads = 8;
+
+    /// <summary>Where each burst waits for the device, those of many dumps wait together: a file system stores what is synced at one time in one go.</summary>
+    internal const int SharedWriteThreads = 32;
+
     private const int SyncThreads = 16;
     private const int CheckpointThreads = 4;
 
@@ -38,7 +43,7 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     private readonly object _gate = new();
 
     // When the writes of Writers that are in progress began, the oldest first.
-    private readonly List<long> _threaded = new(WriteThreads);
+    private readonly List<long> _threaded = [];
     private readonly TimeProvider _time;
     private readonly CollectorMetrics _metrics;
     private readonly ILogger _logger;
@@ -58,8 +63,10 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     /// <param name="time">The clock.</param>
     /// <param name="metrics">Told how long each write took.</param>
     /// <param name="logger">Told when it becomes slow and when it has recovered.</param>
-    public FileSystemLane(string name, ActorSystem system, TimeProvider time, CollectorMetrics metrics, ILogger logger)
+    /// <param name="writeThreads">Threads of <see cref="Writers"/>.</param>
+    public FileSystemLane(string name, ActorSystem system, TimeProvider time, CollectorMetrics metrics, ILogger logger, int writeThreads = WriteThreads)
     {
+        Writers = new("write", writeThreads);
         _name = name;
         _time = time;
         _quickTicks = time.TimestampFrequency / 500;
@@ -75,8 +82,8 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     /// <summary>Loops may write themselves.</summary>
     public bool IsInline => _isInline;
 
-    /// <summary>Threads that write bursts while loops must not.</summary>
-    public ThreadDispatcher Writers { get; } = new("write", WriteThreads);
+    /// <summary>Threads that write bursts while loops must not, or where acks wait for the device.</summary>
+    public ThreadDispatcher Writers { get; }
 
     /// <summary>Threads that make ended dumps durable; apart from the writers, so that no fsync delays an ack.</summary>
     public ThreadDispatcher Syncers { get; } = new("sync", SyncThreads);

@@ -72,7 +72,7 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, Collector
         lock (_gate)
         {
             if (!_lanes.TryGetValue(file.Device, out var lane))
-                _lanes.Add(file.Device, lane = new(Path.GetDirectoryName(file.PartialPath)!, system, time, metrics, logger));
+                _lanes.Add(file.Device, lane = new(Path.GetDirectoryName(file.PartialPath)!, system, time, metrics, logger, file.IsShared ? FileSystemLane.SharedWriteThreads : FileSystemLane.WriteThreads));
             return lane;
         }
     }

@@ -29,7 +29,7 @@ internal sealed class SettingOptions
                 given[setting] = setting.Kind == SettingKind.Flag ? bool.TrueString : string.Join(',', result.Tokens.Select(token => token.Value));
         }
 
-        return SettingsResolution.Resolve(given, io.Environment);
+        return SettingsResolution.Resolve(given, io.Environment).CheckTogether();
     }
 
     private static Option Create(Setting setting)

@@ -6,6 +6,7 @@ using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Scripts;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Actors.Storage;
+using NetdumpCollector.Actors.Takeover;
 using NetdumpCollector.Collector.Http;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Protocol;
@@ -38,6 +39,9 @@ internal sealed class Server : IDisposable
     /// <summary>So long dumps on file systems beneath the dump directory's own are looked for before the others go on without them.</summary>
     private static readonly TimeSpan s_searchPatience = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>A dump's own node ends it when its kernel has been silent for long enough; another one does so that much later.</summary>
+    private static readonly TimeSpan s_abandonedMargin = TimeSpan.FromMinutes(1);
+
     private readonly CancellationTokenSource _stopping = new();
     private readonly ILogger _log;
     private readonly DumpDirectory _directory;
@@ -58,6 +62,7 @@ internal sealed class Server : IDisposable
     private readonly IngressGroup _ingresses;
     private readonly ActorRef<HashActor.Message>? _hashes;
     private LiveState? _live;
+    private Takeovers? _takeovers;
 
     private Server(CollectorSettings settings, CollectorMetrics metrics, ILogger log, ITransport transport, HostMap hosts)
     {
@@ -65,6 +70,7 @@ internal sealed class Server : IDisposable
         _log = log;
         _directory = DumpDirectory.Open(settings.Directory, settings.DefaultPath);
         _directory.LeavesHoles = settings.Sparse;
+        _directory.Sharing = settings.Takeover ? new(settings.Node) : null;
         _directory.Syncs = new(TimeProvider.System, took => Metrics.Sync.Record(took.TotalSeconds));
         // A dying host waits for it, so its thread is not one that yields to all others.
         _room = settings is { MinFree.IsNone: false, WhenFull: WhenFull.Delete } ? new("room", 1) : null;
@@ -134,7 +140,7 @@ internal sealed class Server : IDisposable
         if (_live is not null)
             return _live;
         var live = _live = new LiveState(_ingresses.Members, TimeProvider.System);
-        ThreadDispatcher[] threads = [_script, _herald, _hash, _retention, .. _room is { } room ? [room] : Array.Empty<ThreadDispatcher>()];
+        ThreadDispatcher[] threads = [.. new[] { _script, _herald, _hash, _retention, _room, _takeovers?.Threads }.OfType<ThreadDispatcher>()];
         Metrics.Observe(new RuntimeReadings(live, _loops, _system, _fileSystems, threads, _directory.Root, TimeProvider.System));
         return live;
     }
@@ -222,6 +228,7 @@ internal sealed class Server : IDisposable
         _hash.Dispose();
         _retention.Dispose();
         _room?.Dispose();
+        _takeovers?.Dispose();
         _hostNames.Dispose();
         _scripts?.Dispose();
         _heraldLedger?.Dispose();
@@ -306,6 +313,7 @@ internal sealed class Server : IDisposable
         var storm = new StormPolicy(settings.Keep);
         if (storm.WantsMessage && !PanicPeek.ReadsZstd)
             CollectorLog.NoZstd(_log);
+        _takeovers = settings.Takeover ? new(_system, _directory, settings.Port, _ingresses, TimeSpan.FromSeconds(settings.TimeoutSeconds) + s_abandonedMargin, _log) : null;
         IUdpEndpoint? socket = null;
         _ingresses.IsResuming = true;
         // The youngest actors are stopped first: sessions end before the scripts and hashes that follow them.
@@ -327,6 +335,7 @@ internal sealed class Server : IDisposable
                 Hashes = _hashes,
                 Scripts = _scriptRuns,
                 Heralds = _heralds,
+                Takeovers = _takeovers,
                 Storm = storm,
                 Headroom = headroom,
                 Retention = settings.Retention.IsOff ? null : retentions,
@@ -349,10 +358,13 @@ internal sealed class Server : IDisposable
     /// <summary>Continues what an earlier process left: kernels send on to where they were told to.</summary>
     private async Task ResumeAsync()
     {
+        // In a shared directory nobody knows whose dumps are left over: each goes on where its packets come.
+        string[] tops = _takeovers is null ? [.. _directory.FileSystemTops()] : [];
         // A file system that hangs keeps only its own dumps waiting: they go on when it answers, if their kernels are still there.
-        Task<IReadOnlyList<InterruptedDump>>[] searches = [.. _directory.FileSystemTops().Select(top =>
+        Task<IReadOnlyList<InterruptedDump>>[] searches = [.. tops.Select(top =>
             Task.Factory.StartNew(() => _directory.TakeOver(top, problem => CollectorLog.LeftAsItIs(_log, problem)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
-        await searches[0].ConfigureAwait(false);
+        // The first is the dump directory's own.
+        await ((Task?)searches.FirstOrDefault() ?? Task.CompletedTask).ConfigureAwait(false);
         await Task.WhenAny(Task.WhenAll(searches), Task.Delay(s_searchPatience)).ConfigureAwait(false);
         var found = searches.ToLookup(search => search.IsCompleted);
         InterruptedDump[] dumps = [.. (await Task.WhenAll(found[true]).ConfigureAwait(false)).SelectMany(dumps => dumps)];

@@ -23,6 +23,8 @@ internal sealed record CollectorSettings
     public required ushort Port { get; init; }
     public required ushort ClientPort { get; init; }
     public required EndpointMode Endpoint { get; init; }
+    public required bool Takeover { get; init; }
+    public required string Node { get; init; }
     public required PortRange EndpointPorts { get; init; }
     public required KeepPolicy Keep { get; init; }
     public required bool Sparse { get; init; }

@@ -67,6 +67,13 @@ internal static class SettingValues
     public static bool TryRelativePath(string text, out string? value) =>
         TryOptionalPath(text, out value) && !text.StartsWith('/') && !text.Split('/').Contains("..");
 
+    /// <summary>A name that can be part of a file's; null for "auto".</summary>
+    public static bool TryNode(string text, out string? value)
+    {
+        value = text == "auto" ? null : text;
+        return HostFileName.IsAllowed(text);
+    }
+
     public static Setting<int>.Parser Whole(int least, int most) => (string text, out int value) =>
         int.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out value) && value >= least && value <= most;
 

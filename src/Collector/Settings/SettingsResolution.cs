@@ -1,3 +1,4 @@
+using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Watch;
 using NetdumpCollector.Storage;
@@ -46,6 +47,18 @@ internal sealed class SettingsResolution
         return problems.Count == 0 ? new(chosen) : throw new UsageException(problems);
     }
 
+    /// <summary>Settings that are allowed each by itself may contradict each other.</summary>
+    /// <exception cref="UsageException">They do.</exception>
+    public SettingsResolution CheckTogether()
+    {
+        var problems = new List<string>();
+        if (Value(SettingsTable.Takeover) && Value(SettingsTable.Endpoint) != EndpointMode.Shared)
+            problems.Add("takeover: packets of a session reach another node only on the herald port; give --endpoint shared as well");
+        if (Value(SettingsTable.Takeover) && Value(SettingsTable.Port) == 0)
+            problems.Add("takeover: packets of a session reach another node only on the same port; give --port a number other than 0");
+        return problems.Count == 0 ? this : throw new UsageException(problems);
+    }
+
     public CollectorSettings ToSettings() => new()
     {
         Address = Value(SettingsTable.Address),
@@ -57,6 +70,8 @@ internal sealed class SettingsResolution
         Port = Value(SettingsTable.Port),
         ClientPort = Value(SettingsTable.ClientPort),
         Endpoint = Value(SettingsTable.Endpoint),
+        Takeover = Value(SettingsTable.Takeover),
+        Node = Value(SettingsTable.Node) ?? HostFileName.From(System.Environment.MachineName),
         EndpointPorts = Value(SettingsTable.EndpointPorts),
         Keep = Value(SettingsTable.Keep),
         Sparse = Value(SettingsTable.Sparse),

@@ -47,6 +47,14 @@ internal static class SettingsTable
         "'ephemeral': a port per session, as netdumpd does; 'shared': all on the herald port, for NAT and load balancers.")
     { ValueName = Names<EndpointMode>() };
 
+    public static readonly Setting<bool> Takeover = new("takeover", "false", SettingValues.TryFlag, "true or false",
+        "Share the dump directory with other nodes behind one virtual address: each continues dumps that another one began. Needs --endpoint shared; acks wait for the device.")
+    { Kind = SettingKind.Flag };
+
+    public static readonly Setting<string?> Node = new("node", "auto", SettingValues.TryNode, "auto, or at most 63 of A-Z a-z 0-9 _ . - and no dot at the start",
+        "Name of this node among those that share a dump directory or a catalogue; 'auto' is the machine's name.")
+    { ValueName = "auto|NAME" };
+
     public static readonly Setting<PortRange> EndpointPorts = new("endpoint-ports", "20100-28999", SettingValues.TryPortRange, "FROM-TO with ports from 1 to 65535",
         "Ports that ephemeral sessions use.")
     { ValueName = "FROM-TO" };
@@ -175,7 +183,7 @@ internal static class SettingsTable
     public static IReadOnlyList<Setting> All { get; } =
     [
         Address, Directory, Script, PidFile, DefaultPath, Debug,
-        Port, ClientPort, Endpoint, EndpointPorts, Keep, Sparse, Hash, Hosts, Timeout, Drain, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
+        Port, ClientPort, Endpoint, Takeover, Node, EndpointPorts, Keep, Sparse, Hash, Hosts, Timeout, Drain, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
         Allow, Deny, SourceRate, NetworkRate,
         RetainAge, RetainCount, RetainSize, MinFree, WhenFull,
         Transport, Http, TokenFile, AuditLog, HttpCertificate, HttpKey, Webhook, WebhookSecret, LogFormat, Progress, Config,

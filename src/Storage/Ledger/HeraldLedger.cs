@@ -16,7 +16,11 @@ public sealed record HeraldRecord(Ipv4 Client, DumpEndpoint Endpoint, DateTimeOf
 /// <summary>A herald that an earlier process answered.</summary>
 /// <param name="Place">Where it lies; it stays there until <see cref="HeraldLedger.Clear"/>.</param>
 /// <param name="Herald">The herald.</param>
-public sealed record RememberedHerald(int Place, HeraldRecord Herald);
+public sealed record RememberedHerald(int Place, HeraldRecord Herald)
+{
+    /// <summary>The place of a herald that lies in another node's file.</summary>
+    public const int Elsewhere = -1;
+}
 
 /// <summary>The heralds that were answered and that nothing followed yet, in one file of fixed places: a kernel that got its answer sends on to the very port, also when the server was restarted in between.</summary>
 /// <remarks>

@@ -16,6 +16,8 @@ internal static class SampleValues
         ["port"] = (["1", "20023", "65535", "0"], ["", "-1", "65536", "x", "1.5", "1e3", " 1"]),
         ["client-port"] = (["1", "20024", "65535"], ["", "0", "65536", "x"]),
         ["endpoint"] = (["ephemeral", "shared"], ["", "Shared", "both", "0"]),
+        ["takeover"] = (["true", "false"], ["", "yes", "1"]),
+        ["node"] = (["auto", "a", "rack-7.example_1"], ["", ".a", "a/b", "a b", "ä"]),
         ["endpoint-ports"] = (["1-65535", "30000-30000", "20100-20200"], ["", "20100", "20200-20100", "0-10", "1-65536", "a-b", "1-2-3"]),
         ["hash"] = (["deferred", "off"], ["", "on", "1"]),
         ["keep"] = (["full", "head:1M", "head:8192", "auto", "auto:1", "auto:1000"],

@@ -1,0 +1,43 @@
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Actors.Ingress;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
+
+namespace NetdumpCollector.Actors.Takeover;
+
+/// <summary>Ends what no node goes on with in a shared dump directory: dumps whose kernels have been silent for longer than their owner would have waited, and commits that were left in the middle.</summary>
+/// <remarks>Each node looks now and then; which of them ends a dump is decided in the directory.</remarks>
+internal sealed class LeftOversActor(DumpDirectory directory, IngressGroup ingresses, TimeSpan silence, ILogger logger) : Actor<LeftOversActor.Look>
+{
+    /// <summary>It is time.</summary>
+    public sealed record Look;
+
+    private const long IntervalUs = 60_000_000;
+
+    private IActorTimer _timer = null!;
+
+    protected override void PreStart()
+    {
+        _timer = Context.CreateTimer(new Look());
+        // Not at once: nodes that were restarted together need not all look at one moment, and nothing is urgent.
+        _timer.Arm(Context.NowUs + Random.Shared.NextInt64(IntervalUs / 6, IntervalUs));
+    }
+
+    protected override void Receive(Look message)
+    {
+        try
+        {
+            foreach (var dump in directory.ClaimAbandoned(silence, problem => CollectorLog.LeftAsItIs(logger, problem)))
+                ingresses.Of(dump.File.Identity.Client).Tell(new IngressActor.ResumeDump(dump) { IsAbandoned = true });
+        }
+        catch (StorageException e)
+        {
+            CollectorLog.LeftAsItIs(logger, e.Message);
+        }
+
+        _timer.Arm(Context.NowUs + IntervalUs);
+    }
+
+    protected override void PostStop(Exception? failure) => _timer.Arm(long.MaxValue);
+}

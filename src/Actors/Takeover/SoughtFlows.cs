@@ -1,0 +1,61 @@
+using NetdumpCollector.Actors.Ingress;
+using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Transport;
+
+namespace NetdumpCollector.Actors.Takeover;
+
+/// <summary>Flows of one loop whose sessions are being sought at other nodes, or were a moment ago: packets that nobody knows must not make work each.</summary>
+/// <param name="capacity">Flows that are remembered.</param>
+/// <param name="lease">Room for packets of a flow while it is sought; null when there is none.</param>
+internal sealed class SoughtFlows(int capacity, Func<Staging?> lease)
+{
+    /// <summary>A client repeats what is not acked each second, so that it is sought anew with each repeat and not with each packet of it.</summary>
+    internal const long AgainUs = 500_000;
+
+    private readonly Dictionary<FlowKey, Entry> _flows = [];
+
+    /// <summary>A packet came whose session is not here.</summary>
+    /// <param name="flow">Where it came from and to.</param>
+    /// <param name="datagram">The packet.</param>
+    /// <param name="nowUs">Monotonic time in microseconds.</param>
+    /// <param name="isHeld">It is kept until the flow has been sought; else it is lost, and the client repeats it.</param>
+    /// <returns>The flow is to be sought now.</returns>
+    public bool Add(FlowKey flow, in Datagram datagram, long nowUs, out bool isHeld)
+    {
+        isHeld = false;
+        if (_flows.TryGetValue(flow, out var known) && nowUs < known.UntilUs)
+        {
+            isHeld = known.Packets?.TryAdd(datagram) ?? false;
+            return false;
+        }
+
+        if (_flows.Count >= capacity)
+            Forget(nowUs);
+        if (_flows.Count >= capacity)
+            return false;
+        var packets = lease();
+        isHeld = packets?.TryAdd(datagram) ?? false;
+        _flows[flow] = new(long.MaxValue, packets);
+        return true;
+    }
+
+    /// <summary>All that there is of the flow has been found, or nobody could be asked.</summary>
+    /// <returns>Packets that wait for that, or null; the caller gives them back.</returns>
+    public Staging? End(FlowKey flow, long nowUs)
+    {
+        var packets = _flows.GetValueOrDefault(flow).Packets;
+        _flows[flow] = new(nowUs + AgainUs, null);
+        return packets;
+    }
+
+    private void Forget(long nowUs)
+    {
+        foreach (var (flow, entry) in _flows)
+        {
+            if (nowUs >= entry.UntilUs)
+                _flows.Remove(flow);
+        }
+    }
+
+    private readonly record struct Entry(long UntilUs, Staging? Packets);
+}

@@ -1,0 +1,136 @@
+using System.Runtime.Versioning;
+using NetdumpCollector.Actors.Ingress;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage;
+
+namespace NetdumpCollector.Actors.Tests.Takeover;
+
+/// <summary>Two nodes with one dump directory: what one has begun, the other goes on with where packets come to it.</summary>
+[UnsupportedOSPlatform("windows")]
+public sealed class TakeoverTests : IDisposable
+{
+    private const int LogTakenOver = 1160;
+
+    private readonly string _root = Directory.CreateTempSubdirectory("netdump-takeover-").FullName;
+
+    public void Dispose() => Directory.Delete(_root, recursive: true);
+
+    [Theory, EveryTransport]
+    public async Task A_dump_goes_on_at_another_node_and_becomes_one_file(string transport)
+    {
+        var dump = new TestDump(1_000_000);
+        RunningCollector a = await StartAsync(transport, "a");
+        using var client = NewClient(a);
+        client.Herald();
+        for (int burst = 0; burst < 4; burst++)
+            client.SendBurst(dump);
+        await a.DisposeAsync();
+
+        await using var b = await StartAsync(transport, "b", a);
+        client.SendBurst(dump);
+        Assert.Equal(1, b.Metrics.SessionsTakenOver);
+        client.SendRest(dump);
+        client.Finish();
+
+        var manifest = await b.AssertComplete(client, dump);
+        Assert.Equal(2, manifest.Epoch);
+        Assert.Equal([1, 2], manifest.Segments!.Select(segment => segment.Epoch));
+    }
+
+    [Theory, EveryTransport]
+    public async Task Nodes_that_take_turns_lose_nothing(string transport)
+    {
+        var dump = new TestDump(700_000);
+        var node = await StartAsync(transport, "a");
+        using var client = NewClient(node);
+        client.Herald();
+        for (int turn = 0; turn < 6; turn++)
+        {
+            client.SendBurst(dump);
+            await node.DisposeAsync();
+            node = await StartAsync(transport, turn % 2 == 0 ? "b" : "a", node);
+        }
+
+        client.SendRest(dump);
+        await node.DisposeAsync();
+        node = await StartAsync(transport, "c", node);
+        client.Finish();
+        await node.AssertComplete(client, dump);
+        await node.DisposeAsync();
+    }
+
+    [Theory, EveryTransport]
+    public async Task A_repeated_FINISHED_is_answered_by_another_node(string transport)
+    {
+        var dump = new TestDump(100_000);
+        var a = await StartAsync(transport, "a");
+        using var client = NewClient(a);
+        client.SendDump(dump);
+        byte[] finished = client.TakeFinished();
+        await a.AssertComplete(client, dump);
+        await a.DisposeAsync();
+
+        await using var b = await StartAsync(transport, "b", a);
+        int before = client.CountAcks(TestDump.SeqnoOf(finished));
+        client.SendUntilAcked([finished]);
+
+        Assert.Equal(before + 1, client.CountAcks(TestDump.SeqnoOf(finished)));
+        Assert.Single(b.Dumps);
+    }
+
+    [Theory, EveryTransport]
+    public async Task Who_was_superseded_acks_and_writes_nothing(string transport)
+    {
+        var dump = new TestDump(500_000);
+        await using var a = await StartAsync(transport, "a");
+        using var client = NewClient(a);
+        client.Herald();
+        client.SendBurst(dump);
+        string segment = Assert.Single(Directory.EnumerateFiles(_root, "partial.*"), path => !path.EndsWith(".ledger", StringComparison.Ordinal));
+        long length = new FileInfo(segment).Length;
+
+        // Another node claims the dump while this one, paused or slow, knows nothing of it.
+        using var directory = DumpDirectory.Open(_root, defaultPath: null);
+        directory.Sharing = new("b");
+        var claimed = Assert.Single(directory.TakeOverFlow(a.ServerAddress, client.Address, a.ClientPort, problem => Assert.Fail(problem)));
+        claimed.File.Dispose();
+        byte[][] burst = client.TakeBurst(dump);
+        foreach (byte[] message in burst)
+            client.Send(message);
+
+        await a.Log.Line(LogTakenOver);
+        Assert.Equal(0, burst.Sum(message => client.CountAcks(TestDump.SeqnoOf(message))));
+        Assert.Equal(length, new FileInfo(segment).Length);
+        Assert.Equal((0, 1), (a.Metrics.Receiving, a.Metrics.DumpsHandedOver));
+
+        // Packets that come here again bring the dump back, and all that was acked by anyone is there.
+        client.SendUntilAcked(burst);
+        client.SendRest(dump);
+        client.Finish();
+        Assert.Equal(3, (await a.AssertComplete(client, dump)).Epoch);
+    }
+
+    [Theory, EveryTransport]
+    public async Task Packets_of_nobodys_session_are_refused_after_one_look(string transport)
+    {
+        await using var a = await StartAsync(transport, "a");
+        using var client = NewClient(a);
+        client.Send(TestDump.Message(MessageType.Vmcore, 7, 0, new byte[1000]), a.HeraldPort);
+        client.Send(TestDump.Message(MessageType.Finished, 8, 0, []), a.HeraldPort);
+
+        await a.Rejected(RejectReason.NoSession, 2);
+        Assert.Null(client.TryReceive(TimeSpan.Zero));
+        Assert.Empty(a.Dumps);
+    }
+
+    private Task<RunningCollector> StartAsync(string transport, string node, RunningCollector? inPlaceOf = null) => RunningCollector.StartAsync(new()
+    {
+        Transport = transport,
+        Mode = EndpointMode.Shared,
+        Node = node,
+        Directory = _root,
+        InPlaceOf = inPlaceOf,
+    });
+
+    private static WireClient NewClient(RunningCollector node) => new(RunningCollector.NextAddress(), node.ClientPort, node.ServerAddress, node.HeraldPort);
+}
