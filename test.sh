@@ -45,16 +45,15 @@ counter() {
     grep -o '<Counters [^>]*' "$1" | grep -o " $2=\"[0-9]*\"" | grep -o '[0-9]*'
 }
 
+# Runs the tests of one project; its counters go to $results/NAME.trx.
+run() {
+    dotnet test "$1" --configuration Release --no-build --logger "trx;LogFileName=$2.trx" --results-directory "$results" --blame-hang-timeout 20m --blame-hang-dump-type none
+}
+
 passed=0 failed=0 skipped=0
-for project in tests/*/*.csproj; do
-    name=$(basename "$project" .csproj)
-    trx=$results/$name.trx
-    echo "== $name"
-    # One project after the other: the end-to-end tests want the machine for themselves.
-    dotnet test "$project" --configuration Release --no-build --logger "trx;LogFileName=$name.trx" --results-directory "$results" \
-        --blame-hang-timeout 20m --blame-hang-dump-type none
-    code=$?
-    project_passed=0 project_failed=0 total=0
+# Adds what the project NAME came to; CODE is what its run ended with.
+count() {
+    local name=$1 code=$2 trx=$results/$1.trx project_passed=0 project_failed=0 total=0
     if [ -f "$trx" ]; then
         total=$(counter "$trx" total) project_passed=$(counter "$trx" passed) project_failed=$(counter "$trx" failed)
     fi
@@ -63,7 +62,34 @@ for project in tests/*/*.csproj; do
         project_failed=1 total=$((total + 1))
     fi
     passed=$((passed + project_passed)) failed=$((failed + project_failed)) skipped=$((skipped + total - project_passed - project_failed))
+}
+
+# What is installed, where it can be made. The end-to-end tests are about its program: it is compiled ahead of time, as everywhere but in a build, and the tests of it need it anyway.
+package() {
+    eng/package.sh --output "$results/packages" && mkdir "$results/packages/program" && tar -xzf "$results"/packages/*.tar.gz -C "$results/packages/program" --strip-components=1
+}
+
+# That and the projects, as many at one time as there are processors, shown when all have ended. Then the end-to-end tests, which want the machine for themselves.
+package >"$results/package.log" 2>&1 &
+for project in tests/*/*.csproj; do
+    name=$(basename "$project" .csproj)
+    [ "$name" != EndToEnd.Tests ] || continue
+    while [ "$(jobs -pr | wc -l)" -ge "$(nproc)" ]; do
+        wait -n
+    done
+    { run "$project" "$name" >"$results/$name.log" 2>&1; echo $? >"$results/$name.code"; } &
 done
+wait
+[ ! -x "$results/packages/program/bin/netdump-collector" ] || export NETDUMP_TEST_PACKAGES=$results/packages
+for log in "$results"/*.Tests.log; do
+    name=$(basename "$log" .log)
+    echo "== $name"
+    cat "$log"
+    count "$name" "$(<"$results/$name.code")"
+done
+echo "== EndToEnd.Tests"
+run tests/EndToEnd.Tests/EndToEnd.Tests.csproj EndToEnd.Tests
+count EndToEnd.Tests $?
 
 if [ "$skipped" = 0 ]; then
     echo "$passed passed, $failed failed"

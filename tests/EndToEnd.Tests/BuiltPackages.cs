@@ -4,14 +4,20 @@ using System.Runtime.Versioning;
 
 namespace NetdumpCollector.EndToEnd.Tests;
 
-/// <summary>What eng/package.sh makes, made once for all tests of it.</summary>
+/// <summary>What eng/package.sh makes, made once for all tests of it: by test.sh, or else here.</summary>
 [UnsupportedOSPlatform("windows")]
 public sealed class BuiltPackages : IAsyncLifetime
 {
     /// <summary>Everything is compiled for it once more, on a machine that may be busy.</summary>
     private static readonly TimeSpan s_deadline = TimeSpan.FromMinutes(8);
 
-    private readonly string _directory = Directory.CreateTempSubdirectory("netdump-packages-").FullName;
+    /// <summary>Where test.sh has put the packages, and the tarball's content in "program".</summary>
+    private static readonly string? s_made = Environment.GetEnvironmentVariable("NETDUMP_TEST_PACKAGES");
+
+    private readonly string _directory = s_made ?? Directory.CreateTempSubdirectory("netdump-packages-").FullName;
+
+    /// <summary>The program that came out of the tarball, if test.sh has unpacked one.</summary>
+    public static string? Unpacked { get; } = s_made is null ? null : Path.Combine(s_made, "program", "bin", "netdump-collector");
 
     public string Tarball => Directory.GetFiles(_directory, "netdump-collector-*-linux-x64.tar.gz").Single();
 
@@ -19,7 +25,7 @@ public sealed class BuiltPackages : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        if (!PackageFactAttribute.CanBuild)
+        if (!PackageFactAttribute.CanBuild || s_made is not null)
             return;
 
         string root = typeof(BuiltPackages).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(attribute => attribute.Key == "RepositoryRoot").Value!;
@@ -46,7 +52,8 @@ public sealed class BuiltPackages : IAsyncLifetime
 
     public Task DisposeAsync()
     {
-        Directory.Delete(_directory, recursive: true);
+        if (s_made is null)
+            Directory.Delete(_directory, recursive: true);
         return Task.CompletedTask;
     }
 }
