@@ -255,31 +255,26 @@ public sealed class HttpTests : IDisposable
         await collector.StopAsync();
     }
 
-    [Theory]
-    [InlineData("/api/v1/dumps?limit=0", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/dumps?limit=1001", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/dumps?offset=-1", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/dumps?sort=--bytes", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/dumps?sort=panic", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/dumps?since=yesterday", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/dumps?since=2026-11-21", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/dumps?until=11/21/2026%2003:00", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/dumps?status=Complete", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/dumps?host=a&host=b", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/nothing", HttpStatusCode.NotFound)]
-    [InlineData("/api/v1/dumps?colour=red", HttpStatusCode.BadRequest)]
-    [InlineData("/api/v1/dumps/nothing", HttpStatusCode.NotFound)]
-    [InlineData("/api/v1/dumps/..%2f..%2fetc%2fpasswd", HttpStatusCode.NotFound)]
-    [InlineData("/api/v2", HttpStatusCode.NotFound)]
-    public async Task What_cannot_be_answered_says_why(string path, HttpStatusCode expected)
+    [Fact]
+    public async Task What_cannot_be_answered_says_why()
     {
+        string[] bad =
+        [
+            "/api/v1/dumps?limit=0", "/api/v1/dumps?limit=1001", "/api/v1/dumps?offset=-1", "/api/v1/dumps?sort=--bytes",
+            "/api/v1/dumps?sort=panic", "/api/v1/dumps?since=yesterday", "/api/v1/dumps?since=2026-11-21", "/api/v1/dumps?until=11/21/2026%2003:00",
+            "/api/v1/dumps?status=Complete", "/api/v1/dumps?host=a&host=b", "/api/v1/dumps?colour=red",
+        ];
+        string[] unknown = ["/api/v1/nothing", "/api/v1/dumps/nothing", "/api/v1/dumps/..%2f..%2fetc%2fpasswd", "/api/v2"];
         await using var collector = await Collector.StartAsync(Dumps);
+        foreach (string path in bad.Concat(unknown))
+        {
+            using var response = await _http.GetAsync(new Uri(await collector.HttpAsync(), path));
 
-        using var response = await _http.GetAsync(new Uri(await collector.HttpAsync(), path));
+            Assert.Equal((path, bad.Contains(path) ? HttpStatusCode.BadRequest : HttpStatusCode.NotFound), (path, response.StatusCode));
+            if (path.StartsWith("/api/v1", StringComparison.Ordinal))
+                Assert.True(JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement.TryGetProperty("error", out _), path);
+        }
 
-        Assert.Equal(expected, response.StatusCode);
-        if (path.StartsWith("/api/v1", StringComparison.Ordinal))
-            Assert.True(JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement.TryGetProperty("error", out _));
         await collector.StopAsync();
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Tests;
 
@@ -10,6 +11,9 @@ internal sealed class KilledCollector(string directory, params string[] argument
 {
     /// <summary>A kernel repeats a burst each second, twelve times; before that time is up the server must be there for a while, also where its start takes long.</summary>
     private const double LongestStarvation = 5.5;
+
+    /// <summary>Of the moments of kills. NETDUMP_SIM_SEED repeats a run, as far as threads and clocks let it.</summary>
+    public static readonly int Seed = int.TryParse(Environment.GetEnvironmentVariable("NETDUMP_SIM_SEED"), CultureInfo.InvariantCulture, out int seed) ? seed : Random.Shared.Next();
 
     private Collector? _running;
     private double _starved;

@@ -12,65 +12,9 @@ namespace NetdumpCollector.EndToEnd.Tests;
 [UnsupportedOSPlatform("windows")]
 public sealed class RestartTests(ITestOutputHelper output) : IDisposable
 {
-    /// <summary>NETDUMP_SIM_SEED repeats a run, as far as threads and clocks let it.</summary>
-    private static readonly int s_seed = int.TryParse(Environment.GetEnvironmentVariable("NETDUMP_SIM_SEED"), CultureInfo.InvariantCulture, out int seed) ? seed : Random.Shared.Next();
-
     private readonly TempDirectory _temp = new();
 
     public void Dispose() => _temp.Dispose();
-
-    /// <summary>Kernels of several kinds, long dumps and short ones, so that some are at their herald, header or FINISHED at any time.</summary>
-    [NdblastTheory]
-    [InlineData(60)]
-    public async Task Killed_at_random_moments_it_loses_no_dump_and_no_byte(int atLeastKills)
-    {
-        output.WriteLine($"seed {s_seed}");
-        string[] kernel = ["--kernel-pacing", "--poll-us", "15000", "--alias32"];
-        string[][] loads =
-        [
-            ["-n", "6", "-s", "12M", "--ramp-us", "700000", .. kernel],
-            ["-n", "60", "-s", "512K", "--ramp-us", "300000", .. kernel],
-            ["-n", "6", "-s", "24M", "-p", "8948", "--ramp-us", "700000", .. kernel],
-            ["-n", "20", "-s", "1M", "--ramp-us", "800000", "-d", "0.002", .. kernel],
-        ];
-        var rigs = from endpoint in (string[])["ephemeral", "shared"]
-                   from load in loads.Index()
-                   select RunAsync(endpoint, load.Index, load.Item);
-        var kills = await Task.WhenAll(rigs);
-
-        output.WriteLine($"{kills.Sum()} kills: {string.Join(' ', kills)}");
-        Assert.True(kills.Sum() >= atLeastKills, $"only {kills.Sum()} kills");
-
-        async Task<int> RunAsync(string endpoint, int number, string[] load)
-        {
-            string directory = _temp.File($"{endpoint}-{number}");
-            await using var server = new KilledCollector(directory, "--endpoint", endpoint);
-            await server.StartAsync();
-            var first = Collector.NewClientAddresses();
-            var clients = Ndblast.RunAsync(server.Running, first, ["--seed", Text(s_seed & 0xffff), .. load]);
-            await server.KillWhileAsync(clients, new(s_seed + number), loses: load.Contains("-d"));
-
-            string where = $"seed {s_seed}, {endpoint} {string.Join(' ', load)}";
-            var result = await clients;
-            Assert.True(result.ExitCode == 0, $"{where}\n{result.Output}{result.Error}\n{string.Join("\n-- killed --\n", server.Outputs)}");
-            await server.LingersNoMoreAsync();
-            int count = int.Parse(load[1], CultureInfo.InvariantCulture);
-            int kibibytes = int.Parse(load[3].AsSpan(0, load[3].Length - 1), CultureInfo.InvariantCulture) * (load[3][^1] == 'M' ? 1024 : 1);
-            var dumps = await server.Running.HashedDumpsAsync(count);
-            foreach (var dump in dumps)
-            {
-                Assert.True(Ipv4.TryParse(dump.Manifest.Client, out var client));
-                Assert.True(dump.Manifest.Status == DumpStatus.Complete, $"{where}: {dump.Manifest}");
-                Assert.True(dump.Manifest.Sha256 == Ndblast.HashOf(client.Value - first.Value, kibibytes), $"{where}: {dump.VmcorePath} differs");
-            }
-
-            Assert.Equal(count, dumps.Select(dump => dump.Manifest.Client).Distinct().Count());
-            Assert.Equal(dumps.Count, DumpCatalog.Read(directory).Dumps.Count);
-            Assert.Empty(server.LeftOvers());
-            Assert.Empty(DumpCatalog.Read(directory).Problems);
-            return server.Kills;
-        }
-    }
 
     /// <summary>The project's own model of the kernel, with an MTU of 576 and a key.</summary>
     [Fact]
@@ -78,11 +22,11 @@ public sealed class RestartTests(ITestOutputHelper output) : IDisposable
 
     private async Task SendWhileKilled(string endpoint)
     {
-        output.WriteLine($"seed {s_seed}");
+        output.WriteLine($"seed {KilledCollector.Seed}");
         string vmcore = _temp.File($"{endpoint}.vmcore"), keyFile = _temp.File($"{endpoint}.key");
         await using var server = new KilledCollector(_temp.File(endpoint), "--endpoint", endpoint);
         await server.StartAsync();
-        byte[] content = RandomBytes(new(s_seed), 1_500_123), key = new byte[512];
+        byte[] content = RandomBytes(new(KilledCollector.Seed), 1_500_123), key = new byte[512];
         File.WriteAllBytes(vmcore, content);
         File.WriteAllBytes(keyFile, key);
         var sends = Task.WhenAll(from payload in (int[])[524, 1448]
@@ -90,9 +34,9 @@ public sealed class RestartTests(ITestOutputHelper output) : IDisposable
                                      "--kernel", "--payload", Text(payload), "--key", keyFile, "--loss", "0.002", "--clients", "4", vmcore));
         // That command gives up when nobody answers it at first.
         await Eventually.Holds(() => server.Running.Lines.Count(line => line.StartsWith("New dump", StringComparison.Ordinal)) == 8, "all clients have begun");
-        await server.KillWhileAsync(sends, new(s_seed), loses: true);
+        await server.KillWhileAsync(sends, new(KilledCollector.Seed), loses: true);
 
-        Assert.All(await sends, send => Assert.True(send.ExitCode == 0, $"seed {s_seed}\n{send.Output}{send.Error}\n{string.Join("\n-- killed --\n", server.Outputs)}"));
+        Assert.All(await sends, send => Assert.True(send.ExitCode == 0, $"seed {KilledCollector.Seed}\n{send.Output}{send.Error}\n{string.Join("\n-- killed --\n", server.Outputs)}"));
         var dumps = await server.Running.HashedDumpsAsync(8);
         Assert.All(dumps, dump => Assert.Equal(DumpStatus.Complete, dump.Manifest.Status));
         Assert.All(dumps, dump => Assert.True(content.AsSpan().SequenceEqual(File.ReadAllBytes(dump.VmcorePath))));
@@ -110,8 +54,8 @@ public sealed class RestartTests(ITestOutputHelper output) : IDisposable
     private async Task KillAtEachStep(string endpoint, uint heraldSeqno, int payloadBytes)
     {
         await Task.Yield();
-        output.WriteLine($"seed {s_seed}");
-        var random = new Random(s_seed);
+        output.WriteLine($"seed {KilledCollector.Seed}");
+        var random = new Random(KilledCollector.Seed);
         byte[] content = RandomBytes(random, payloadBytes * 5);
         await using var server = new KilledCollector(_temp.File($"{endpoint}-{payloadBytes}"), "--endpoint", endpoint);
         await server.StartAsync();
@@ -153,8 +97,8 @@ public sealed class RestartTests(ITestOutputHelper output) : IDisposable
     private async Task KillDuringCommits(string endpoint)
     {
         await Task.Yield();
-        output.WriteLine($"seed {s_seed}");
-        var random = new Random(s_seed);
+        output.WriteLine($"seed {KilledCollector.Seed}");
+        var random = new Random(KilledCollector.Seed);
         await using var server = new KilledCollector(_temp.File(endpoint), "--endpoint", endpoint);
         await server.StartAsync();
         uint first = Collector.NewClientAddresses().Value;
