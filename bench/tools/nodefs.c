@@ -9,7 +9,8 @@
  * - Data: what is written is seen through this mount at once, in the store
  *   (and so by the other nodes) after an fsync or fdatasync of the file.
  *   After SIGKILL of the daemon, what had not been synced is gone.
- *   --close-flush: close does so as well, as NFS has it.
+ *   --close-flush: closing a file that may be written does so as well, as NFS
+ *   has it.
  *   --writeback P: P percent of the 4 KiB pieces of each write go to the store
  *   at once, whatever became of the pieces before: then the file in the store
  *   is longer than what was synced, and has holes.
@@ -73,7 +74,7 @@ struct file {
 
 struct handle {
 	int fd;
-	bool append, sync;		/* O_APPEND, O_DSYNC */
+	bool append, sync, writes;	/* O_APPEND, O_DSYNC, not O_RDONLY */
 	struct file *file;		/* NULL: a directory */
 };
 
@@ -236,6 +237,7 @@ new_handle(int fd, struct fuse_file_info *fi)
 		abort();
 	h->fd = fd;
 	h->append = (fi->flags & O_APPEND) != 0;
+	h->writes = (fi->flags & O_ACCMODE) != O_RDONLY;
 	h->sync = (fi->flags & O_DSYNC) != 0;
 	fi->fh = (uint64_t)(uintptr_t)h;
 	fi->direct_io = 1;
@@ -521,7 +523,7 @@ fs_flush(const char *path, struct fuse_file_info *fi)
 	int r;
 
 	(void)path;
-	if (!cfg.close_flush || handle_of(fi)->file == NULL)
+	if (!cfg.close_flush || !handle_of(fi)->writes || handle_of(fi)->file == NULL)
 		return 0;
 	pthread_mutex_lock(&lock);
 	r = sync_file(handle_of(fi)->file);
