@@ -4,6 +4,7 @@
  * section 3), once as a request and once as a reply, broadcast.
  *
  * Usage:  garp INTERFACE ADDRESS
+ * It prints when it has done so, in ns of CLOCK_MONOTONIC.
  * Build:  gcc -std=c11 -O2 -Wall -Wextra -o garp garp.c
  * Needs CAP_NET_RAW.
  */
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 
 static void
 die(const char *what)
@@ -34,6 +36,7 @@ main(int argc, char **argv)
 	struct in_addr address;
 	struct ether_arp arp;
 	struct sockaddr_ll to;
+	struct timespec done;
 	int s;
 
 	memset(&interface, 0, sizeof(interface));
@@ -68,5 +71,7 @@ main(int argc, char **argv)
 		    sizeof(to)) != sizeof(arp))
 			die("sendto");
 	}
+	clock_gettime(CLOCK_MONOTONIC, &done);
+	printf("%lld\n", (long long)done.tv_sec * 1000000000 + done.tv_nsec);
 	return 0;
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.Versioning;
 
 namespace NetdumpCollector.EndToEnd.Tests.Takeover;
@@ -81,8 +82,9 @@ internal sealed class LabNode(string name, string address, string linkAddress, N
     public async Task<long> TakeAddressAsync(bool announces = true)
     {
         string announcement = announces ? $" && {await s_announce.Value} eth0 {TakeoverLab.VirtualAddress}" : "";
-        (await network.RunAsync("sh", "-c", $"ip address replace {TakeoverLab.VirtualAddress}/32 dev eth0{announcement}")).Expect(0);
-        return Stopwatch.GetTimestamp();
+        string done = (await network.RunAsync("sh", "-c", $"ip address replace {TakeoverLab.VirtualAddress}/32 dev eth0{announcement}")).Expect(0).Output;
+        // garp says when; this process may have got to know long after.
+        return announces ? long.Parse(done, CultureInfo.InvariantCulture) : Stopwatch.GetTimestamp();
     }
 
     /// <summary>It has the virtual address no more.</summary>
