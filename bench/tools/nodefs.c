@@ -21,7 +21,12 @@
  * - Locks (flock, open file description) are this node's own.
  *   --shared-locks: they hold against other nodes, as on NFSv4.
  *
- *   --seed N            of what --writeback chooses (1)
+ *   --volatile-names P  SIGUSR1 ends the daemon as SIGKILL does, and P percent
+ *                       of the names that were made through this mount (create,
+ *                       mkdir, link, symlink, rename) and whose directory was
+ *                       not synced since are gone; a renamed file has its old
+ *                       name then.  Network file systems do better.
+ *   --seed N            of what --writeback and --volatile-names choose (1)
  *   --sync-us N         each fsync takes N us more, as the way to a server
  *
  * SIGTERM and SIGINT put everything into the store, unmount and end the
@@ -40,6 +45,7 @@
 #include <getopt.h>
 #include <linux/falloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -78,13 +84,22 @@ struct handle {
 	struct file *file;		/* NULL: a directory */
 };
 
+/* A name that was made and whose directory was not synced since. */
+struct fresh {
+	struct fresh *next;		/* made earlier */
+	ino_t ino;
+	char *former;			/* before a rename, or NULL */
+	char path[];
+};
+
 static struct {
-	unsigned writeback, sync_us;
+	unsigned writeback, sync_us, volatile_names;
 	bool close_flush, shared_locks;
 } cfg;
 
-/* The files and all of their extents. */
+/* The files and all of their extents; the latest name first. */
 static struct file *buckets[BUCKETS];
+static struct fresh *fresh_names;
 static uint64_t rng = 1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -268,6 +283,90 @@ new_handle(int fd, struct fuse_file_info *fi)
 	return 0;
 }
 
+/* ------------------------------------------- names that are not synced */
+
+/* Called with what making the name returned; lock held since before. */
+static int
+made(int r, const char *former, const char *path)
+{
+	struct fresh *n;
+	struct stat sb;
+
+	if (r == 0 && cfg.volatile_names > 0 &&
+	    fstatat(root, rel(path), &sb, AT_SYMLINK_NOFOLLOW) == 0) {
+		n = calloc(1, sizeof(*n) + strlen(path) + 1);
+		if (n == NULL || (former != NULL &&
+		    (n->former = strdup(former)) == NULL))
+			abort();
+		n->ino = sb.st_ino;
+		strcpy(n->path, path);
+		n->next = fresh_names;
+		fresh_names = n;
+	}
+	return r;
+}
+
+static bool
+is_in(const char *path, const struct stat *directory)
+{
+	char *parent = strdup(path), *slash;
+	struct stat sb;
+	bool is;
+
+	if (parent == NULL)
+		abort();
+	slash = strrchr(parent, '/');
+	slash[slash == parent] = '\0';
+	is = fstatat(root, rel(parent), &sb, 0) == 0 &&
+	    sb.st_ino == directory->st_ino && sb.st_dev == directory->st_dev;
+	free(parent);
+	return is;
+}
+
+static void
+sync_names(int fd)
+{
+	struct fresh **at = &fresh_names, *n;
+	struct stat sb;
+
+	if (fstat(fd, &sb) != 0)
+		return;
+	while ((n = *at) != NULL) {
+		if (!is_in(n->path, &sb)) {
+			at = &n->next;
+			continue;
+		}
+		*at = n->next;
+		free(n->former);
+		free(n);
+	}
+}
+
+/* The node dies. */
+static void *
+die_when_told(void *arg)
+{
+	sigset_t *signals = arg;
+	struct stat sb;
+	int sig;
+
+	while (sigwait(signals, &sig) != 0)
+		continue;
+	pthread_mutex_lock(&lock);
+	for (struct fresh *n = fresh_names; n != NULL; n = n->next) {
+		if (random_below(100) >= cfg.volatile_names ||
+		    fstatat(root, rel(n->path), &sb, AT_SYMLINK_NOFOLLOW) != 0 ||
+		    sb.st_ino != n->ino)
+			continue;
+		if (n->former != NULL)
+			renameat2(root, rel(n->path), root, rel(n->former), RENAME_NOREPLACE);
+		else
+			unlinkat(root, rel(n->path), S_ISDIR(sb.st_mode) ? AT_REMOVEDIR : 0);
+	}
+	kill(getpid(), SIGKILL);
+	return NULL;
+}
+
 /* ---------------------------------------------------------- file system */
 
 static void *
@@ -315,13 +414,23 @@ fs_readlink(const char *path, char *buf, size_t size)
 static int
 fs_mknod(const char *path, mode_t mode, dev_t dev)
 {
-	return result(mknodat(root, rel(path), mode, dev));
+	int r;
+
+	pthread_mutex_lock(&lock);
+	r = made(result(mknodat(root, rel(path), mode, dev)), NULL, path);
+	pthread_mutex_unlock(&lock);
+	return r;
 }
 
 static int
 fs_mkdir(const char *path, mode_t mode)
 {
-	return result(mkdirat(root, rel(path), mode));
+	int r;
+
+	pthread_mutex_lock(&lock);
+	r = made(result(mkdirat(root, rel(path), mode)), NULL, path);
+	pthread_mutex_unlock(&lock);
+	return r;
 }
 
 static int
@@ -350,19 +459,34 @@ fs_rmdir(const char *path)
 static int
 fs_symlink(const char *target, const char *path)
 {
-	return result(symlinkat(target, root, rel(path)));
+	int r;
+
+	pthread_mutex_lock(&lock);
+	r = made(result(symlinkat(target, root, rel(path))), NULL, path);
+	pthread_mutex_unlock(&lock);
+	return r;
 }
 
 static int
 fs_rename(const char *from, const char *to, unsigned flags)
 {
-	return result(renameat2(root, rel(from), root, rel(to), flags));
+	int r;
+
+	pthread_mutex_lock(&lock);
+	r = made(result(renameat2(root, rel(from), root, rel(to), flags)), from, to);
+	pthread_mutex_unlock(&lock);
+	return r;
 }
 
 static int
 fs_link(const char *from, const char *to)
 {
-	return result(linkat(root, rel(from), root, rel(to), 0));
+	int r;
+
+	pthread_mutex_lock(&lock);
+	r = made(result(linkat(root, rel(from), root, rel(to), 0)), NULL, to);
+	pthread_mutex_unlock(&lock);
+	return r;
 }
 
 static int
@@ -410,10 +534,10 @@ fs_truncate(const char *path, off_t size, struct fuse_file_info *fi)
 
 /* Appending is done here: the store does not know how long the file is. */
 static int
-open_file(const char *path, struct fuse_file_info *fi, int flags, mode_t mode)
+open_file(const char *path, struct fuse_file_info *fi, int flags)
 {
-	int fd = openat(root, rel(path), (fi->flags & ~(O_DIRECT | O_APPEND)) |
-	    flags | O_CLOEXEC, mode);
+	int fd = openat(root, rel(path), (fi->flags & ~(O_DIRECT | O_APPEND | O_CREAT |
+	    O_EXCL)) | flags | O_CLOEXEC);
 
 	return fd < 0 ? -errno : new_handle(fd, fi);
 }
@@ -421,13 +545,26 @@ open_file(const char *path, struct fuse_file_info *fi, int flags, mode_t mode)
 static int
 fs_open(const char *path, struct fuse_file_info *fi)
 {
-	return open_file(path, fi, 0, 0);
+	return open_file(path, fi, 0);
 }
 
 static int
 fs_create(const char *path, mode_t mode, struct fuse_file_info *fi)
 {
-	return open_file(path, fi, O_CREAT, mode);
+	int r, error;
+
+	/* A name that was there already is not made. */
+	pthread_mutex_lock(&lock);
+	r = openat(root, rel(path), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode);
+	error = errno;
+	if (r >= 0) {
+		close(r);
+		made(0, NULL, path);
+	}
+	pthread_mutex_unlock(&lock);
+	if (r < 0 && (error != EEXIST || (fi->flags & O_EXCL) != 0))
+		return -error;
+	return open_file(path, fi, 0);
 }
 
 static int
@@ -539,10 +676,11 @@ fs_fsync(const char *path, int data_only, struct fuse_file_info *fi)
 	(void)path, (void)data_only;
 	if (cfg.sync_us > 0)
 		usleep(cfg.sync_us);
-	if (handle_of(fi)->file == NULL)
-		return 0;
 	pthread_mutex_lock(&lock);
-	r = sync_file(handle_of(fi)->file);
+	if (handle_of(fi)->file != NULL)
+		r = sync_file(handle_of(fi)->file);
+	else
+		sync_names(handle_of(fi)->fd);
 	pthread_mutex_unlock(&lock);
 	return r;
 }
@@ -592,7 +730,7 @@ fs_statfs(const char *path, struct statvfs *sv)
 static int
 fs_opendir(const char *path, struct fuse_file_info *fi)
 {
-	return open_file(path, fi, O_DIRECTORY, 0);
+	return open_file(path, fi, O_DIRECTORY);
 }
 
 /* All entries at once: the library keeps them and serves them in pieces. */
@@ -641,7 +779,9 @@ usage(FILE *f)
 "usage: nodefs [options] DIRECTORY MOUNTPOINT\n"
 "  --close-flush     close puts data into the store, too\n"
 "  --writeback P     percent of what is written that gets there at once (0)\n"
-"  --seed N          of what these are (1)\n"
+"  --volatile-names P  percent of the names made and not synced that SIGUSR1\n"
+"                    takes back when it ends the daemon as SIGKILL does (0)\n"
+"  --seed N          of what all these are (1)\n"
 "  --sync-us N       each fsync takes N us more (0)\n"
 "  --shared-locks    locks hold against the other nodes\n"
 "SIGTERM: sync, unmount and end\n");
@@ -653,6 +793,7 @@ main(int argc, char **argv)
 	static const struct option lo[] = {
 		{ "close-flush", 0, NULL, 'f' },
 		{ "writeback", 1, NULL, 'w' },
+		{ "volatile-names", 1, NULL, 'n' },
 		{ "seed", 1, NULL, 's' },
 		{ "sync-us", 1, NULL, 'u' },
 		{ "shared-locks", 0, NULL, 'l' },
@@ -664,12 +805,15 @@ main(int argc, char **argv)
 	struct fuse_args args = FUSE_ARGS_INIT(3, library_args);
 	struct fuse_loop_config *loop;
 	struct fuse *fuse;
+	pthread_t thread;
+	sigset_t signals;
 	int ch, status;
 
 	while ((ch = getopt_long(argc, argv, "", lo, NULL)) != -1)
 		switch (ch) {
 		case 'f': cfg.close_flush = true; break;
 		case 'w': cfg.writeback = (unsigned)atoi(optarg); break;
+		case 'n': cfg.volatile_names = (unsigned)atoi(optarg); break;
 		case 's': rng = strtoull(optarg, NULL, 0); break;
 		case 'u': cfg.sync_us = (unsigned)atoi(optarg); break;
 		case 'l': cfg.shared_locks = true; break;
@@ -688,6 +832,12 @@ main(int argc, char **argv)
 		operations.flock = fs_flock;
 		operations.lock = fs_lock;
 	}
+	/* One thread takes it; all others inherit that it is blocked. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	if (pthread_create(&thread, NULL, die_when_told, &signals) != 0)
+		die("pthread_create");
 	fuse = fuse_new(&args, &operations, sizeof(operations), NULL);
 	if (fuse == NULL || fuse_mount(fuse, argv[optind + 1]) != 0 ||
 	    fuse_set_signal_handlers(fuse_get_session(fuse)) != 0)

@@ -21,7 +21,7 @@ public sealed class KilledOwnerTests(ITestOutputHelper output) : IDisposable
     /// <summary>Long dumps and short ones, so that some are at their herald, first burst, header, key, FINISHED, commit or join at any time.</summary>
     [TakeoverTheory]
     [InlineData(25)]
-    [InlineData(25, "--writeback", "50", "--close-flush", "--shared-locks")]
+    [InlineData(25, "--writeback", "50", "--volatile-names", "50", "--close-flush", "--shared-locks")]
     public async Task Killed_at_random_moments_every_dump_ends_complete_at_the_other_node(int kills, params string[] files)
     {
         output.WriteLine($"seed {TakeoverLab.Seed}");

@@ -44,10 +44,10 @@ internal sealed class LabNode(string name, string address, string linkAddress, N
     public async Task DieAsync()
     {
         var ended = _server!.KillAsync();
-        _files!.Kill();
+        var lost = _files!.KillAsync();
         // A dead machine's kernel answers no ARP either.
         await UnplugAsync();
-        await ended;
+        await Task.WhenAll(ended, lost);
         await ForgetServerAsync();
         await _files.DisposeAsync();
         _files = null;

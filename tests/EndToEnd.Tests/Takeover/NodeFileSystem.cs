@@ -42,8 +42,13 @@ internal sealed class NodeFileSystem : IAsyncDisposable
         }
     }
 
-    /// <summary>The node dies: what it had not synced is gone. Whoever uses the mount gets errors until it is disposed of.</summary>
-    public void Kill() => _daemon.Kill();
+    /// <summary>The node dies: what it had not synced is gone, names only where the options say so. Whoever uses the mount gets errors until it is disposed of.</summary>
+    public async Task KillAsync()
+    {
+        _daemon.Send(Signal.User1);
+        using var timeUp = new CancellationTokenSource(CommandResult.Deadline);
+        await _daemon.WaitForExitAsync(timeUp.Token);
+    }
 
     /// <summary>No call returns, until what this returns is disposed of.</summary>
     public IDisposable Pause() => new PausedProcess(_daemon);

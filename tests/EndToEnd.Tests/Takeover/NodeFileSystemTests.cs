@@ -67,7 +67,7 @@ public sealed class NodeFileSystemTests(ITestOutputHelper output) : IDisposable
             Assert.Equal(0, CrashFileSystem.Sync(file));
             RandomAccess.Write(handle, content.AsSpan(Pages / 2 * PageBytes), Pages / 2 * PageBytes);
             Assert.Equal(content, File.ReadAllBytes(file));
-            a.Kill();
+            await a.KillAsync();
         }
 
         byte[] left = File.ReadAllBytes(Path.Combine(Store, "file"));
@@ -81,6 +81,29 @@ public sealed class NodeFileSystemTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(writeback > 0, arrived.Zip(arrived.Skip(1)).Contains((false, true)));
         await using var again = await NodeFileSystem.MountAsync(Store, _temp.File("a"));
         Assert.Equal(left, File.ReadAllBytes(file));
+    }
+
+    [FuseTheory]
+    [InlineData(0, "directory linked new renamed symbolic")]
+    [InlineData(100, "directory old")]
+    public async Task Names_whose_directory_was_not_synced_go_with_their_node_where_told(int percent, string left)
+    {
+        await using (var a = await NodeFileSystem.MountAsync(Store, _temp.File("a"), "--volatile-names", $"{percent}"))
+        {
+            Directory.CreateDirectory(_temp.File("a/directory"));
+            File.WriteAllText(_temp.File("a/old"), "");
+            Assert.Equal(0, CrashFileSystem.Sync(_temp.File("a")));
+            File.WriteAllText(_temp.File("a/new"), "");
+            // Syncs neither the file's name nor those in another directory.
+            Assert.Equal(0, CrashFileSystem.Sync(_temp.File("a/new")));
+            Assert.Equal(0, CrashFileSystem.Sync(_temp.File("a/directory")));
+            (await CommandResult.RunAsync("ln", [_temp.File("a/old"), _temp.File("a/linked")])).Expect(0);
+            File.CreateSymbolicLink(_temp.File("a/symbolic"), "old");
+            File.Move(_temp.File("a/old"), _temp.File("a/renamed"));
+            await a.KillAsync();
+        }
+
+        Assert.Equal(left.Split(' '), Directory.GetFileSystemEntries(Store).Select(Path.GetFileName).Order());
     }
 
     [FuseTheory]
