@@ -66,9 +66,18 @@ internal static class LabDumps
     }
 
     /// <summary>Names that only running dumps have.</summary>
-    public static string[] LeftOvers(TakeoverLab lab) => [.. Directory.GetFileSystemEntries(lab.Store, "*", new EnumerationOptions { AttributesToSkip = 0, RecurseSubdirectories = true })
-        .Where(path => Path.GetFileName(path).Contains("partial.", StringComparison.Ordinal) || path.EndsWith(".tmp", StringComparison.Ordinal) || path.Contains("/.running/", StringComparison.Ordinal))
-        .Select(path => Path.GetRelativePath(lab.Store, path))];
+    public static string[] LeftOvers(TakeoverLab lab)
+    {
+        // Not by recursion: what .running has are links, which would be followed.
+        string running = Path.Combine(lab.Store, ".running");
+        var all = new EnumerationOptions { AttributesToSkip = 0 };
+        return
+        [
+            .. Directory.GetFileSystemEntries(lab.Store, "*", all).Select(path => Path.GetFileName(path)!)
+                .Where(name => name.StartsWith("partial.", StringComparison.Ordinal) || name.EndsWith(".tmp", StringComparison.Ordinal)),
+            .. Directory.Exists(running) ? Directory.GetFileSystemEntries(running, "*", all).Select(path => Path.GetRelativePath(lab.Store, path)) : [],
+        ];
+    }
 
     /// <summary>How many segments the manifest of <paramref name="client"/>'s dump tells of; 1 where it tells of none.</summary>
     public static int SegmentsOf(TakeoverLab lab, string client)
