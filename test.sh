@@ -13,6 +13,7 @@ done
 packages=()
 command -v gcc >/dev/null || packages+=(gcc libc6-dev)
 pkg-config --exists fuse3 2>/dev/null || packages+=(fuse3 libfuse3-dev pkg-config)
+command -v ip >/dev/null || packages+=(iproute2)
 command -v promtool >/dev/null && command -v prometheus >/dev/null || packages+=(prometheus)
 command -v chromium >/dev/null || packages+=(chromium)
 if [ "${#packages[@]}" -gt 0 ]; then
@@ -22,12 +23,13 @@ if [ "${#packages[@]}" -gt 0 ]; then
     fi
     command -v gcc >/dev/null || echo "gcc is not here and cannot be installed: the end-to-end tests that need ndblast are skipped."
     pkg-config --exists fuse3 2>/dev/null || echo "libfuse3-dev and pkg-config are not here and cannot be installed: the tests of slow and hanging file systems are skipped."
+    command -v ip >/dev/null || echo "iproute2 is not here and cannot be installed: the tests of takeover in network namespaces are skipped."
     command -v promtool >/dev/null && command -v prometheus >/dev/null ||
         echo "prometheus is not here and cannot be installed: the tests that read metrics, alerts and dashboards with it are skipped (they fail where CI is set)."
     command -v chromium >/dev/null || echo "chromium is not here and cannot be installed: the tests of the status pages in a browser are skipped (they fail where CI is set)."
 fi
 if ! [ "$(id -u)" = 0 ] || ! [ -e /dev/fuse ]; then
-    echo "Without root and /dev/fuse no FUSE file system can be mounted: the tests of slow and hanging file systems are skipped."
+    echo "Without root and /dev/fuse no FUSE file system can be mounted: the tests of slow and hanging file systems and those of takeover are skipped."
 fi
 
 results=$PWD/TestResults

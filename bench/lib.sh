@@ -66,10 +66,10 @@ build_tools() {
     local tool
     for tool in "$@"; do
         case $tool in
-            slowfs)
-                pkg-config --exists fuse3 || fail "slowfs needs libfuse3-dev, fuse3 and pkg-config"
+            slowfs | nodefs)
+                pkg-config --exists fuse3 || fail "$tool needs libfuse3-dev, fuse3 and pkg-config"
                 # shellcheck disable=SC2046
-                gcc -std=c11 -O2 -o "$work/slowfs" "$root/bench/tools/slowfs.c" $(pkg-config --cflags --libs fuse3) ;;
+                gcc -std=c11 -O2 -o "$work/$tool" "$root/bench/tools/$tool.c" $(pkg-config --cflags --libs fuse3) ;;
             *) gcc -std=c11 -O2 -o "$work/$tool" "$root/bench/tools/$tool.c" -lpthread ;;
         esac
     done

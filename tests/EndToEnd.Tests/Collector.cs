@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Runtime.Versioning;
 using System.Text.RegularExpressions;
 using NetdumpCollector.Actors.Tests;
+using NetdumpCollector.EndToEnd.Tests.Takeover;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 
@@ -93,6 +94,14 @@ internal sealed partial class Collector : IAsyncDisposable
     public static Task<Collector> StartInAsync(IEnumerable<string> variables, string address, int port, string directory, params string[] arguments) =>
         ListeningAsync(new Collector(directory, address, "env", [.. variables, Executable, .. Serve(address, port, directory, arguments)]));
 
+    /// <summary>Starts a server in another network, on a machine of that name. HTTP is not reached from here and off.</summary>
+    public static Task<Collector> StartInNetworkAsync(NetworkNamespace network, string host, string address, int port, string directory, params string[] arguments)
+    {
+        string[] command = network.Enter(
+            ["unshare", "--uts", "sh", "-c", "hostname \"$1\" && shift && exec \"$@\"", "sh", host, Executable, .. Serve(address, port, directory, ["--http", "off", .. arguments])]);
+        return ListeningAsync(new Collector(directory, address, command[0], command[1..]));
+    }
+
     /// <summary>Starts a server whose wall clock is <paramref name="clock"/>.</summary>
     public static async Task<Collector> StartByAsync(WrongClock clock, string directory, params string[] arguments)
     {
@@ -163,16 +172,7 @@ internal sealed partial class Collector : IAsyncDisposable
     public void Terminate() => _process.Send(Signal.Terminate);
 
     /// <summary>Stops the process as it is until what this returns is disposed of.</summary>
-    public IDisposable Pause()
-    {
-        _process.Send(Signal.Stop);
-        return new Paused(_process);
-    }
-
-    private sealed class Paused(Process process) : IDisposable
-    {
-        public void Dispose() => process.Send(Signal.Continue);
-    }
+    public IDisposable Pause() => new PausedProcess(_process);
 
     /// <summary>Ends it without giving it a chance.</summary>
     public Task KillAsync()

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Reflection;
 using System.Runtime.Versioning;
 using System.Security.Cryptography;
+using NetdumpCollector.EndToEnd.Tests.Takeover;
 
 namespace NetdumpCollector.EndToEnd.Tests;
 
@@ -18,6 +19,10 @@ internal static class Ndblast
     public static async Task<CommandResult> RunAsync(Collector collector, Protocol.Ipv4 firstClient, params string[] arguments) =>
         await CommandResult.RunAsync(await s_program.Value,
             ["-a", collector.Address, "-P", collector.Port.ToString(CultureInfo.InvariantCulture), "--base", firstClient.ToString(), "--pattern", .. arguments]);
+
+    /// <summary>Dumps from another network to a server's herald port.</summary>
+    public static async Task<CommandResult> RunInAsync(NetworkNamespace network, string server, int port, Protocol.Ipv4 firstClient, params string[] arguments) =>
+        await network.RunAsync([await s_program.Value, "-a", server, "-P", port.ToString(CultureInfo.InvariantCulture), "--base", firstClient.ToString(), "--pattern", .. arguments]);
 
     /// <summary>Has ndblast itself compare a file with what its client sent.</summary>
     public static async Task<CommandResult> VerifyAsync(string file, uint client, int kibibytes) =>
