@@ -10,18 +10,10 @@ for variable in $(compgen -e | grep -E '^(NETDUMP|OTEL)_' | grep -vE '^NETDUMP_(
     unset "$variable"
 done
 
-packages=()
-command -v gcc >/dev/null || packages+=(gcc libc6-dev)
-pkg-config --exists fuse3 2>/dev/null || packages+=(fuse3 libfuse3-dev pkg-config)
-command -v ip >/dev/null || packages+=(iproute2)
-command -v promtool >/dev/null && command -v prometheus >/dev/null || packages+=(prometheus)
-command -v chromium >/dev/null || packages+=(chromium)
-for package in libssl3 libzstd1 ca-certificates iproute2; do
-    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' || packages+=("$package")
-done
+mapfile -t packages < <(eng/missing-packages.sh)
 if [ "${#packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "Installing ${packages[*]} for bench/tools and the tests of metrics, pages and the image…"
+        echo "Installing ${packages[*]} for bench/tools and the tests that need real servers…"
         eng/install-packages.sh "${packages[@]}" >/dev/null 2>&1
     fi
     command -v gcc >/dev/null || echo "gcc is not here and cannot be installed: the end-to-end tests that need ndblast are skipped."
@@ -30,6 +22,7 @@ if [ "${#packages[@]}" -gt 0 ]; then
     command -v promtool >/dev/null && command -v prometheus >/dev/null ||
         echo "prometheus is not here and cannot be installed: the tests that read metrics, alerts and dashboards with it are skipped (they fail where CI is set)."
     command -v chromium >/dev/null || echo "chromium is not here and cannot be installed: the tests of the status pages in a browser are skipped (they fail where CI is set)."
+    command -v radosgw >/dev/null || echo "ceph-mon, ceph-osd and radosgw are not here and cannot be installed: the tests of the object store are skipped (they fail where CI is set)."
 fi
 if ! kubectl version --client 2>/dev/null | grep -q '^Kustomize Version: v[5-9]'; then
     echo "A kubectl with kustomize 5 is not here, and Debian 12 has none: what deploy/k8s makes is not looked at."

@@ -177,18 +177,18 @@ public sealed class DumpRemovalTests : IDisposable
     public void A_dump_whose_ledger_is_still_there_is_in_use()
     {
         var dump = StoredDumps.Write(_temp.Path, "web", 0);
-        Assert.False(Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, TimeSpan.Zero)).IsInUse);
+        Assert.False(Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, new(TimeSpan.Zero))).IsInUse);
 
         File.WriteAllText(_temp.File(DumpRemoval.LedgerOf(dump.Manifest)), "");
 
-        Assert.True(Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, TimeSpan.Zero)).IsInUse);
+        Assert.True(Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, new(TimeSpan.Zero))).IsInUse);
     }
 
     [Fact]
     public void A_dump_whose_script_may_still_run_is_in_use()
     {
         var dump = StoredDumps.Write(_temp.Path, "web", 0);
-        bool IsInUse(int secondsLater) => Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), dump.Manifest.EndedAt.AddSeconds(secondsLater), TimeSpan.FromSeconds(300))).IsInUse;
+        bool IsInUse(int secondsLater) => Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), dump.Manifest.EndedAt.AddSeconds(secondsLater), new(TimeSpan.FromSeconds(300)))).IsInUse;
         Assert.True(IsInUse(299));
         Assert.False(IsInUse(300));
 

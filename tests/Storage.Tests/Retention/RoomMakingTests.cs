@@ -74,14 +74,14 @@ public sealed class RoomMakingTests : IDisposable
         using (var file = File.Create(dump.VmcorePath))
             file.SetLength(Length);
 
-        var all = RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, TimeSpan.Zero);
+        var all = RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, new(TimeSpan.Zero));
 
         Assert.Equal(0, Assert.Single(all, candidate => candidate.Dump.Manifest.Host == "sparse").Bytes);
         Assert.All(all.Where(candidate => candidate.Dump.Manifest.Host == "web"), candidate => Assert.Equal(DumpBytes, candidate.Bytes));
     }
 
     private RoomMaking NewRoomMaking() =>
-        new(() => DumpCatalog.Read(_temp.Path), new(new(2 * DumpBytes, 0), WhenFull.Delete, _ => Space()), TimeSpan.Zero, _clock, _waits.Add);
+        new(() => DumpCatalog.Read(_temp.Path), new(new(2 * DumpBytes, 0), WhenFull.Delete, _ => Space()), new(TimeSpan.Zero), _clock, _waits.Add);
 
     private FileSystemSpace Space() =>
         new(_otherFreeBytes + (_givesBack ? DumpBytes * (Stored - Directory.GetFiles(_temp.Path, "dump.web.*.json").Length) : 0), 1_000_000);
