@@ -15,7 +15,7 @@ public sealed class FuzzTests(ITestOutputHelper output)
     private static readonly Func<FuzzTarget>[] s_targets =
     [
         () => new MessageTarget(), () => new HeaderTarget(), () => new PathTarget(), () => new MinidumpTarget(), () => new ExtentTarget(), () => new LedgerTarget(), () => new HeraldsTarget(),
-        () => new ManifestTarget(), () => new SettingsTarget(), () => new HostsTarget(), () => new NetworksTarget(), () => new StateTarget(), () => new SessionTarget(), () => new TokensTarget(),
+        () => new MarkerTarget(), () => new ManifestTarget(), () => new SettingsTarget(), () => new HostsTarget(), () => new NetworksTarget(), () => new StateTarget(), () => new SessionTarget(), () => new TokensTarget(),
     ];
 
     public static IEnumerable<object[]> Names() => s_targets.Select(create =>

@@ -12,7 +12,7 @@ namespace NetdumpCollector.Storage;
 internal sealed record CommitMarker
 {
     private const int MagicBytes = 12;
-    private const int HeaderBytes = 20;
+    internal const int HeaderBytes = 20;
     private const uint FormatVersion = 1;
 
     /// <summary>Longest marker that is read: a manifest, and ranges of many owners.</summary>

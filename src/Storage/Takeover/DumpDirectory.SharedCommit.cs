@@ -74,10 +74,11 @@ public sealed partial class DumpDirectory
     {
         SyncNames(file.Folder);
         // Where all was over before, and removed, the marker had no meaning: ledgers are removed from the first one on, so this one went before the name that the marker took.
-        if (!file.HasLedger())
+        // Unless others have done all that it says.
+        if (!file.HasLedger() && !IsPublished(file.Folder, file.Commit!.Marker))
         {
             _ = Posix.Unlink(file.Folder.Handle, SegmentName.LedgerOf(DumpFile.NameOf(file.Identity), file.Epoch + 1));
-            DropIndex(file, file.Commit!.Marker.Names, file.Commit.Marker.BaseEpoch != 0);
+            DropIndex(file, file.Commit.Marker.Names, file.Commit.Marker.BaseEpoch != 0);
             file.Commit = null;
             throw Superseded(file);
         }

@@ -24,6 +24,9 @@ internal sealed class LedgerTarget : FuzzTarget
         yield return Ledger(state, (LedgerRecordType.Stored, [.. Range(65536, 131072), .. Range(1 << 20, 2 << 20)]), (LedgerRecordType.Damaged, Range(0, 1448)), (LedgerRecordType.Overwritten, Range(1448, 4096)));
         yield return Ledger(state, (LedgerRecordType.Kdh, Golden("kdh-none-aes.bin")), (LedgerRecordType.Key, [.. new byte[8], .. Golden("key-none-aes.bin").AsSpan(0, 1448)]), (LedgerRecordType.SyncFailed, []));
         yield return Ledger(state, (LedgerRecordType.Checkpoint, [.. state.AsSpan(LedgerFormat.StateHeaderBytes), .. Range(0, 4096)]), (LedgerRecordType.Committing, LedgerFormat.CommittingPayload("vmcore.h.0", "dump.h.0.json")), ((LedgerRecordType)99, [1, 2]));
+        yield return Ledger(state, (LedgerRecordType.Owner, LedgerFormat.OwnerPayload(3, "c")), (LedgerRecordType.Segment, [.. LedgerFormat.OwnerPayload(1, "a"), .. Range(0, 65536)]),
+            (LedgerRecordType.Segment, [.. LedgerFormat.OwnerPayload(2, "b"), .. Range(65536, 131072)]), (LedgerRecordType.Stored, Range(0, 131072)),
+            (LedgerRecordType.Continued, state[LedgerFormat.StateHeaderBytes..]), (LedgerRecordType.Rewritten, Range(4096, 8192)));
     }
 
     public override void Repair(Span<byte> input)
@@ -54,6 +57,11 @@ internal sealed class LedgerTarget : FuzzTarget
         run.Saw(0, contents.EndsClean ? 1 : 0, contents.State is null ? 0 : 1, FuzzRun.Bucket(contents.Records.Count));
         for (int i = 1; i < contents.Records.Count; i++)
             run.Saw(1, KindOf(contents.Records[i - 1]), KindOf(contents.Records[i]));
+
+        run.Enter();
+        var inherited = Inheritance.Of(contents, epoch: 3, new(Ipv4.Loopback, 20023, 20025, 20024, 1));
+        run.Leave();
+        run.Saw(3, Inheritance.IsWhole(contents, 3) ? 1 : 0, FuzzRun.Bucket(inherited.Segments.Count), FuzzRun.Bucket((long)inherited.Stored.CoveredBytes));
 
         foreach (var saved in (SavedSession[])[SavedBy(contents, contents.State, machineCrashed: false), SavedBy(contents, CheckpointOf(contents), machineCrashed: true)])
         {
@@ -101,7 +109,10 @@ internal sealed class LedgerTarget : FuzzTarget
         LedgerRecord.Committing => 8,
         LedgerRecord.Checkpoint => 9,
         LedgerRecord.SyncFailed => 10,
-        _ => 11,
+        LedgerRecord.Owner => 11,
+        LedgerRecord.Segment => 12,
+        LedgerRecord.Continued => 13,
+        _ => 14,
     };
 
     private static byte[] Sealed(byte[] state)

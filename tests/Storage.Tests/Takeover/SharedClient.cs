@@ -43,12 +43,14 @@ internal sealed class SharedClient
     {
         for (; bursts > 0 && !IsDone; bursts--)
         {
+            int burst = _next;
             bool isAcked = false;
             for (int i = 0; i < 4 && !isAcked; i++)
-                isAcked = node.Receive(_seqnos[_next], _bursts[_next]);
+                isAcked = node.Receive(_seqnos[burst], _bursts[burst]);
             if (!isAcked)
                 return false;
-            _next++;
+            // Another node may have acked more while this one was at it.
+            _next = Math.Max(_next, burst + 1);
         }
 
         return true;

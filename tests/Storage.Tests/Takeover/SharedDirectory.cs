@@ -5,7 +5,7 @@ namespace NetdumpCollector.Storage.Tests.Takeover;
 /// <summary>A directory that nodes share, and what must be true of it when all is over.</summary>
 internal sealed class SharedDirectory : IDisposable
 {
-    private readonly TempDirectory _temp = new();
+    private readonly TempDirectory _temp = TempDirectory.InMemory();
     private readonly List<SharedNode> _nodes = [];
 
     public string Path => _temp.Path;
@@ -36,6 +36,7 @@ internal sealed class SharedDirectory : IDisposable
             }
 
             Assert.Empty(janitor.Problems);
+            Assert.Empty(janitor.Directory.ClaimAbandoned(TimeSpan.Zero, janitor.Problems.Add));
         }
 
         string name = Assert.Single(Names, name => name.StartsWith("dump.", StringComparison.Ordinal));

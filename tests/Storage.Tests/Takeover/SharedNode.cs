@@ -98,12 +98,40 @@ internal sealed class SharedNode : IDisposable
         return committed;
     }
 
+    /// <summary>The commit failed before; the promise was given.</summary>
+    public bool CommitAgain() => Commit(_session!.Summary!);
+
     /// <summary>The client has been answered for long enough.</summary>
     public void Linger()
     {
         if (File is not null)
             File.RemoveLedger();
         File = null;
+    }
+
+    /// <summary>Does what runs into the crash; what it had open is closed, and nothing else happens.</summary>
+    public void Crash(SharedStep? at, int step, Action run, out bool hasCrashed)
+    {
+        int steps = 0;
+        OnStep = reached =>
+        {
+            if (at is null ? steps++ == step : reached == at)
+                throw new NodeCrash();
+        };
+        hasCrashed = false;
+        try
+        {
+            run();
+        }
+        catch (NodeCrash)
+        {
+            hasCrashed = true;
+            File?.Dispose();
+            File = null;
+            _session = null;
+        }
+
+        OnStep = null;
     }
 
     public void Dispose()

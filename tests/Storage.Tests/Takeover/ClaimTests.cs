@@ -1,0 +1,329 @@
+using NetdumpCollector.Protocol;
+
+namespace NetdumpCollector.Storage.Tests.Takeover;
+
+/// <summary>Who becomes a dump's owner, and what it has from those before.</summary>
+public sealed class ClaimTests : IDisposable
+{
+    private readonly SharedDirectory _shared = new();
+
+    public void Dispose() => _shared.Dispose();
+
+    [Fact]
+    public async Task Of_many_nodes_that_claim_at_once_one_is_the_owner_and_all_others_know()
+    {
+        var client = new SharedClient(pages: 4);
+        Assert.True(client.Send(_shared.Node("first").Begin(), bursts: 2));
+        SharedNode[] nodes = [.. Enumerable.Range(0, 8).Select(i => _shared.Node($"n{i}"))];
+        using var barrier = new Barrier(nodes.Length);
+
+        await Task.WhenAll(nodes.Select(node => Task.Factory.StartNew(() =>
+        {
+            barrier.SignalAndWait();
+            Assert.True(node.TakeOver());
+        }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+
+        Assert.All(nodes, node => Assert.Empty(node.Problems));
+        Assert.Equal(Enumerable.Range(2, nodes.Length), nodes.Select(node => node.File!.Epoch).Order());
+        var owner = Assert.Single(nodes, node => !node.File!.IsSuperseded());
+        Assert.Equal(nodes.Length + 1, owner.File!.Epoch);
+        Assert.True(client.Send(owner));
+        _shared.AssertOneDump(client);
+    }
+
+    [Fact]
+    public async Task Nodes_that_take_over_commit_and_clear_up_at_once_come_to_one_dump()
+    {
+        for (int i = 0; i < 20; i++)
+        {
+            using var shared = new SharedDirectory();
+            var client = new SharedClient(pages: 4);
+            var first = shared.Node("first").Begin();
+            Assert.True(client.Send(first, bursts: 5));
+            SharedNode[] nodes = [first, shared.Node("second"), shared.Node("third")];
+            using var barrier = new Barrier(nodes.Length);
+
+            bool[] acked = await Task.WhenAll(nodes.Select(node => Task.Factory.StartNew(() =>
+            {
+                barrier.SignalAndWait();
+                return client.Send(node);
+            }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+
+            Assert.True(acked.Contains(true) || client.Send(first) || client.Send(nodes[1]));
+            shared.AssertOneDump(client);
+        }
+    }
+
+    [Fact]
+    public void Only_the_flow_whose_packets_come_is_taken_over()
+    {
+        Assert.True(new SharedClient(pages: 1).Send(_shared.Node("a").Begin(), bursts: 1));
+        var other = _shared.Node("b").Directory;
+
+        Assert.Empty(other.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort + 1, Assert.Fail));
+        Assert.Empty(other.TakeOverFlow(Ipv4.Loopback, Dumps.Client, SharedNode.RemotePort, Assert.Fail));
+        Assert.Empty(other.TakeOverFlow(SharedNode.Local, Ipv4.Loopback, SharedNode.RemotePort, Assert.Fail));
+        Assert.DoesNotContain(_shared.Names, name => name.Contains(".e2", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Of_a_client_that_panicked_again_both_dumps_are_taken_over_the_newest_first()
+    {
+        for (int i = 0; i < 3; i++)
+        {
+            using var file = _shared.Node($"n{i}").Directory.Create(new($"20261121T01394{i}Z-5f3a9c1e", Dumps.Client, Dumps.StartedAt), new(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1), null);
+        }
+
+        var taken = _shared.Node("b").Directory.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail);
+
+        Assert.Equal(["20261121T013942Z-5f3a9c1e", "20261121T013941Z-5f3a9c1e"], taken.Select(dump => dump.File.Identity.Id));
+        Assert.All(taken, dump => Assert.Null(dump.Saved!.State));
+        foreach (var dump in taken)
+            dump.File.Dispose();
+    }
+
+    [Fact]
+    public void A_dump_in_a_directory_beneath_is_taken_over_there()
+    {
+        Directory.CreateDirectory(Path.Join(_shared.Path, "a/b"));
+        var endpoint = new DumpEndpoint(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1);
+        _shared.Node("a").Directory.Create(Dumps.NewIdentity(), endpoint, "a/b").Dispose();
+
+        var taken = Assert.Single(_shared.Node("b").Directory.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail));
+
+        using var file = taken.File;
+        Assert.Equal((Path.Join(_shared.Path, "a/b"), 2), (Path.GetDirectoryName(file.PartialPath), file.Epoch));
+    }
+
+    /// <summary>Whatever a crash leaves of an owner's ledger: what the owner before acked is there.</summary>
+    [Fact]
+    public void A_torn_ledger_takes_nothing_away()
+    {
+        var client = new SharedClient(pages: 4);
+        Assert.True(client.Send(_shared.Node("first").Begin(), bursts: 3));
+        string torn;
+        using (var dying = new SharedNode(_shared.Path, "dying"))
+        {
+            Assert.True(dying.TakeOver());
+            torn = dying.File!.PartialPath + ".ledger";
+        }
+
+        byte[] whole = File.ReadAllBytes(torn);
+        File.SetUnixFileMode(torn, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        for (int length = 0; length <= whole.Length; length += length < LedgerFormat.FileHeaderBytes - 1 ? 331 : 13)
+        {
+            File.WriteAllBytes(torn, whole[..length]);
+            Check();
+        }
+
+        for (int at = 0; at < whole.Length; at += 41)
+        {
+            byte[] flipped = [.. whole];
+            flipped[at] ^= 0x10;
+            File.WriteAllBytes(torn, flipped);
+            Check();
+        }
+
+        void Check()
+        {
+            using (var heir = new SharedNode(_shared.Path, "heir"))
+            {
+                Assert.True(heir.TakeOver());
+                Assert.Equal(3, heir.File!.Epoch);
+                Assert.Equal(client.Content[..12288], heir.File.ReadBytes(new(0, 12288)));
+                Assert.True(heir.File.Matches(0, client.Content.AsSpan(0, 12288)));
+                Assert.Empty(heir.Problems);
+            }
+
+            foreach (string name in _shared.Names.Where(name => name.Contains(".e3", StringComparison.Ordinal)))
+                File.Delete(Path.Join(_shared.Path, name));
+        }
+    }
+
+    [Fact]
+    public void What_was_not_durable_on_one_node_is_not_complete_on_another()
+    {
+        var client = new SharedClient(pages: 3);
+        var first = _shared.Node("first").Begin();
+        Assert.True(client.Send(first, bursts: 4));
+        byte[] record = new byte[LedgerFormat.RecordHeaderBytes];
+        LedgerFormat.WriteRecordHeader(record, LedgerRecordType.SyncFailed, [], []);
+        string ledger = first.File!.PartialPath + ".ledger";
+        first.Dispose();
+        using (var file = new FileStream(ledger, FileMode.Append))
+            file.Write(record);
+        var heir = _shared.Node("heir");
+
+        Assert.False(client.Send(heir));
+
+        Assert.Contains("not durable", Assert.Single(heir.Problems.Distinct()), StringComparison.Ordinal);
+        var manifest = ManifestFile.Read(Path.Join(_shared.Path, "dump.web.0.json"));
+        Assert.Equal((DumpStatus.Incomplete, EndReason.WriteError), (manifest.Status, manifest.Reason));
+    }
+
+    [Fact]
+    public void Bytes_that_a_segment_has_lost_are_reported_as_holes()
+    {
+        var client = new SharedClient(pages: 4);
+        var first = _shared.Node("first").Begin();
+        Assert.True(client.Send(first, bursts: 2));
+        var heir = _shared.Node("heir");
+        Assert.True(client.Send(heir, bursts: 3));
+        using (var segment = File.OpenWrite(first.File!.PartialPath))
+            segment.SetLength(5000);
+
+        Assert.False(client.Send(heir));
+
+        var manifest = ManifestFile.Read(Path.Join(_shared.Path, "dump.web.0.json"));
+        Assert.Equal((DumpStatus.Incomplete, EndReason.WriteError, 3192ul), (manifest.Status, manifest.Reason, manifest.MissingBytes));
+        Assert.Equal(new ByteRange(5000, 8192), Assert.Single(manifest.Missing));
+        Assert.Contains("3192 bytes that were stored are in no segment", manifest.Error, StringComparison.Ordinal);
+        Assert.Equal(4ul * 4096, manifest.Bytes);
+    }
+
+    [Fact]
+    public void Who_is_superseded_sees_it_though_a_cache_hides_the_next_ledgers_name()
+    {
+        var file = _shared.Node("a").Begin().File!;
+        Assert.True(_shared.Node("b").TakeOver());
+        File.Delete(Path.Join(_shared.Path, Path.GetFileName(file.PartialPath) + ".e2.ledger"));
+
+        Assert.True(file.IsSuperseded());
+    }
+
+    [Fact]
+    public void To_ask_whether_it_is_superseded_allocates_nothing()
+    {
+        var file = _shared.Node("a").Begin().File!;
+
+        NoAllocation.In(() => Assert.False(file.IsSuperseded()));
+    }
+
+    [Fact]
+    public void A_dump_whose_client_is_silent_is_ended_by_whichever_node_looks()
+    {
+        Assert.True(new SharedClient(pages: 3).Send(_shared.Node("dead").Begin(), bursts: 2));
+        var janitor = _shared.Node("janitor");
+        Assert.Empty(janitor.Directory.ClaimAbandoned(TimeSpan.FromHours(1), Assert.Fail));
+
+        var abandoned = Assert.Single(janitor.Directory.ClaimAbandoned(TimeSpan.Zero, Assert.Fail));
+        var committed = janitor.CommitAbandoned(abandoned);
+
+        Assert.Equal((DumpStatus.Incomplete, EndReason.ClientTimedOut, 8192ul), (committed.Manifest.Status, committed.Manifest.Reason, committed.Manifest.Bytes));
+        Assert.Equal([.. Conversation.Page(0), .. Conversation.Page(4096)], File.ReadAllBytes(Path.Join(_shared.Path, committed.CoreFile)));
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Join(_shared.Path, ".running")));
+        Assert.DoesNotContain(_shared.Names, name => name.StartsWith("partial.", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void What_is_left_of_a_dump_that_was_not_begun_or_is_over_is_removed()
+    {
+        var node = _shared.Node("a").Begin();
+        string partial = node.File!.PartialPath;
+        string entry = Path.Join(_shared.Path, ".running", Path.GetFileName(partial)["partial.".Length..]);
+        File.WriteAllBytes(partial + ".ledger", []);
+        node.Dispose();
+        File.CreateSymbolicLink(entry + "x", "..");
+        File.WriteAllBytes(partial + "x.e3.ledger", [1]);
+        var janitor = _shared.Node("janitor").Directory;
+        Assert.Empty(janitor.ClaimAbandoned(TimeSpan.FromHours(1), Assert.Fail));
+        Assert.True(File.Exists(partial));
+
+        Assert.Empty(janitor.ClaimAbandoned(TimeSpan.Zero, Assert.Fail));
+
+        Assert.Equal([".running"], _shared.Names);
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Join(_shared.Path, ".running")));
+    }
+
+    [Fact]
+    public void Bytes_without_a_ledger_are_not_removed()
+    {
+        var node = _shared.Node("a").Begin();
+        Assert.True(new SharedClient(pages: 2).Send(node, bursts: 1));
+        string partial = node.File!.PartialPath;
+        File.Delete(partial + ".ledger");
+        var problems = new List<string>();
+
+        Assert.Empty(_shared.Node("janitor").Directory.ClaimAbandoned(TimeSpan.Zero, problems.Add));
+
+        Assert.Contains(partial, Assert.Single(problems), StringComparison.Ordinal);
+        Assert.True(File.Exists(partial));
+    }
+
+    [Fact]
+    public void Who_looks_at_the_directory_sees_one_running_dump_and_nothing_wrong()
+    {
+        var client = new SharedClient(pages: 3);
+        Assert.True(client.Send(_shared.Node("a").Begin(), bursts: 1));
+        Assert.True(client.Send(_shared.Node("b"), bursts: 1));
+
+        var running = DumpCatalog.Read(_shared.Path);
+        Assert.True(Assert.Single(running.Partials).IsRunning);
+        Assert.Empty(running.Problems);
+
+        Assert.True(client.Send(_shared.Node("b2")));
+        var lingering = DumpCatalog.Read(_shared.Path);
+        Assert.Empty(lingering.Partials);
+        Assert.Empty(lingering.Problems);
+        Assert.Single(lingering.Dumps);
+    }
+
+    [Fact]
+    public void A_start_passes_over_dumps_that_nodes_share()
+    {
+        var client = new SharedClient(pages: 2);
+        using (var node = new SharedNode(_shared.Path, "a").Begin())
+            Assert.True(client.Send(node, bursts: 1));
+        using (var node = new SharedNode(_shared.Path, "b"))
+            Assert.True(client.Send(node, bursts: 1));
+
+        Assert.Empty(_shared.Node("c").Directory.TakeOver(_shared.Path, Assert.Fail));
+        using var alone = DumpDirectory.Open(_shared.Path, null);
+        var problems = new List<string>();
+        Assert.Empty(alone.TakeOver(_shared.Path, problems.Add));
+        Assert.Contains("--takeover", Assert.Single(problems), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_dump_of_before_the_directory_was_shared_is_continued_as_it_was_begun()
+    {
+        using (var alone = DumpDirectory.Open(_shared.Path, null))
+            alone.Create(Dumps.NewIdentity(), default, null).Dispose();
+
+        using var dump = Assert.Single(_shared.Node("a").Directory.TakeOver(_shared.Path, Assert.Fail)).File;
+
+        Assert.False(dump.IsShared);
+    }
+
+    [Fact]
+    public void A_dump_that_was_none_leaves_nothing()
+    {
+        _shared.Node("a").Begin().File!.Discard();
+
+        Assert.Equal([".running"], _shared.Names);
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Join(_shared.Path, ".running")));
+    }
+
+    [Fact]
+    public void Heralds_are_found_that_another_node_answered()
+    {
+        var endpoint = new DumpEndpoint(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1);
+        var herald = new HeraldRecord(Dumps.Client, endpoint, Dumps.StartedAt, [.. "a/b\0"u8]);
+        var here = _shared.Node("here").Directory;
+        using var theirs = HeraldLedger.Open(_shared.Node("there").Directory, 20023)!;
+        using var ours = HeraldLedger.Open(here, 20023)!;
+        Assert.True(theirs.TryTake(out int place));
+        Assert.True(ours.TryTake(out int older));
+        theirs.Write(place, herald);
+        ours.Write(older, herald with { At = Dumps.StartedAt.AddHours(-1), Path = [] });
+
+        var found = HeraldLedger.Find(here, 20023, SharedNode.Local, Dumps.Client, SharedNode.RemotePort)!;
+        Assert.Equal((herald.At, herald.Endpoint), (found.At, found.Endpoint));
+        Assert.Equal(herald.Path, found.Path);
+        Assert.Null(HeraldLedger.Find(here, 20023, SharedNode.Local, Dumps.Client, SharedNode.RemotePort + 1));
+        Assert.Null(HeraldLedger.Find(here, 20024, SharedNode.Local, Dumps.Client, SharedNode.RemotePort));
+
+        theirs.Clear(place);
+        Assert.Equal(Dumps.StartedAt.AddHours(-1), HeraldLedger.Find(here, 20023, SharedNode.Local, Dumps.Client, SharedNode.RemotePort)!.At);
+    }
+}

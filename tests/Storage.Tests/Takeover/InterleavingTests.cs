@@ -1,0 +1,206 @@
+namespace NetdumpCollector.Storage.Tests.Takeover;
+
+/// <summary>A node is stopped behind each of its steps, others do all that they do, and it goes on; or it never does.</summary>
+public sealed class InterleavingTests
+{
+    private const int Pages = 4;
+
+    /// <summary>What the other node does while one is stopped.</summary>
+    public enum Meanwhile
+    {
+        Answers,
+        Finishes,
+        Removes,
+        EndsTheDump,
+    }
+
+    public static TheoryData<Meanwhile> All() => [.. Enum.GetValues<Meanwhile>()];
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void Whoever_commits_while_another_one_does_there_is_one_dump(Meanwhile meanwhile)
+    {
+        int step = 0;
+        for (bool isReached = true; isReached; step++)
+        {
+            using var shared = new SharedDirectory();
+            var client = new SharedClient(Pages);
+            // The committer has two segments to join.
+            Assert.True(client.Send(shared.Node("first").Begin(), bursts: 2));
+            var committer = shared.Node("committer");
+            Assert.True(client.Send(committer, bursts: Pages - 1));
+            var other = shared.Node("other");
+            var stop = new Stop(step, () => Do(meanwhile, client, other));
+            committer.OnStep = stop.On;
+
+            // Where the dump was ended in the client's place, and removed, nobody answers it any more.
+            Assert.True(client.Send(committer) || client.Send(other) || meanwhile == Meanwhile.EndsTheDump);
+
+            isReached = stop.IsReached;
+
+            shared.AssertOneDump(client);
+        }
+
+        Assert.True(step > 15, $"the commit has {step} steps");
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void Whoever_takes_over_while_another_one_does_there_is_one_dump(Meanwhile meanwhile)
+    {
+        int step = 0;
+        for (bool isReached = true; isReached; step++)
+        {
+            using var shared = new SharedDirectory();
+            var client = new SharedClient(Pages);
+            Assert.True(client.Send(shared.Node("first").Begin(), bursts: meanwhile == Meanwhile.EndsTheDump ? Pages + 1 : 2));
+            var claimant = shared.Node("claimant");
+            var other = shared.Node("other");
+            var stop = new Stop(step, () => Do(meanwhile, client, other));
+            claimant.OnStep = stop.On;
+
+            Assert.True(client.Send(claimant) || client.Send(other) || client.Send(claimant) || meanwhile == Meanwhile.EndsTheDump);
+
+            isReached = stop.IsReached;
+
+            shared.AssertOneDump(client);
+        }
+
+        Assert.True(step > 15, $"to take over and commit are {step} steps");
+    }
+
+    [Fact]
+    public void Three_nodes_of_which_two_are_stopped_come_to_one_dump()
+    {
+        int steps = 0;
+        for (bool isReached = true; isReached; steps++)
+        {
+            int innerSteps = 0;
+            for (bool isInnerReached = true; isInnerReached; innerSteps++)
+            {
+                using var shared = new SharedDirectory();
+                var client = new SharedClient(Pages);
+                var first = shared.Node("first").Begin();
+                Assert.True(client.Send(first, bursts: Pages + 1));
+                var second = shared.Node("second");
+                var third = shared.Node("third");
+                var inner = new Stop(innerSteps, () => Do(Meanwhile.Finishes, client, third));
+                second.OnStep = inner.On;
+                var outer = new Stop(steps, () => Do(Meanwhile.Finishes, client, second));
+                first.OnStep = outer.On;
+
+                Assert.True(client.Send(first) || client.Send(second) || client.Send(third));
+
+                isReached = outer.IsReached;
+                isInnerReached = isReached && inner.IsReached;
+                shared.AssertOneDump(client);
+            }
+        }
+
+        Assert.True(steps > 15, $"the commit has {steps} steps");
+    }
+
+    [Fact]
+    public void A_node_that_dies_while_it_commits_loses_nothing()
+    {
+        int step = 0;
+        for (bool isCrashed = true; isCrashed; step++)
+        {
+            using var shared = new SharedDirectory();
+            var client = new SharedClient(Pages);
+            Assert.True(client.Send(shared.Node("first").Begin(), bursts: 2));
+            var dying = shared.Node("dying");
+            Assert.True(client.Send(dying, bursts: Pages - 1));
+            dying.Crash(at: null, step, () => client.Send(dying), out isCrashed);
+            if (isCrashed)
+            {
+                string partial = shared.Names.First(name => name.StartsWith("partial.", StringComparison.Ordinal)).Replace(".ledger", "", StringComparison.Ordinal);
+                File.WriteAllText(Path.Join(shared.Path, $".{partial}.e3.ledger.0badcafe.tmp"), "a marker that did not get its name");
+            }
+
+            Assert.True(client.Send(shared.Node("heir")));
+
+            shared.AssertOneDump(client);
+        }
+
+        Assert.True(step > 15, $"the commit has {step} steps");
+    }
+
+    [Fact]
+    public void A_node_that_dies_while_it_takes_over_loses_nothing()
+    {
+        int step = 0;
+        for (bool isCrashed = true; isCrashed; step++)
+        {
+            using var shared = new SharedDirectory();
+            var client = new SharedClient(Pages);
+            Assert.True(client.Send(shared.Node("first").Begin(), bursts: 2));
+            var dying = shared.Node("dying");
+            dying.Crash(at: null, step, () => client.Send(dying, bursts: 1), out isCrashed);
+
+            Assert.True(client.Send(shared.Node("heir")));
+
+            shared.AssertOneDump(client);
+        }
+
+        Assert.True(step > 5, $"to take over are {step} steps");
+    }
+
+    [Fact]
+    public void A_node_that_dies_while_it_does_another_ones_work_or_removes_what_is_left_leaves_it_to_the_next()
+    {
+        int step = 0;
+        for (bool isCrashed = true; isCrashed; step++)
+        {
+            using var shared = new SharedDirectory();
+            var client = new SharedClient(Pages);
+            Assert.True(client.Send(shared.Node("first").Begin(), bursts: 2));
+            var dying = shared.Node("dying");
+            dying.Crash(SharedStep.MarkerDurable, 0, () => client.Send(dying), out _);
+            var janitor = shared.Node("janitor of the day");
+            Assert.True(client.Send(janitor));
+
+            janitor.Crash(at: null, step, () => Do(Meanwhile.Removes, client, janitor), out isCrashed);
+
+            shared.AssertOneDump(client);
+        }
+
+        Assert.True(step > 12, $"to finish and remove are {step} steps");
+    }
+
+    private static void Do(Meanwhile meanwhile, SharedClient client, SharedNode node)
+    {
+        if (meanwhile != Meanwhile.EndsTheDump)
+            _ = client.Send(node);
+        if (meanwhile == Meanwhile.Answers)
+            return;
+        foreach (var left in node.Directory.ClaimAbandoned(TimeSpan.Zero, node.Problems.Add))
+        {
+            if (left.Saved is not null)
+                node.CommitAbandoned(left);
+            else if (meanwhile == Meanwhile.Finishes)
+                left.File.Dispose();
+            else
+                left.File.RemoveLedger();
+        }
+
+        if (meanwhile == Meanwhile.Removes)
+            node.Linger();
+    }
+
+    /// <summary>Stops a node behind one of its steps, once.</summary>
+    private sealed class Stop(int step, Action meanwhile)
+    {
+        private int _steps;
+
+        public bool IsReached { get; private set; }
+
+        public void On(SharedStep reached)
+        {
+            if (_steps++ != step)
+                return;
+            IsReached = true;
+            meanwhile();
+        }
+    }
+}
