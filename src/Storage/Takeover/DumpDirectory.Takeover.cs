@@ -26,39 +26,23 @@ public sealed partial class DumpDirectory
         if (Sharing is null)
             return taken;
 
-        try
+        foreach (var entry in Entries(client, onProblem, out _))
         {
-            var running = Running();
-            TakeOver(running.Read(client));
-            if (taken.Count == 0)
+            try
             {
-                _ = running.Touch();
-                TakeOver(running.Read(client));
+                if (TakeOverShared(entry, (_, chain) => chain.Endpoint.Local == local && chain.Endpoint.RemotePort == remotePort) is not { } dump)
+                    continue;
+                taken.Add(dump);
+                if (taken.Count == MaxDumpsOfFlow)
+                    break;
             }
-        }
-        catch (StorageException e)
-        {
-            onProblem(e.Message);
+            catch (StorageException e)
+            {
+                onProblem(e.Message);
+            }
         }
 
         return taken;
-
-        void TakeOver(IReadOnlyList<RunningEntry> entries)
-        {
-            foreach (var entry in entries)
-            {
-                try
-                {
-                    if (taken.Count < MaxDumpsOfFlow
-                        && TakeOverShared(entry, (_, chain) => chain.Endpoint.Local == local && chain.Endpoint.RemotePort == remotePort) is { } dump)
-                        taken.Add(dump);
-                }
-                catch (StorageException e)
-                {
-                    onProblem(e.Message);
-                }
-            }
-        }
     }
 
     /// <summary>Takes dumps that no node receives any more, so that the caller ends and commits them, brings commits to their end whose node is gone, and removes what is left of dumps that are over. Blocks; for now and then.</summary>
@@ -71,33 +55,41 @@ public sealed partial class DumpDirectory
         if (Sharing is null)
             return claimed;
 
-        try
+        foreach (var entry in Entries(client: null, onProblem, out var now))
         {
-            var running = Running();
-            var now = running.Touch();
-            foreach (var entry in running.Read())
+            try
             {
-                try
-                {
-                    if (ClaimIfAbandoned(running, entry, now - silence) is { } dump)
-                        claimed.Add(dump);
-                }
-                catch (StorageException e)
-                {
-                    onProblem(e.Message);
-                }
+                if (ClaimIfAbandoned(entry, now - silence) is { } dump)
+                    claimed.Add(dump);
             }
-        }
-        catch (StorageException e)
-        {
-            onProblem(e.Message);
+            catch (StorageException e)
+            {
+                onProblem(e.Message);
+            }
         }
 
         return claimed;
     }
 
+    /// <summary>The running dumps of a client, or all, as every node sees them; none where the list cannot be read.</summary>
+    private IReadOnlyList<RunningEntry> Entries(Ipv4? client, Action<string> onProblem, out DateTimeOffset now)
+    {
+        now = default;
+        try
+        {
+            var running = Running();
+            now = running.Touch();
+            return running.Read(client);
+        }
+        catch (StorageException e)
+        {
+            onProblem(e.Message);
+            return [];
+        }
+    }
+
     /// <summary>Null where the dump is somebody's, or where nothing of it is left for the caller to do.</summary>
-    private InterruptedDump? ClaimIfAbandoned(RunningDumps running, RunningEntry entry, DateTimeOffset before)
+    private InterruptedDump? ClaimIfAbandoned(RunningEntry entry, DateTimeOffset before)
     {
         bool isThere = false;
         var dump = TakeOverShared(entry, (folder, chain) =>
@@ -109,8 +101,8 @@ public sealed partial class DumpDirectory
         {
             // Killed while it made the files, or while it removed them.
             using var folder = FolderOf(entry);
-            if (running.MadeAt(entry.Key) <= before && (SharedRemoval.NewestChangeOfAny(folder, entry.Name) ?? before) <= before)
-                SharedRemoval.RemoveLeft(folder, entry, running);
+            if (Running().MadeAt(entry.Key) <= before && (SharedRemoval.NewestChangeOfAny(folder, entry.Name) ?? before) <= before)
+                SharedRemoval.RemoveLeft(folder, entry, Running());
         }
 
         if (dump is not { Saved: null })
@@ -150,24 +142,36 @@ public sealed partial class DumpDirectory
     /// <summary>Makes the files of a dump that other nodes can go on with. Its entry first: what nobody finds was never promised.</summary>
     private DumpFile? TryCreateShared(DumpIdentity identity, DumpEndpoint endpoint, DumpFolder folder, string? refused, out string? error)
     {
-        RunningDumps running;
-        try
-        {
-            running = Running();
-        }
-        catch (StorageException e)
-        {
-            error = e.Message;
-            return null;
-        }
-
-        if (!running.TryAdd(identity, folder.Relative, out error))
+        if (TryAddEntry(identity, folder.Relative, out error) is not { } running)
             return null;
         var shared = new SharedDump(identity, folder.Handle, epoch: 1, Sharing!.FileName, earlier: [], running);
         var file = TryCreate(identity, endpoint, folder, shared, refused, out error);
         if (file is null)
             running.Remove(RunningDumps.NameOf(identity));
         return file;
+    }
+
+    /// <summary>Makes the dump's entry; where the list has been removed since it was opened, in a new one.</summary>
+    private RunningDumps? TryAddEntry(DumpIdentity identity, string relative, out string? error)
+    {
+        error = null;
+        try
+        {
+            var running = Running();
+            if (running.TryAdd(identity, relative, out error))
+                return running;
+            using var root = Posix.Open(Root, Posix.O_RDONLY | Posix.O_DIRECTORY);
+            if (root is null)
+                return null;
+            lock (_opening)
+                running = _running = RunningDumps.Open(root, Root);
+            return running.TryAdd(identity, relative, out error) ? running : null;
+        }
+        catch (StorageException e)
+        {
+            error ??= e.Message;
+            return null;
+        }
     }
 
     /// <summary>The list of the dumps that nodes share.</summary>

@@ -305,6 +305,20 @@ public sealed class ClaimTests : IDisposable
     }
 
     [Fact]
+    public void A_list_that_was_removed_is_made_anew()
+    {
+        var node = _shared.Node("a");
+        Assert.Empty(node.Directory.ClaimAbandoned(TimeSpan.Zero, Assert.Fail));
+        Directory.Delete(Path.Join(_shared.Path, ".running"));
+        var client = new SharedClient(pages: 2);
+        Assert.True(client.Send(node.Begin(), bursts: 1));
+
+        Assert.True(client.Send(_shared.Node("b")));
+
+        Assert.Single(_shared.Names, "vmcore.web.0");
+    }
+
+    [Fact]
     public void Heralds_are_found_that_another_node_answered()
     {
         var endpoint = new DumpEndpoint(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1);
