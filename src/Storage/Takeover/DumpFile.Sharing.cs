@@ -85,14 +85,9 @@ public sealed unsafe partial class DumpFile
             };
         }
 
-        written = written && AppendRanges(LedgerRecordType.Stored, inherited.Stored.Ranges, out error);
-        if (inherited.SyncFailed)
-        {
-            SyncError = $"{PartialPath}: not durable, fsync failed on a node that had the dump before";
-            _syncFailureIsNoted = written = written && Append(LedgerRecordType.SyncFailed, [], [], out error);
-        }
-
-        return written && Append(LedgerRecordType.Continued, [], inherited.Saved.State ?? [], out error) && TrySyncLedger(out error);
+        return written && AppendRanges(LedgerRecordType.Stored, inherited.Stored.Ranges, out error)
+            && Append(LedgerRecordType.Continued, [], inherited.Saved.State ?? [], out error)
+            && TrySyncLedger(out error);
     }
 
     /// <summary>Puts the records on the device that the next state counts on: another machine may find a later write without an earlier one.</summary>

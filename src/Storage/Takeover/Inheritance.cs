@@ -8,8 +8,8 @@ namespace NetdumpCollector.Storage;
 /// <param name="Stored">All bytes that are stored.</param>
 /// <param name="Segments">Where they lie, in the order of owners; no two have a byte in common.</param>
 /// <param name="Records">Header, key and notes as they were written down.</param>
-/// <param name="SyncFailed">Some of it may not be durable.</param>
-internal sealed record Inheritance(SavedSession Saved, Coverage Stored, IReadOnlyList<Segment> Segments, IReadOnlyList<LedgerRecord> Records, bool SyncFailed)
+/// <remarks>That an owner's fsync failed (<see cref="LedgerRecord.SyncFailed"/>) takes nothing from those behind it: it noted only what an earlier one had put on the device, and acked nothing afterwards.</remarks>
+internal sealed record Inheritance(SavedSession Saved, Coverage Stored, IReadOnlyList<Segment> Segments, IReadOnlyList<LedgerRecord> Records)
 {
     /// <summary>The ledger says everything that its owner has from those before. Of another one nothing was ever acked, because that comes first.</summary>
     public static bool IsWhole(LedgerContents contents, int epoch) => epoch == 1 || contents.Records.Any(record => record is LedgerRecord.Continued);
@@ -44,8 +44,7 @@ internal sealed record Inheritance(SavedSession Saved, Coverage Stored, IReadOnl
             },
             stored,
             state is null ? [] : SegmentsOf(contents, epoch, stored),
-            [.. contents.Records.Where(record => record is LedgerRecord.Kdh or LedgerRecord.Key or LedgerRecord.Ranges { What: LedgerRecordType.Damaged or LedgerRecordType.Overwritten })],
-            contents.Records.Any(record => record is LedgerRecord.SyncFailed));
+            [.. contents.Records.Where(record => record is LedgerRecord.Kdh or LedgerRecord.Key or LedgerRecord.Ranges { What: LedgerRecordType.Damaged or LedgerRecordType.Overwritten })]);
     }
 
     /// <summary>The segments before the ledger's, without what its owner has rewritten, and its own: what is stored and was not there before.</summary>

@@ -140,25 +140,21 @@ public sealed class ClaimTests : IDisposable
         }
     }
 
+    /// <summary>What its ledger tells was put on the device before, and it acked nothing afterwards.</summary>
     [Fact]
-    public void What_was_not_durable_on_one_node_is_not_complete_on_another()
+    public void A_node_whose_fsync_failed_takes_nothing_from_the_next_one()
     {
         var client = new SharedClient(pages: 3);
         var first = _shared.Node("first").Begin();
-        Assert.True(client.Send(first, bursts: 4));
+        Assert.True(client.Send(first, bursts: 3));
         byte[] record = new byte[LedgerFormat.RecordHeaderBytes];
         LedgerFormat.WriteRecordHeader(record, LedgerRecordType.SyncFailed, [], []);
-        string ledger = first.File!.PartialPath + ".ledger";
-        first.Dispose();
-        using (var file = new FileStream(ledger, FileMode.Append))
+        using (var file = new FileStream(first.File!.PartialPath + ".ledger", new FileStreamOptions { Mode = FileMode.Append, Access = FileAccess.Write, Share = FileShare.ReadWrite }))
             file.Write(record);
-        var heir = _shared.Node("heir");
 
-        Assert.False(client.Send(heir));
+        Assert.True(client.Send(_shared.Node("heir")));
 
-        Assert.Contains("not durable", Assert.Single(heir.Problems.Distinct()), StringComparison.Ordinal);
-        var manifest = ManifestFile.Read(Path.Join(_shared.Path, "dump.web.0.json"));
-        Assert.Equal((DumpStatus.Incomplete, EndReason.WriteError), (manifest.Status, manifest.Reason));
+        _shared.AssertOneDump(client);
     }
 
     [Fact]
