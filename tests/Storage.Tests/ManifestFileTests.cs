@@ -68,6 +68,18 @@ public sealed partial class ManifestFileTests : IDisposable
     }
 
     [Fact]
+    public void What_nodes_received_is_written_where_they_took_a_dump_over_and_as_the_serializer_would()
+    {
+        var manifest = Full() with { Epoch = 2, Segments = [new(1, "a", 4096, 1), new(2, "b", 100, 2)] };
+
+        string text = System.Text.Encoding.UTF8.GetString(ManifestWriter.ToUtf8(manifest));
+
+        Assert.Equal(System.Text.Json.JsonSerializer.Serialize(manifest, ManifestJson.Default.Manifest) + "\n", text);
+        Assert.Equal("""{"epoch":2,"node":"b","bytes":100,"ranges":2}""", JsonNode.Parse(text)!["segments"]![1]!.ToJsonString());
+        Assert.DoesNotContain("epoch", System.Text.Encoding.UTF8.GetString(ManifestWriter.ToUtf8(Full())), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Updates_of_one_manifest_do_not_lose_each_other()
     {
         string path = _temp.File("m.json");

@@ -26,6 +26,8 @@ public sealed partial class DumpDirectory
                     break;
                 if (chain.Marker is { } marker)
                     return Lingering(folder, marker);
+                if (Running().IsOwner(chain.Identity, chain.LastEpoch))
+                    break;
                 if (chain.LastEpoch >= OwnerChain.MaxEpochs)
                     throw new StorageException($"{folder.PathOf(entry.Name)}: has been taken over {chain.LastEpoch} times; nodes seem to take each other's packets: look at who has the address");
                 if (chain.LastEpoch == last)
@@ -73,6 +75,7 @@ public sealed partial class DumpDirectory
     private InterruptedDump? GoOn(DumpFolder folder, RunningEntry entry, OwnerChain chain, SafeFileHandle ledger)
     {
         SafeFileHandle? data = null;
+        SharedDump? shared = null;
         DumpFile? file = null;
         try
         {
@@ -97,7 +100,7 @@ public sealed partial class DumpDirectory
             }
 
             var inherited = Inheritance.Of(contents, lastEpoch, chain.Endpoint);
-            var shared = new SharedDump(chain.Identity, folder.Handle, epoch, Sharing!.FileName, inherited.Segments, Running());
+            shared = new(chain.Identity, folder.Handle, epoch, Sharing!.FileName, inherited.Segments, Running());
             file = new(chain.Identity, chain.Endpoint, folder, data, ledger, refusedPath: null, shared) { Syncs = Syncs };
             if (LeavesHoles)
                 file.LeaveHoles(fileBytes: 0);
@@ -109,6 +112,7 @@ public sealed partial class DumpDirectory
         catch
         {
             file?.Dispose();
+            shared?.Dispose();
             data?.Dispose();
             ledger.Dispose();
             throw;

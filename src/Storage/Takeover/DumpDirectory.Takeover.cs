@@ -14,7 +14,7 @@ public sealed partial class DumpDirectory
     public DumpSharing? Sharing { get; set; }
 
     /// <summary>Goes on with the dumps of a client whose packets come here and that this process does not know: from now on they are this node's. Blocks.</summary>
-    /// <remarks>A dump that another node still receives is taken from it all the same; that node sees it (<see cref="DumpFile.IsSuperseded"/>) and lets go.</remarks>
+    /// <remarks>A dump that another node still receives is taken from it all the same; that node sees it (<see cref="DumpFile.IsSuperseded"/>) and lets go. What this process receives itself is left out.</remarks>
     /// <param name="local">The server's address that the packets came to.</param>
     /// <param name="client">The host.</param>
     /// <param name="remotePort">The port they came from.</param>
@@ -147,7 +147,11 @@ public sealed partial class DumpDirectory
         var shared = new SharedDump(identity, folder.Handle, epoch: 1, Sharing!.FileName, earlier: [], running);
         var file = TryCreate(identity, endpoint, folder, shared, refused, out error);
         if (file is null)
+        {
+            shared.Dispose();
             running.Remove(RunningDumps.NameOf(identity));
+        }
+
         return file;
     }
 
@@ -164,7 +168,7 @@ public sealed partial class DumpDirectory
             if (root is null)
                 return null;
             lock (_opening)
-                running = _running = RunningDumps.Open(root, Root);
+                running = _running = RunningDumps.Open(root, Root, former: running);
             return running.TryAdd(identity, relative, out error) ? running : null;
         }
         catch (StorageException e)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.IO.Enumeration;
 using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Protocol;
@@ -28,10 +29,14 @@ internal sealed class RunningDumps : IDisposable
 
     private readonly string _path;
 
-    private RunningDumps(SafeFileHandle handle, string path)
+    /// <summary>The newest owner of a dump that this process is, by the dump's key, as long as its files are open.</summary>
+    private readonly ConcurrentDictionary<string, int> _owned;
+
+    private RunningDumps(SafeFileHandle handle, string path, ConcurrentDictionary<string, int> owned)
     {
         Handle = handle;
         _path = path;
+        _owned = owned;
     }
 
     public SafeFileHandle Handle { get; }
@@ -40,14 +45,17 @@ internal sealed class RunningDumps : IDisposable
     public Action<SharedStep>? OnStep { get; set; }
 
     /// <summary>Opens the list and makes it when it is missing.</summary>
+    /// <param name="root">The dump directory.</param>
+    /// <param name="rootPath">Its absolute path.</param>
+    /// <param name="former">The list that this one takes the place of, or null.</param>
     /// <exception cref="StorageException">It cannot be made or written to, or the system cannot tell what sharing needs to know.</exception>
-    public static RunningDumps Open(SafeFileHandle root, string rootPath)
+    public static RunningDumps Open(SafeFileHandle root, string rootPath, RunningDumps? former = null)
     {
         string path = Path.Join(rootPath, DirectoryName);
         if (Posix.MakeDirectory(root, DirectoryName) is not 0 and var errno)
             throw new StorageException($"{path}: cannot be created: {Errno.Words(errno)}");
         var handle = Posix.OpenAt(root, DirectoryName, Posix.O_RDONLY | Posix.O_DIRECTORY | Posix.O_NOFOLLOW) ?? throw new StorageException($"{path}: {Errno.Words(Errno.Last)}");
-        var running = new RunningDumps(handle, path);
+        var running = new RunningDumps(handle, path, former?._owned ?? []);
         try
         {
             _ = running.Touch();
@@ -71,6 +79,15 @@ internal sealed class RunningDumps : IDisposable
         return errno == 0;
     }
 
+    /// <summary>This process is the owner from now on.</summary>
+    public void Own(DumpIdentity identity, int epoch) => _owned[NameOf(identity)] = epoch;
+
+    /// <summary>It has closed the owner's files.</summary>
+    public void Disown(DumpIdentity identity, int epoch) => _owned.TryRemove(new(NameOf(identity), epoch));
+
+    /// <summary>This process is the owner, and its files are open.</summary>
+    public bool IsOwner(DumpIdentity identity, int epoch) => _owned.TryGetValue(NameOf(identity), out int own) && own == epoch;
+
     public void Remove(string key) => _ = Posix.Unlink(Handle, key);
 
     public static string NameOf(DumpIdentity identity) => $"{identity.Client}.{identity.Id}";
@@ -84,9 +101,10 @@ internal sealed class RunningDumps : IDisposable
     public DateTimeOffset Touch()
     {
         string name = $".look.{Guid.NewGuid():n}.tmp";
-        using var file = Posix.OpenAt(Handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, Posix.FileMode)
-            ?? throw new StorageException($"{_path} is not writable: {Errno.Words(Errno.Last)}");
-        var times = Posix.IsNamedAndWritable(file) ? Posix.TimesOf(Handle, name) : null;
+        FileTimes? times;
+        using (var file = Posix.OpenAt(Handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, Posix.FileMode)
+            ?? throw new StorageException($"{_path} is not writable: {Errno.Words(Errno.Last)}"))
+            times = Posix.IsNamedAndWritable(file) ? Posix.TimesOf(Handle, name) : null;
         _ = Posix.Unlink(Handle, name);
         return times?.ModifiedAt ?? throw new StorageException($"{_path}: the system does not tell what has become of a file (statx); a dump directory cannot be shared here");
     }

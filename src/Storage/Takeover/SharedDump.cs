@@ -12,6 +12,7 @@ internal sealed class SharedDump : IDisposable
     private const int HasNone = -1;
     private const int HasOwn = -2;
 
+    private readonly DumpIdentity _identity;
     private readonly SafeFileHandle _folder;
     private readonly string _next;
     private readonly Segment[] _earlier;
@@ -45,6 +46,8 @@ internal sealed class SharedDump : IDisposable
         _files = new SafeFileHandle?[_earlier.Length];
         _base = RangeList.ToCoverage(earlier.SelectMany(segment => segment.Ranges));
         _next = SegmentName.LedgerOf(DumpFile.NameOf(identity), epoch + 1);
+        _identity = identity;
+        entries.Own(identity, epoch);
     }
 
     public int Epoch { get; }
@@ -128,6 +131,7 @@ internal sealed class SharedDump : IDisposable
 
     public void Dispose()
     {
+        Entries.Disown(_identity, Epoch);
         lock (_files)
         {
             foreach (var file in _files)

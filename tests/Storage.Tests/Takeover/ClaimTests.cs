@@ -83,6 +83,20 @@ public sealed class ClaimTests : IDisposable
     }
 
     [Fact]
+    public void What_this_process_receives_itself_is_not_taken_from_it()
+    {
+        var node = _shared.Node("a").Begin();
+
+        Assert.Empty(node.Directory.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail));
+        Assert.Empty(node.Directory.ClaimAbandoned(TimeSpan.Zero, Assert.Fail));
+
+        Assert.False(node.File!.IsSuperseded());
+        node.File.Dispose();
+        using var again = Assert.Single(node.Directory.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail)).File;
+        Assert.Equal(2, again.Epoch);
+    }
+
+    [Fact]
     public void A_dump_in_a_directory_beneath_is_taken_over_there()
     {
         Directory.CreateDirectory(Path.Join(_shared.Path, "a/b"));
