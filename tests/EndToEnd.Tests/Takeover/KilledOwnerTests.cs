@@ -108,36 +108,29 @@ public sealed class KilledOwnerTests(ITestOutputHelper output) : IDisposable
                     new PatientClient(new(firstClient + (uint)i), TakeoverLab.VirtualAddress, TakeoverLab.Port, new TestDump(30_000, random.Next()).Content, 1448, heraldSeqno: 1, key: new byte[512])))];
                 sent.AddRange(clients);
                 int last = moment < 0 ? clients[0].Packets.Count + moment : moment;
-                foreach (var client in clients)
-                {
-                    for (int packet = 0; packet < last; packet++)
-                        client.SendUntilAcked(packet);
-                }
+                await Task.WhenAll(clients.Select(client => SendAsync(client, 0, last)));
 
                 Array.ForEach(clients, client => client.Send(last));
                 // From nothing of it to all of it, an answer included.
                 await Task.Delay(random.Next(3) == 0 ? 0 : random.Next(40));
                 await owner.DieAsync();
+                var dead = owner;
                 owner = lab.OtherThan(owner);
                 await owner.TakeAddressAsync();
-                foreach (var client in clients)
-                {
-                    // A herald that was answered is not sent again, FINISHED may be.
-                    int next = moment == Herald && client.IsAcked(Herald, TimeSpan.Zero) ? Key : last;
-                    for (int packet = next; packet < client.Packets.Count; packet++)
-                        client.SendUntilAcked(packet);
-                }
+                // A herald that was answered is not sent again.
+                int finished = clients[0].Packets.Count + Finished;
+                await Task.WhenAll(clients.Select(client => SendAsync(client, moment == Herald && client.IsAcked(Herald, TimeSpan.Zero) ? Key : last, finished)));
+                await dead.BootAsync();
+                await dead.StartAsync(TakeoverArguments);
 
-                await lab.OtherThan(owner).BootAsync();
-                await lab.OtherThan(owner).StartAsync(TakeoverArguments);
-                // It answers those that linger, too.
+                // The ack of FINISHED may be lost, too: who comes next answers for those that linger.
+                await Task.WhenAll(clients.Select(client => SendAsync(client, finished, finished + 1)));
                 await owner.DieAsync();
-                owner = lab.OtherThan(owner);
+                (dead, owner) = (owner, dead);
                 await owner.TakeAddressAsync();
-                foreach (var client in clients)
-                    client.SendUntilAcked(client.Packets.Count - 1);
-                await lab.OtherThan(owner).BootAsync();
-                await lab.OtherThan(owner).StartAsync(TakeoverArguments);
+                await Task.WhenAll(clients.Select(client => SendAsync(client, finished, finished + 1)));
+                await dead.BootAsync();
+                await dead.StartAsync(TakeoverArguments);
             }
 
             await LabDumps.SettledAsync(lab);
@@ -158,6 +151,12 @@ public sealed class KilledOwnerTests(ITestOutputHelper output) : IDisposable
             sent.ForEach(client => client.Dispose());
         }
     }
+
+    private static Task SendAsync(PatientClient client, int from, int end) => Task.Run(() =>
+    {
+        for (int packet = from; packet < end; packet++)
+            client.SendUntilAcked(packet);
+    });
 
     internal static string[] TakeoverArguments { get; } = ["--endpoint", "shared", "--takeover"];
 

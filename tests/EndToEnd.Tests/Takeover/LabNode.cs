@@ -6,7 +6,7 @@ namespace NetdumpCollector.EndToEnd.Tests.Takeover;
 
 /// <summary>One node of a <see cref="TakeoverLab"/>: a network, a mount of the shared directory, a server. It dies as a machine does and is started again.</summary>
 [UnsupportedOSPlatform("windows")]
-internal sealed class LabNode(string name, string address, string linkAddress, NetworkNamespace network, NetworkNamespace bridge, string store, string mountPoint, string[] files) : IAsyncDisposable
+internal sealed class LabNode(string name, string address, string linkAddress, NetworkNamespace network, NetworkNamespace bridge, string store, string mountPoint, string[] files, Action<string> note) : IAsyncDisposable
 {
     private static readonly Lazy<Task<string>> s_announce = new(() => Ndblast.CompileAsync("garp"));
 
@@ -38,19 +38,16 @@ internal sealed class LabNode(string name, string address, string linkAddress, N
     {
         _files ??= await NodeFileSystem.MountAsync(store, mountPoint, files);
         _server = await Collector.StartInNetworkAsync(network, name, "0.0.0.0", TakeoverLab.Port, mountPoint, arguments);
+        note($"{name} serves");
     }
 
     /// <summary>The machine is dead: its processes, what they had not synced, its link.</summary>
     public async Task DieAsync()
     {
-        var ended = _server!.KillAsync();
-        var lost = _files!.KillAsync();
+        note($"{name} dies");
         // A dead machine's kernel answers no ARP either.
-        await UnplugAsync();
-        await Task.WhenAll(ended, lost);
+        await Task.WhenAll(_server!.KillAsync(), _files!.KillAsync(), UnplugAsync());
         await ForgetServerAsync();
-        await _files.DisposeAsync();
-        _files = null;
     }
 
     /// <summary>Nothing reaches it, nor comes from it.</summary>
@@ -59,6 +56,8 @@ internal sealed class LabNode(string name, string address, string linkAddress, N
     /// <summary>The dead machine is up again, without the virtual address; nothing runs on it yet.</summary>
     public async Task BootAsync()
     {
+        await _files!.DisposeAsync();
+        _files = null;
         await DropAddressAsync();
         await bridge.ConfigureAsync($"link set {PortOf(network)} up");
     }
@@ -66,15 +65,18 @@ internal sealed class LabNode(string name, string address, string linkAddress, N
     /// <summary>SIGTERM; fails where it does not end well.</summary>
     public async Task StopAsync()
     {
+        note($"{name} is told to stop");
         await _server!.StopAsync();
+        note($"{name} has stopped");
         await ForgetServerAsync();
     }
 
     /// <summary>Stops the server, and the mount where told, as they are, until what this returns is disposed of.</summary>
     public IDisposable Pause(bool withFiles)
     {
+        note($"{name} hangs");
         var server = _server!.Pause();
-        return new Paused(withFiles ? _files!.Pause() : null, server);
+        return new Paused(withFiles ? _files!.Pause() : null, server, () => note($"{name} goes on"));
     }
 
     /// <summary>It has the virtual address now, and says so.</summary>
@@ -83,6 +85,7 @@ internal sealed class LabNode(string name, string address, string linkAddress, N
     {
         string announcement = announces ? $" && {await s_announce.Value} eth0 {TakeoverLab.VirtualAddress}" : "";
         string done = (await network.RunAsync("sh", "-c", $"ip address replace {TakeoverLab.VirtualAddress}/32 dev eth0{announcement}")).Expect(0).Output;
+        note($"{name} has the address");
         // garp says when; this process may have got to know long after.
         return announces ? long.Parse(done, CultureInfo.InvariantCulture) : Stopwatch.GetTimestamp();
     }
@@ -107,10 +110,11 @@ internal sealed class LabNode(string name, string address, string linkAddress, N
         _outputs.Add(ended.Output);
     }
 
-    private sealed class Paused(IDisposable? files, IDisposable server) : IDisposable
+    private sealed class Paused(IDisposable? files, IDisposable server, Action note) : IDisposable
     {
         public void Dispose()
         {
+            note();
             files?.Dispose();
             server.Dispose();
         }

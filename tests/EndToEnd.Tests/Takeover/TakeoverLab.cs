@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Runtime.Versioning;
 using NetdumpCollector.Protocol;
@@ -22,6 +23,7 @@ internal sealed class TakeoverLab : IAsyncDisposable
     private const int ClientsAtOnce = 256;
 
     private readonly NetworkNamespace _switch;
+    private readonly ConcurrentQueue<string> _events = new();
     private int _clients;
 
     private TakeoverLab(string directory, NetworkNamespace bridge, NetworkNamespace clients, NetworkNamespace a, NetworkNamespace b, string[] files)
@@ -29,8 +31,8 @@ internal sealed class TakeoverLab : IAsyncDisposable
         Store = Path.Combine(directory, "store");
         _switch = bridge;
         Clients = clients;
-        A = new("node-a", "192.0.2.1", "02:00:00:00:00:01", a, bridge, Store, Path.Combine(directory, "a"), files);
-        B = new("node-b", "192.0.2.2", "02:00:00:00:00:02", b, bridge, Store, Path.Combine(directory, "b"), files);
+        A = new("node-a", "192.0.2.1", "02:00:00:00:00:01", a, bridge, Store, Path.Combine(directory, "a"), files, Note);
+        B = new("node-b", "192.0.2.2", "02:00:00:00:00:02", b, bridge, Store, Path.Combine(directory, "b"), files, Note);
     }
 
     /// <summary>What the nodes share, as whoever survives them sees it.</summary>
@@ -43,8 +45,8 @@ internal sealed class TakeoverLab : IAsyncDisposable
 
     public LabNode B { get; }
 
-    /// <summary>What all processes of both nodes printed.</summary>
-    public string Output => $"{A.Output}\n{B.Output}";
+    /// <summary>What was done to the nodes and when, and what all of their processes printed.</summary>
+    public string Output => $"{string.Join('\n', _events)}\n{A.Output}\n{B.Output}";
 
     /// <summary>Joins the networks; nothing runs on the nodes yet.</summary>
     /// <param name="directory">Where store and mounts are made.</param>
@@ -99,6 +101,8 @@ internal sealed class TakeoverLab : IAsyncDisposable
         await Clients.DisposeAsync();
         await _switch.DisposeAsync();
     }
+
+    private void Note(string what) => _events.Enqueue(string.Create(CultureInfo.InvariantCulture, $"{DateTime.UtcNow:HH:mm:ss.fff} {what}"));
 
     private Task JoinAsync(NetworkNamespace network) => _switch.ConfigureAsync(
         $"link add {LabNode.PortOf(network)} type veth peer name eth0 netns {network.Name}",
