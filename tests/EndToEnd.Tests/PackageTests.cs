@@ -38,7 +38,7 @@ public sealed class PackageTests(BuiltPackages packages) : IClassFixture<BuiltPa
 
         foreach (string file in (string[])["etc/netdump-collector.json", "usr/share/man/man1/netdump-collector.1.gz", "usr/share/bash-completion/completions/netdump-collector",
             "usr/lib/sysctl.d/10-netdump-collector.conf", "usr/share/doc/netdump-collector/copyright", "usr/share/doc/netdump-collector/THIRD-PARTY-NOTICES.TXT",
-            "usr/share/doc/netdump-collector/OpenTelemetry-LICENSE.TXT", "usr/share/doc/netdump-collector/docs/runbook.md", "usr/share/doc/netdump-collector/deploy/prometheus/alerts.yml",
+            "usr/share/doc/netdump-collector/OpenTelemetry-LICENSE.TXT", "usr/share/doc/netdump-collector/docs/runbook.md", "usr/share/doc/netdump-collector/docs/kubernetes.md", "usr/share/doc/netdump-collector/deploy/prometheus/alerts.yml",
             "usr/share/doc/netdump-collector/deploy/grafana/fleet.json"])
             Assert.Contains(" root/root ", Assert.Single(files.Split('\n'), line => line.EndsWith($" ./{file}", StringComparison.Ordinal)), StringComparison.Ordinal);
         Assert.Equal("/etc/netdump-collector.json\n", (await CommandResult.RunAsync("dpkg-deb", ["-I", packages.Debian, "conffiles"])).Expect(0).Output);

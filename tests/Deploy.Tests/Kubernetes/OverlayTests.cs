@@ -51,6 +51,18 @@ public sealed partial class OverlayTests
         Assert.Equal("/etc/netdump/tokens/tokens", SettingOf(shown, SettingsTable.TokenFile));
     }
 
+    [Theory]
+    [InlineData("NETDUMP_PORT", "tcp://10.96.0.20:20023")]
+    [InlineData("NETDUMP_SERVICE_HOST", "10.96.0.20")]
+    [InlineData("NETDUMP_COLLECTOR_PORT_20023_UDP", "udp://10.96.0.20:20023")]
+    public async Task Variables_that_Kubernetes_makes_of_a_Service_would_stop_it(string name, string value)
+    {
+        var run = await CommandRun.OfAsync(new Dictionary<string, string> { [name] = value }, "config");
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(name, run.Error, StringComparison.Ordinal);
+    }
+
     [KubectlTheory]
     [MemberData(nameof(Overlays))]
     public async Task Where_files_are_looked_for_a_volume_is_mounted(string overlay)
