@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
+using NetdumpCollector.Collector.Tests;
 
 namespace NetdumpCollector.Deploy.Tests.Kubernetes;
 
@@ -13,15 +14,34 @@ internal static class Overlay
     /// <summary>Its objects, which the caller may change.</summary>
     public static IReadOnlyList<Manifest> Build(string name) => Manifest.Parse(BuiltText($"deploy/k8s/overlays/{name}"));
 
-    /// <summary>What kubectl prints for a directory of the repository; it is asked once.</summary>
-    public static string BuiltText(string directory) => s_built.GetOrAdd(directory, path => new(() =>
+    /// <summary>Its objects with components switched on besides.</summary>
+    public static IReadOnlyList<Manifest> BuildWith(string name, IEnumerable<string> components)
     {
-        var run = ToolRun.OfAsync(Kubectl.Program, "kustomize", RepositoryRoot.File(path)).GetAwaiter().GetResult();
-        Assert.True(run.ExitCode == 0, $"kubectl kustomize {path}: {run.Error}");
+        using var temp = new TempDirectory();
+        // Kustomize takes relative paths only, as they are without symbolic links.
+        string from = new DirectoryInfo(temp.Path).ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? temp.Path;
+        string PathTo(string directory) => Path.GetRelativePath(from, RepositoryRoot.File($"deploy/k8s/{directory}"));
+        temp.Write("kustomization.yaml", $"""
+            apiVersion: kustomize.config.k8s.io/v1beta1
+            kind: Kustomization
+            namespace: netdump
+            resources: [{PathTo($"overlays/{name}")}]
+            components: [{string.Join(", ", components.Select(component => PathTo($"components/{component}")))}]
+            """);
+        return Manifest.Parse(TextOf(temp.Path));
+    }
+
+    /// <summary>What kubectl prints for a directory of the repository; it is asked once.</summary>
+    public static string BuiltText(string directory) => s_built.GetOrAdd(directory, path => new(() => TextOf(RepositoryRoot.File(path)))).Value;
+
+    private static string TextOf(string directory)
+    {
+        var run = ToolRun.OfAsync(Kubectl.Program, "kustomize", directory).GetAwaiter().GetResult();
+        Assert.True(run.ExitCode == 0, $"kubectl kustomize {directory}: {run.Error}");
         // It warns of what a later version no longer takes.
         Assert.Equal("", run.Error);
         return run.Output;
-    })).Value;
+    }
 }
 
 internal static class Kubectl

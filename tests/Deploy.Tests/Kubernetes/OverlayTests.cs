@@ -29,6 +29,23 @@ public sealed partial class OverlayTests
     public void The_objects_fit_together(string overlay) => Assert.Empty(ReferenceRules.Problems(Overlay.Build(overlay), DocumentedSecrets()));
 
     [KubectlTheory]
+    [InlineData("single", "catalogue", "object-store")]
+    [InlineData("fleet-hostnetwork", "catalogue", "object-store")]
+    [InlineData("fleet-loadbalancer", "catalogue", "object-store")]
+    [InlineData("fleet-loadbalancer", "catalogue", "object-store", "takeover")]
+    public void A_fleets_parts_fit_where_they_are_switched_on(string overlay, params string[] components)
+    {
+        var objects = Overlay.BuildWith(overlay, components);
+
+        Assert.Empty(objects.SelectMany(StrictDecoding.Problems));
+        Assert.Empty(ReferenceRules.Problems(objects, DocumentedSecrets()));
+        var workload = objects.Single(item => item.IsWorkload);
+        Assert.Empty(PodRules.Problems(workload, drainSeconds: 0));
+        Assert.Equal(components.Contains("takeover"), Assert.Single(workload.PodSpec.Items("containers")).Items("env").Any(variable => variable.Text("name") == "NETDUMP_TAKEOVER"));
+        Assert.Equal(components.Contains("takeover"), objects.Any(item => item.Kind == "PersistentVolumeClaim"));
+    }
+
+    [KubectlTheory]
     [MemberData(nameof(Overlays))]
     public async Task Pods_have_the_least_rights_and_are_given_the_time_to_end(string overlay)
     {
@@ -162,7 +179,6 @@ public sealed partial class OverlayTests
     private static string ValueFor(YamlNode variable) => variable.Text("name") switch
     {
         "NETDUMP_CLUSTER" => "Host=database;Database=netdump",
-        "NETDUMP_NODE" => "collector-0",
         "NETDUMP_STORE" => "s3://dumps/netdump",
         var name => throw new InvalidOperationException($"what is {name} in a cluster?"),
     };

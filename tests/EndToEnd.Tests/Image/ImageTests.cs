@@ -36,7 +36,7 @@ public sealed class ImageTests(BuiltImage image) : IClassFixture<BuiltImage>, ID
     {
         var layout = new OciLayout(image.Layout);
         var configuration = layout.Configuration.GetProperty("config");
-        var files = EntriesOf(layout).ToDictionary(entry => entry.Name);
+        var files = EntriesOf(layout).Where(entry => entry.EntryType != TarEntryType.Directory).ToDictionary(entry => entry.Name);
 
         Assert.Equal($"{User}:{User}", configuration.GetProperty("User").GetString());
         string entry = Assert.Single(Strings(configuration.GetProperty("Entrypoint")));
@@ -109,7 +109,7 @@ public sealed class ImageTests(BuiltImage image) : IClassFixture<BuiltImage>, ID
 
         Assert.Equal(DumpStatus.Complete, Assert.Single(DumpCatalog.Read(Path.Combine(volume, "dumps")).Dumps).Manifest.Status);
         (await Collector.RunAsync("dumps", "verify", "--all", "-d", Path.Combine(volume, "dumps"))).Expect(0);
-        (await InNetworkOfAsync(container, "sessions", "--http", "127.0.0.1:9464")).Expect(1);
+        (await InNetworkOfAsync(container, "sessions", "--http", "127.0.0.1:9464")).Expect(3);
         (await CommandResult.RunAsync("env", [$"NETDUMP_TOKEN={token}", .. InNetworkOf(container), "sessions", "--http", "127.0.0.1:9464"])).Expect(0);
         container.Terminate();
         await container.EndsAsync();
