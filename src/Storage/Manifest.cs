@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Storage;
 
@@ -98,6 +99,10 @@ public sealed record Manifest
     /// <summary>What each of these owners received; the others lack the field.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<ManifestSegment>? Segments { get; init; }
+
+    /// <summary>Where the dump is in the object store; null where it is in none, or not yet. Those that are not stored lack the field.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ManifestStored? Stored { get; init; }
 
     /// <summary>Names of the files, in the manifest's own directory.</summary>
     public required ManifestFiles Files { get; init; }
@@ -204,6 +209,17 @@ public sealed record ManifestKdh
 /// <param name="DurationSeconds">How long it ran.</param>
 public sealed record ManifestScript(string Path, string Reason, int? ExitCode, bool TimedOut, DateTimeOffset StartedAt, double DurationSeconds);
 
+/// <summary>Where and how a dump is in the object store.</summary>
+/// <param name="Url">The folder, <c>s3://bucket/…/</c>.</param>
+/// <param name="At">When it was there whole.</param>
+/// <param name="Vmcore">The vmcore's object in that folder.</param>
+/// <param name="Compression">What the collector did to it on the way.</param>
+/// <param name="Encryption">What the collector encrypted it with.</param>
+/// <param name="Bytes">Length of that object.</param>
+/// <param name="Sha256">SHA-256 of that object in hexadecimal.</param>
+/// <param name="ETag">The store's tag of that object.</param>
+public sealed record ManifestStored(string Url, DateTimeOffset At, string Vmcore, StoreCompression Compression, StoreEncryption Encryption, long Bytes, string Sha256, string ETag);
+
 /// <summary>File names in the manifest's directory.</summary>
 /// <param name="Vmcore">The dump itself; its name tells encryption and compression.</param>
 /// <param name="Info">The info file.</param>
@@ -245,6 +261,6 @@ internal sealed class WordConverter<T>() : JsonStringEnumConverter<T>(System.Tex
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     WriteIndented = true,
     RespectNullableAnnotations = true,
-    Converters = [typeof(UtcTimeConverter), typeof(WordConverter<DumpStatus>), typeof(WordConverter<EndReason>), typeof(WordConverter<HashState>)])]
+    Converters = [typeof(UtcTimeConverter), typeof(WordConverter<DumpStatus>), typeof(WordConverter<EndReason>), typeof(WordConverter<HashState>), typeof(WordConverter<StoreCompression>), typeof(WordConverter<StoreEncryption>)])]
 [JsonSerializable(typeof(Manifest))]
 internal sealed partial class ManifestJson : JsonSerializerContext;

@@ -34,19 +34,41 @@ public static class ManifestFile
             if (file.Length > MaxBytes)
                 throw new StorageException($"manifest {path}: {file.Length} bytes is too long for one");
 
-            var manifest = JsonSerializer.Deserialize(file, ManifestJson.Default.Manifest) ?? throw new StorageException($"manifest {path}: is null");
-            if (manifest.Schema != Manifest.CurrentSchema)
-                throw new StorageException($"manifest {path}: schema {manifest.Schema} is not known to this version, which knows {Manifest.CurrentSchema}");
-            CheckFileName(path, manifest.Files.Vmcore);
-            CheckFileName(path, manifest.Files.Info);
-            if (manifest.Files.Key is string key)
-                CheckFileName(path, key);
-            return manifest;
+            return Checked(path, JsonSerializer.Deserialize(file, ManifestJson.Default.Manifest));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or NotSupportedException)
         {
             throw new StorageException($"manifest {path}: {e.Message}", e);
         }
+    }
+
+    /// <summary>Reads a manifest that came from elsewhere.</summary>
+    /// <param name="name">What errors call it.</param>
+    /// <param name="content">All of it.</param>
+    /// <exception cref="StorageException">It is not a manifest of this version.</exception>
+    internal static Manifest Parse(string name, ReadOnlySpan<byte> content)
+    {
+        try
+        {
+            return Checked(name, JsonSerializer.Deserialize(content, ManifestJson.Default.Manifest));
+        }
+        catch (Exception e) when (e is JsonException or NotSupportedException)
+        {
+            throw new StorageException($"manifest {name}: {e.Message}", e);
+        }
+    }
+
+    private static Manifest Checked(string path, Manifest? manifest)
+    {
+        if (manifest is null)
+            throw new StorageException($"manifest {path}: is null");
+        if (manifest.Schema != Manifest.CurrentSchema)
+            throw new StorageException($"manifest {path}: schema {manifest.Schema} is not known to this version, which knows {Manifest.CurrentSchema}");
+        CheckFileName(path, manifest.Files.Vmcore);
+        CheckFileName(path, manifest.Files.Info);
+        if (manifest.Files.Key is string key)
+            CheckFileName(path, key);
+        return manifest;
     }
 
     /// <summary>Writes or replaces the manifest at <paramref name="path"/>; it is durable when this returns.</summary>

@@ -58,6 +58,7 @@ internal static class ManifestWriter
         json.WriteString("truncatedBy"u8, manifest.TruncatedBy);
         json.WriteBoolean("pinned"u8, manifest.Pinned);
         Write(json, manifest.Epoch, manifest.Segments);
+        Write(json, manifest.Stored);
         json.WriteStartObject("files"u8);
         json.WriteString("vmcore"u8, manifest.Files.Vmcore);
         json.WriteString("info"u8, manifest.Files.Info);
@@ -154,6 +155,22 @@ internal static class ManifestWriter
         json.WriteBoolean("timedOut"u8, script.TimedOut);
         json.WriteString("startedAt"u8, script.StartedAt.UtcDateTime);
         json.WriteNumber("durationSeconds"u8, script.DurationSeconds);
+        json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, ManifestStored? stored)
+    {
+        if (stored is null)
+            return;
+        json.WriteStartObject("stored"u8);
+        json.WriteString("url"u8, stored.Url);
+        json.WriteString("at"u8, stored.At.UtcDateTime);
+        json.WriteString("vmcore"u8, stored.Vmcore);
+        json.WriteString("compression"u8, Word(stored.Compression.ToString()));
+        json.WriteString("encryption"u8, Word(stored.Encryption.ToString()));
+        json.WriteNumber("bytes"u8, stored.Bytes);
+        json.WriteString("sha256"u8, stored.Sha256);
+        json.WriteString("eTag"u8, stored.ETag);
         json.WriteEndObject();
     }
 

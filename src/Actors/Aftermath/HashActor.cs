@@ -6,7 +6,10 @@ using NetdumpCollector.Telemetry;
 namespace NetdumpCollector.Actors.Aftermath;
 
 /// <summary>Computes the SHA-256 of finished dumps one after the other and writes it into their manifests.</summary>
-public sealed class HashActor(ILogger logger, CancellationToken stopping) : Actor<HashActor.Message>
+/// <param name="logger">Told of files that cannot be read.</param>
+/// <param name="stopping">The server ends.</param>
+/// <param name="onHashed">Told of each manifest that has its hash.</param>
+public sealed class HashActor(ILogger logger, CancellationToken stopping, Action<string>? onHashed = null) : Actor<HashActor.Message>
 {
     public abstract record Message;
 
@@ -48,6 +51,7 @@ public sealed class HashActor(ILogger logger, CancellationToken stopping) : Acto
             string core = Path.Combine(Path.GetDirectoryName(manifestPath)!, manifest.Files.Vmcore);
             string? hash = Compute(core);
             ManifestFile.Update(manifestPath, m => m with { Sha256 = hash, HashState = hash is null ? HashState.Failed : HashState.Done });
+            onHashed?.Invoke(manifestPath);
         }
         catch (OperationCanceledException)
         {

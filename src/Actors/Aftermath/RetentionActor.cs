@@ -96,7 +96,7 @@ public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, Coll
     {
         var now = time.GetUtcNow();
         var catalog = BackgroundPriority.Run(ReadCatalog);
-        Report(DumpRetention.Carry(RetentionPlanner.Plan(RetentionCandidate.Of(catalog, now, setup.ScriptPatience), setup.Policy, now), now, setup.ScriptPatience));
+        Report(DumpRetention.Carry(RetentionPlanner.Plan(RetentionCandidate.Of(catalog, now, setup.Needs), setup.Policy, now), now, setup.Needs));
     }
 
     private DumpCatalog ReadCatalog()
@@ -113,7 +113,7 @@ public sealed class RetentionActor(RetentionSetup setup, TimeProvider time, Coll
             return;
 
         long startedUs = Context.NowUs;
-        _room ??= new(ReadCatalog, setup.Headroom, setup.ScriptPatience, time, wait => CollectorLog.RoomIsNotBack(logger, wait));
+        _room ??= new(ReadCatalog, setup.Headroom, setup.Needs, time, wait => CollectorLog.RoomIsNotBack(logger, wait));
         bool madeRoom = Report(_room.MakeRoom(directory));
         _roomlessDirectory = madeRoom ? null : directory;
         _roomlessUs = Context.NowUs;
@@ -173,5 +173,5 @@ internal sealed class RetentionProblems(Action<string> tell)
 /// <param name="Root">The dump directory.</param>
 /// <param name="Policy">What is kept.</param>
 /// <param name="Headroom">What must stay free.</param>
-/// <param name="ScriptPatience">How long after a dump's end its script may still be running; zero without a script.</param>
-public sealed record RetentionSetup(string Root, RetentionPolicy Policy, Headroom Headroom, TimeSpan ScriptPatience);
+/// <param name="Needs">Who may still need dumps.</param>
+public sealed record RetentionSetup(string Root, RetentionPolicy Policy, Headroom Headroom, DumpNeeds Needs);

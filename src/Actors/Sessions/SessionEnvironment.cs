@@ -52,6 +52,9 @@ public sealed class SessionEnvironment
     /// <summary>Deletes what retention does not keep, or null when it keeps everything.</summary>
     public ActorRef<RetentionActor.Message>? Retention { get; init; }
 
+    /// <summary>Has ended dumps brought to the object store, or null.</summary>
+    public ActorRef<StoreActor.Message>? Store { get; init; }
+
     /// <summary>Makes room for dumps that wait for it, or null when nothing is deleted for them.</summary>
     public ActorRef<RetentionActor.Message>? Room { get; init; }
 

@@ -137,6 +137,7 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             manifest.Kdh?.PanicString, dump.CoreFile, manifest.DurationSeconds);
         environment.Metrics.Events.Publish(ended);
         environment.Retention?.Tell(new RetentionActor.DumpCommitted());
+        environment.Store?.Tell(new StoreActor.DumpReady(dump.ManifestPath));
         environment.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client) { Span = order.Trace?.Root.Context ?? default });
         if (dump.Manifest.HashState == HashState.Pending)
             environment.Hashes?.Tell(new HashActor.HashDump(dump.ManifestPath));

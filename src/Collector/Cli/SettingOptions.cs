@@ -32,6 +32,10 @@ internal sealed class SettingOptions
         return SettingsResolution.Resolve(given, io.Environment).CheckTogether();
     }
 
+    /// <summary>Whether <paramref name="setting"/>'s option is on the command line.</summary>
+    public bool Has(Setting setting, ParseResult parseResult) =>
+        _options.Any(option => option.Setting == setting && parseResult.GetResult(option.Option) is { Implicit: false });
+
     private static Option Create(Setting setting)
     {
         string[] aliases = setting.Letter is char letter ? [$"-{letter}"] : [];

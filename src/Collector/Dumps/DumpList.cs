@@ -15,11 +15,13 @@ internal sealed class DumpList
     private const string Interrupted = "interrupted";
     private const int MaxPanicChars = 48;
 
-    private readonly DumpCatalog _catalog;
+    private readonly string _place;
+    private readonly IEnumerable<string> _problems;
 
-    private DumpList(DumpCatalog catalog, IReadOnlyList<Row> rows)
+    private DumpList(string place, IReadOnlyList<Row> rows, IEnumerable<string> problems)
     {
-        _catalog = catalog;
+        _place = place;
+        _problems = problems;
         Rows = rows;
     }
 
@@ -27,7 +29,11 @@ internal sealed class DumpList
     public IReadOnlyList<Row> Rows { get; }
 
     public static DumpList Of(DumpCatalog catalog) =>
-        new(catalog, [.. catalog.Dumps.Select(dump => RowOf(dump, catalog.Root)), .. catalog.Partials.Select(partial => RowOf(partial, catalog.Root))]);
+        new(catalog.Root, [.. catalog.Dumps.Select(dump => RowOf(dump.Manifest, Path.GetRelativePath(catalog.Root, dump.VmcorePath))), .. catalog.Partials.Select(partial => RowOf(partial, catalog.Root))],
+            catalog.Problems.Select(problem => $"{problem.Path}: {problem.Reason}"));
+
+    /// <summary>Dumps in an object store; where a file's path would stand, each has its address.</summary>
+    public static DumpList Of(string store, IEnumerable<Manifest> dumps, IEnumerable<string> problems) => new(store, [.. dumps.Select(dump => RowOf(dump, dump.Stored!.Url))], problems);
 
     /// <summary>Every status that a row can have.</summary>
     public static IReadOnlyList<string> Statuses { get; } = [.. Enum.GetNames<DumpStatus>().Select(name => name.ToLowerInvariant()), Receiving, Interrupted];
@@ -39,7 +45,7 @@ internal sealed class DumpList
     public void WriteTable(CommandIo io)
     {
         if (Rows.Count == 0)
-            io.Output.WriteLine($"No dumps in {_catalog.Root}.");
+            io.Output.WriteLine($"No dumps in {_place}.");
         else
         {
             var table = new TextTable("ID", "HOST", "CLIENT", "STARTED", "SIZE", "STATUS", "PANIC", "FILE");
@@ -52,8 +58,8 @@ internal sealed class DumpList
             table.Write(io.Output);
         }
 
-        foreach (var problem in _catalog.Problems)
-            io.Complain($"{problem.Path}: {problem.Reason}");
+        foreach (string problem in _problems)
+            io.Complain(problem);
     }
 
     private static string Shorten(string? panic) => panic switch
@@ -63,9 +69,8 @@ internal sealed class DumpList
         _ => panic,
     };
 
-    private static Row RowOf(CatalogedDump dump, string root) => new(
-        dump.Manifest.Id, dump.Manifest.Host, dump.Manifest.Client, dump.Manifest.StartedAt.UtcDateTime, (long)dump.Manifest.Bytes,
-        dump.Manifest.Status.ToString().ToLowerInvariant(), dump.Manifest.Kdh?.PanicString, Path.GetRelativePath(root, dump.VmcorePath), dump.Manifest.Pinned);
+    private static Row RowOf(Manifest dump, string file) => new(
+        dump.Id, dump.Host, dump.Client, dump.StartedAt.UtcDateTime, (long)dump.Bytes, dump.Status.ToString().ToLowerInvariant(), dump.Kdh?.PanicString, file, dump.Pinned);
 
     internal static Row RowOf(PartialDump partial, string root) => new(
         partial.Opened?.Identity.Id, null, partial.Opened?.Identity.Client.ToString(), partial.Opened?.Identity.StartedAt.UtcDateTime, partial.LengthBytes,
@@ -79,7 +84,7 @@ internal sealed class DumpList
     /// <param name="Bytes">Length of the file.</param>
     /// <param name="Status">What it is worth, or that it has not ended.</param>
     /// <param name="Panic">The panic string of its header.</param>
-    /// <param name="File">Path from the dump directory.</param>
+    /// <param name="File">Path from the dump directory, or address in the store.</param>
     /// <param name="Pinned">Retention never deletes it.</param>
     internal sealed record Row(string? Id, string? Host, string? Client, DateTime? StartedAt, long Bytes, string Status, string? Panic, string File, bool Pinned);
 }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Collector.Dumps;
 
@@ -40,6 +41,7 @@ internal static class DumpsVerb
         [
             ("netdump-collector dumps list", "All dumps in ./dumps, or where NETDUMP_DIRECTORY says."),
             ("netdump-collector dumps list -d /var/crash --json", "The same for a program."),
+            ("netdump-collector dumps list --store s3://crashes/lab", "All dumps that the object store has."),
         ],
     };
 
@@ -77,23 +79,37 @@ internal static class DumpsVerb
         PinVerb.Create("pin", pinned: true, io),
         PinVerb.Create("unpin", pinned: false, io),
         PruneVerb.Create(io),
+        FetchVerb.Create(io),
     };
 
     private static DocumentedCommand CreateList(CommandIo io)
     {
         var command = new DocumentedCommand("list", "List the dumps, the oldest first.", s_listDocumentation);
         var directory = DirectoryOptions(command);
+        var store = StoreAccess.OptionsOf(command);
         var json = JsonFlag(command, "Print JSON.");
-        command.SetAction(parseResult => WithCatalog(directory, parseResult, io, catalog =>
-        {
-            var list = DumpList.Of(catalog);
-            if (parseResult.GetValue(json))
-                list.WriteJson(io.Output);
-            else
-                list.WriteTable(io);
-            return ExitCode.Ok;
-        }));
+        command.SetAction(parseResult => store.Has(SettingsTable.Store, parseResult)
+            ? StoreAccess.With(store, parseResult, io, (_, options, stored) => Write(ListOf(stored, options.Location, io), parseResult.GetValue(json), io))
+            : WithCatalog(directory, parseResult, io, catalog => Write(DumpList.Of(catalog), parseResult.GetValue(json), io)));
         return command;
+    }
+
+    private static DumpList ListOf(StoredDumps stored, StoreLocation location, CommandIo io)
+    {
+        var problems = new List<string>();
+        var progress = new ProgressLine(io, TimeProvider.System);
+        var dumps = stored.List(problems.Add, count => progress.Show($"{count} manifests read ..."));
+        progress.Clear();
+        return DumpList.Of(location.ToString(), dumps, problems);
+    }
+
+    private static int Write(DumpList list, bool asJson, CommandIo io)
+    {
+        if (asJson)
+            list.WriteJson(io.Output);
+        else
+            list.WriteTable(io);
+        return ExitCode.Ok;
     }
 
     private static DocumentedCommand CreateShow(CommandIo io)

@@ -13,7 +13,8 @@ internal static class PruneVerb
         [
             ("Retention", """
                 The settings are those of 'serve', from the same places. Never deleted: the newest complete dump of
-                a host, what is pinned, what is still in use. These count as any other, so a limit may stay exceeded.
+                a host, what is pinned, what is still in use, with --store what is not in the object store yet. These count
+                as any other, so a limit may stay exceeded.
                 """),
         ],
         Examples =
@@ -29,16 +30,18 @@ internal static class PruneVerb
         var command = new DocumentedCommand("prune", "Delete the dumps that retention does not keep.", s_documentation);
         var dryRun = RemoveVerb.DryRunFlag();
         command.Add(dryRun);
-        var options = new SettingOptions(command, [SettingsTable.Directory, SettingsTable.Config, SettingsTable.RetainAge, SettingsTable.RetainCount, SettingsTable.RetainSize]);
+        var options = new SettingOptions(command, [SettingsTable.Directory, SettingsTable.Config, SettingsTable.RetainAge, SettingsTable.RetainCount, SettingsTable.RetainSize, SettingsTable.Store]);
         command.SetAction(parseResult => DumpsVerb.WithCatalog(options, parseResult, io, catalog =>
         {
-            var policy = options.Resolve(parseResult, io).ToRetention();
+            var settings = options.Resolve(parseResult, io);
+            var policy = settings.ToRetention();
             if (policy.IsOff)
                 throw new UsageException("prune needs a policy: --retain-age, --retain-count or --retain-size, or the same settings in the environment or a file");
 
             var now = TimeProvider.System.GetUtcNow();
-            var removals = RetentionPlanner.Plan(RetentionCandidate.Of(catalog, now, scriptPatience: TimeSpan.Zero), policy, now);
-            return parseResult.GetValue(dryRun) ? Show(catalog, removals, io) : Prune(catalog.Root, removals, now, io);
+            var needs = new DumpNeeds(TimeSpan.Zero, Store: settings.Value(SettingsTable.Store) is not null);
+            var removals = RetentionPlanner.Plan(RetentionCandidate.Of(catalog, now, needs), policy, now);
+            return parseResult.GetValue(dryRun) ? Show(catalog, removals, io) : Prune(catalog.Root, removals, now, needs, io);
         }));
         return command;
     }
@@ -51,11 +54,11 @@ internal static class PruneVerb
         return ExitCode.Ok;
     }
 
-    private static int Prune(string root, IReadOnlyList<Removal> removals, DateTimeOffset now, CommandIo io)
+    private static int Prune(string root, IReadOnlyList<Removal> removals, DateTimeOffset now, DumpNeeds needs, CommandIo io)
     {
         int exitCode = ExitCode.Ok;
         RemoveVerb.FinishInterrupted(root, io);
-        foreach (var result in DumpRetention.Carry(removals, now, scriptPatience: TimeSpan.Zero))
+        foreach (var result in DumpRetention.Carry(removals, now, needs))
         {
             if (result.IsRemoved)
                 io.Output.WriteLine($"Deleted {RemoveVerb.Describe(result.Removal.Candidate.Dump)}: {result.Removal.Reason}");

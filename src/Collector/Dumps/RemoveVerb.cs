@@ -41,14 +41,14 @@ internal static class RemoveVerb
             if (DumpsVerb.FindAll(catalog, parseResult.GetRequiredValue(ids), io) is not { } dumps)
                 return ExitCode.Failed;
             var now = TimeProvider.System.GetUtcNow();
-            var all = RetentionCandidate.Of(catalog, now, scriptPatience: TimeSpan.Zero);
+            var all = RetentionCandidate.Of(catalog, now, new DumpNeeds(TimeSpan.Zero));
             RetentionCandidate[] going = [.. dumps.Select(dump => all.First(candidate => candidate.Dump == dump))];
             if (!isForced && Refuses(all, going, io))
                 return ExitCode.Failed;
 
             if (!parseResult.GetValue(dryRun))
                 return Remove(going, catalog.Root, candidate => isForced ? DumpRemoval.Remove(candidate.Dump)
-                    : DumpRetention.Remove(candidate, RetentionPlanner.NewestCompleteOf(candidate.Dump.Manifest.Host, all), now, scriptPatience: TimeSpan.Zero), io);
+                    : DumpRetention.Remove(candidate, RetentionPlanner.NewestCompleteOf(candidate.Dump.Manifest.Host, all), now, new DumpNeeds(TimeSpan.Zero)), io);
             foreach (var dump in dumps)
                 io.Output.WriteLine($"Would delete {Describe(dump)}");
             return ExitCode.Ok;

@@ -14,6 +14,7 @@ using NetdumpCollector.Protocol.Minidump;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.ObjectStore;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
 
@@ -55,12 +56,15 @@ internal sealed class Server : IDisposable
     private readonly ThreadDispatcher _hash = new("hash", 1, background: true);
     private readonly ThreadDispatcher _retention = new("retention", 1);
     private readonly ThreadDispatcher? _room;
+    private readonly ThreadDispatcher? _store;
+    private readonly ThreadDispatcher? _uploads;
     private readonly ActorSystem _system;
     private readonly ITransport _transport;
     private readonly FileSystems _fileSystems;
     private readonly IEventLoop[] _loops;
     private readonly IngressGroup _ingresses;
     private readonly ActorRef<HashActor.Message>? _hashes;
+    private ActorRef<StoreActor.Message>? _stored;
     private LiveState? _live;
     private Takeovers? _takeovers;
 
@@ -74,6 +78,12 @@ internal sealed class Server : IDisposable
         _directory.Syncs = new(TimeProvider.System, took => Metrics.Sync.Record(took.TotalSeconds));
         // A dying host waits for it, so its thread is not one that yields to all others.
         _room = settings is { MinFree.IsNone: false, WhenFull: WhenFull.Delete } ? new("room", 1) : null;
+        if (settings.Store is { } store)
+        {
+            _store = new("store", 1);
+            _uploads = new("upload", store.Concurrency, background: true);
+        }
+
         if (settings.Script is string script)
         {
             _scripts = new(script, _directory.Root, settings.ScriptConcurrency, TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds), TimeProvider.System);
@@ -95,7 +105,7 @@ internal sealed class Server : IDisposable
         _ingresses = new(_loops.Length);
         if (settings.Hash == HashPolicy.Deferred)
         {
-            _hashes = _system.Spawn<HashActor.Message>("hash", _hash, () => new HashActor(log, _stopping.Token),
+            _hashes = _system.Spawn<HashActor.Message>("hash", _hash, () => new HashActor(log, _stopping.Token, path => _stored?.Tell(new StoreActor.DumpReady(path))),
                 new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         }
     }
@@ -119,6 +129,7 @@ internal sealed class Server : IDisposable
         var log = logging.CreateLogger("netdump-collector");
         if (settings.Script is string script && ScriptRunner.Check(script) is string problem)
             throw new StorageException($"{problem}; name an executable file with -i");
+        settings.Store?.Check();
         var hosts = settings.HostsFile is string file ? HostMap.Load(file) : HostMap.Empty;
         var server = new Server(settings, metrics, log, TransportOf(settings.Transport), hosts);
         try
@@ -140,7 +151,7 @@ internal sealed class Server : IDisposable
         if (_live is not null)
             return _live;
         var live = _live = new LiveState(_ingresses.Members, TimeProvider.System);
-        ThreadDispatcher[] threads = [.. new[] { _script, _herald, _hash, _retention, _room, _takeovers?.Threads }.OfType<ThreadDispatcher>()];
+        ThreadDispatcher[] threads = [.. new[] { _script, _herald, _hash, _retention, _room, _takeovers?.Threads, _store, _uploads }.OfType<ThreadDispatcher>()];
         Metrics.Observe(new RuntimeReadings(live, _loops, _system, _fileSystems, threads, _directory.Root, TimeProvider.System));
         return live;
     }
@@ -150,6 +161,7 @@ internal sealed class Server : IDisposable
     {
         ManifestFile.Prepare();
         _hashes?.Tell(new HashActor.HashLeftOvers(_directory.Root));
+        _stored?.Tell(new StoreActor.Begin());
         if (_scriptRuns is not { } scripts)
             return;
 
@@ -229,6 +241,8 @@ internal sealed class Server : IDisposable
         _retention.Dispose();
         _room?.Dispose();
         _takeovers?.Dispose();
+        _store?.Dispose();
+        _uploads?.Dispose();
         _hostNames.Dispose();
         _scripts?.Dispose();
         _heraldLedger?.Dispose();
@@ -306,10 +320,14 @@ internal sealed class Server : IDisposable
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         var headroom = new Headroom(settings.MinFree, settings.WhenFull, FileSystemSpace.Of);
         Readiness = new(_directory, headroom, TimeProvider.System);
-        var retention = new RetentionSetup(_directory.Root, settings.Retention, headroom, _scripts is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds));
+        var needs = new DumpNeeds(_scripts is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds), Store: settings.Store is not null);
+        var retention = new RetentionSetup(_directory.Root, settings.Retention, headroom, needs);
         var retentions = SpawnRetention("retention", _retention, retention);
         retentions.Tell(new RetentionActor.Begin());
         var room = _room is null ? null : SpawnRetention("room", _room, retention);
+        _stored = settings.Store is not { } stores ? null : _system.Spawn<StoreActor.Message>("store", _store!,
+            () => new StoreActor(new(_directory.Root, stores, stopping => new S3ObjectStore(stores, TimeProvider.System, stopping), TimeProvider.System, Metrics, _log), _uploads!, _stopping.Token),
+            new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         var storm = new StormPolicy(settings.Keep);
         if (storm.WantsMessage && !PanicPeek.ReadsZstd)
             CollectorLog.NoZstd(_log);
@@ -338,6 +356,7 @@ internal sealed class Server : IDisposable
                 Takeovers = _takeovers,
                 Storm = storm,
                 Headroom = headroom,
+                Store = _stored,
                 Retention = settings.Retention.IsOff ? null : retentions,
                 Room = room,
             };

@@ -4,6 +4,7 @@ using NetdumpCollector.Collector.Http.Access;
 using NetdumpCollector.Collector.Pages;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Collector.Webhooks;
+using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Telemetry.Prometheus;
 
@@ -40,13 +41,14 @@ internal sealed class HttpHost : IDisposable
         var denials = new Denials(server.Metrics, access?.Audit, TimeProvider.System, log);
         var catalog = new RecentCatalog(settings.Directory, TimeProvider.System);
         var finder = new DumpFinder(live, catalog);
-        var scriptPatience = settings.Script is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds);
+        // Who asks for a deletion by name is obeyed, whether the dump is in the object store or not.
+        var needs = new DumpNeeds(settings.Script is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds));
         var api = new ApiEndpoints(
             live,
             finder,
             new(live, server.Metrics.Events, CollectorSource.Name, _stopping.Token),
             new(finder, _downloads, access?.Audit),
-            new(finder, catalog, _changes, access?.Audit, scriptPatience, log),
+            new(finder, catalog, _changes, access?.Audit, needs, log),
             _reads);
         var frame = new HttpFrame(settings.Http.EndPoint!.Address, denials, log);
         var gate = new AccessGate(access?.Tokens, denials, _stopping.Token);

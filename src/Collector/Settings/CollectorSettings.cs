@@ -2,6 +2,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Collector.Settings;
 
@@ -45,6 +46,9 @@ internal sealed record CollectorSettings
     public required RetentionPolicy Retention { get; init; }
     public required MinFree MinFree { get; init; }
     public required WhenFull WhenFull { get; init; }
+
+    /// <summary>Null for none.</summary>
+    public required StoreOptions? Store { get; init; }
 
     /// <summary>0 for as many as the machine has use for.</summary>
     public required int Loops { get; init; }

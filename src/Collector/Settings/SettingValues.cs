@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Collector.Settings;
 
@@ -169,6 +170,32 @@ internal static class SettingValues
             return true;
         return Uri.TryCreate(text, UriKind.Absolute, out value) && value.Scheme is "http" or "https" && value.UserInfo.Length == 0 && value.Fragment.Length == 0;
     }
+
+    /// <summary><c>off</c> is null.</summary>
+    public static bool TryStore(string text, out StoreLocation? value)
+    {
+        value = null;
+        return text == "off" || StoreLocation.TryParse(text, out value);
+    }
+
+    /// <summary><c>auto</c> is null.</summary>
+    public static bool TryStoreEndpoint(string text, out Uri? value)
+    {
+        value = null;
+        if (text == "auto")
+            return true;
+        return Uri.TryCreate(text, UriKind.Absolute, out value) && value.Scheme is "http" or "https" && value is { UserInfo.Length: 0, PathAndQuery: "/", Fragment.Length: 0 };
+    }
+
+    /// <summary><c>auto</c> is null.</summary>
+    public static bool TryStoreRegion(string text, out string? value)
+    {
+        value = text == "auto" ? null : text;
+        return text.Length is > 0 and <= 64 && text.All(c => char.IsAsciiLetterOrDigit(c) || c == '-');
+    }
+
+    /// <summary>Bytes a second, with which a store does not take a slow sender for one that hangs.</summary>
+    public static bool TryRate(string text, out long value) => ByteSize.TryParse(text, out value) && value >= 64 << 10;
 
     /// <summary>One of the names of <typeparamref name="T"/> in lower case.</summary>
     public static bool TryChoice<T>(string text, out T value) where T : struct, Enum

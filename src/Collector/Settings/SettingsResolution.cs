@@ -2,6 +2,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Watch;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Collector.Settings;
 
@@ -89,6 +90,7 @@ internal sealed class SettingsResolution
         Retention = ToRetention(),
         MinFree = Value(SettingsTable.MinFree),
         WhenFull = Value(SettingsTable.WhenFull),
+        Store = ToStore(),
         Loops = Value(SettingsTable.Loops),
         Transport = Value(SettingsTable.Transport),
         Http = Value(SettingsTable.Http),
@@ -101,6 +103,21 @@ internal sealed class SettingsResolution
         LogFormat = Value(SettingsTable.LogFormat),
         Progress = Value(SettingsTable.Progress),
         ConfigFile = Value(SettingsTable.Config),
+    };
+
+    /// <summary>Null where dumps are brought to no store.</summary>
+    /// <param name="instead">Another place than the settings name.</param>
+    public StoreOptions? ToStore(StoreLocation? instead = null) => (instead ?? Value(SettingsTable.Store)) is not { } location ? null : new()
+    {
+        Location = location,
+        Endpoint = Value(SettingsTable.StoreEndpoint),
+        Region = Value(SettingsTable.StoreRegion),
+        PathStyle = Value(SettingsTable.StorePathStyle),
+        Compression = Value(SettingsTable.StoreCompress),
+        KeyFile = Value(SettingsTable.StoreKey),
+        PublicKeyFile = Value(SettingsTable.StorePublicKey),
+        BytesPerSecond = Value(SettingsTable.StoreRate),
+        Concurrency = Value(SettingsTable.StoreConcurrency),
     };
 
     public RetentionPolicy ToRetention() => new()

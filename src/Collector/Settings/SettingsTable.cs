@@ -2,6 +2,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Collector.Settings;
 
@@ -164,6 +165,42 @@ internal static class SettingsTable
         "Below --min-free: 'refuse' acks nothing until there is room, 'headers' keeps the first bytes only, 'delete' deletes the oldest dumps that retention may.")
     { ValueName = Names<WhenFull>() };
 
+    public static readonly Setting<StoreLocation?> Store = new("store", "off", SettingValues.TryStore, "off, or s3://BUCKET or s3://BUCKET/PREFIX with letters, digits and -_.=+@/",
+        "Object store (S3) that ended dumps are uploaded to; until one is there, retention does not delete it.")
+    { ValueName = "s3://BUCKET/PREFIX|off" };
+
+    public static readonly Setting<Uri?> StoreEndpoint = new("store-endpoint", "auto", SettingValues.TryStoreEndpoint, "auto, or an http or https URL without path",
+        "Address of a store that is not Amazon's; 'auto' is Amazon's of the region.")
+    { ValueName = "URL|auto" };
+
+    public static readonly Setting<string?> StoreRegion = new("store-region", "auto", SettingValues.TryStoreRegion, "auto, or a region such as eu-central-1",
+        "Region of the store; 'auto' is what AWS_REGION or the machine says.")
+    { ValueName = "REGION|auto" };
+
+    public static readonly Setting<bool> StorePathStyle = new("store-path-style", "false", SettingValues.TryFlag, "true or false",
+        "Name the bucket in the path of requests, not in the host name, as most stores that are not Amazon's want.")
+    { Kind = SettingKind.Flag };
+
+    public static readonly Setting<StoreCompression> StoreCompress = new("store-compress", "none", SettingValues.TryChoice, Choices<StoreCompression>(),
+        "Compress dumps on their way to the store that their kernel has not compressed or encrypted.")
+    { ValueName = Names<StoreCompression>() };
+
+    public static readonly Setting<string?> StoreKey = new("store-key", "", SettingValues.TryOptionalPath, FilePath,
+        "File with a key of 32 bytes: dumps are encrypted on their way to the store, and 'dumps fetch --key' with that file opens them.")
+    { ValueName = "FILE" };
+
+    public static readonly Setting<string?> StorePublicKey = new("store-public-key", "", SettingValues.TryOptionalPath, FilePath,
+        "PEM file with an RSA public key: dumps are encrypted on their way to the store, and its private key opens them.")
+    { ValueName = "FILE" };
+
+    public static readonly Setting<long?> StoreRate = new("store-rate", "off", SettingValues.OrOff<long>(SettingValues.TryRate), $"off, or at least 64K: {ByteSize.Allowed}",
+        "Most bytes a second that are sent to the store, such as 50M; or off.")
+    { ValueName = "off|SIZE" };
+
+    public static readonly Setting<int> StoreConcurrency = new("store-concurrency", "2", SettingValues.Whole(1, 64), "a number from 1 to 64",
+        "Dumps that are uploaded at the same time; each takes about 30 MB of memory, more for dumps beyond 70 GB.")
+    { Kind = SettingKind.Number, ValueName = "N" };
+
     public static readonly Setting<int> Loops = new("loops", "auto", SettingValues.WholeOrAuto(1, 64), "auto, or a number from 1 to 64",
         "Event loops, each a thread with a share of the clients; 'auto' is one per processor, at most 8.")
     { ValueName = "auto|N" };
@@ -186,6 +223,7 @@ internal static class SettingsTable
         Port, ClientPort, Endpoint, Takeover, Node, EndpointPorts, Keep, Sparse, Hash, Hosts, Timeout, Drain, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
         Allow, Deny, SourceRate, NetworkRate,
         RetainAge, RetainCount, RetainSize, MinFree, WhenFull,
+        Store, StoreEndpoint, StoreRegion, StorePathStyle, StoreCompress, StoreKey, StorePublicKey, StoreRate, StoreConcurrency,
         Transport, Http, TokenFile, AuditLog, HttpCertificate, HttpKey, Webhook, WebhookSecret, LogFormat, Progress, Config,
     ];
 

@@ -1,7 +1,7 @@
 namespace NetdumpCollector.Protocol.Minidump;
 
 /// <summary>Decompresses what the kernel compressed, as it arrives.</summary>
-internal abstract unsafe class StreamDecoder : IDisposable
+public abstract unsafe class StreamDecoder : IDisposable
 {
     /// <summary>Lends the next bytes of the stream, until <see cref="Read"/> returns 0.</summary>
     public abstract void Supply(byte* bytes, int count);

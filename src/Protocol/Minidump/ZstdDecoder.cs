@@ -4,7 +4,7 @@ namespace NetdumpCollector.Protocol.Minidump;
 
 /// <summary>Decodes zstd in pieces, with the system's libzstd where there is one; .NET 10 has no decoder of its own.</summary>
 /// <remarks>Source: zstd.h of libzstd 1.4 and later, whose streaming interface is stable.</remarks>
-internal sealed unsafe class ZstdDecoder : StreamDecoder
+public sealed unsafe class ZstdDecoder : StreamDecoder
 {
     // ZSTD_d_windowLogMax, and the window of the kernel's levels up to 19. The window is memory that a stream makes this process reserve.
     private const int WindowLogMaxParameter = 100;

@@ -18,6 +18,7 @@ internal static unsafe partial class Posix
     public const int LockNonBlocking = 4;
 
     public const int AdviseSequential = 2;
+    public const int AdviseDontNeed = 4;
     public const int AdviseNoReuse = 5;
     public const uint SyncFileRangeWrite = 2;
 

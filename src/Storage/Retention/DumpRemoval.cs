@@ -1,6 +1,7 @@
 using System.IO.Enumeration;
 using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Storage.Native;
+using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Storage;
 
@@ -117,6 +118,7 @@ public sealed class DumpRemoval
                 break;
             case Step.RemoveInfo:
                 Unlink(_manifest.Files.Info);
+                Unlink(UploadState.NameOf(_manifest));
                 break;
             case Step.RemoveKey when _manifest.Files.Key is string key:
                 Unlink(key);

@@ -14,15 +14,15 @@ public static class DumpRetention
     /// <summary>Deletes what is planned, one dump at a time as the caller takes the results.</summary>
     /// <param name="removals">The plan; what it rests on is looked at again for each dump.</param>
     /// <param name="now">The time.</param>
-    /// <param name="scriptPatience">As for <see cref="RetentionCandidate.Of"/>.</param>
-    public static IEnumerable<RemovalResult> Carry(IEnumerable<Removal> removals, DateTimeOffset now, TimeSpan scriptPatience)
+    /// <param name="needs">As for <see cref="RetentionCandidate.Of"/>.</param>
+    public static IEnumerable<RemovalResult> Carry(IEnumerable<Removal> removals, DateTimeOffset now, DumpNeeds needs)
     {
         foreach (var removal in removals)
         {
             RemovalResult result;
             try
             {
-                result = new(removal, Remove(removal.Candidate, removal.NewestComplete, now, scriptPatience), null);
+                result = new(removal, Remove(removal.Candidate, removal.NewestComplete, now, needs), null);
             }
             catch (StorageException e)
             {
@@ -37,12 +37,13 @@ public static class DumpRetention
     /// <param name="candidate">The dump.</param>
     /// <param name="newestComplete">The newest complete dump of its host, because of which a complete one may go.</param>
     /// <param name="now">The time.</param>
-    /// <param name="scriptPatience">As for <see cref="RetentionCandidate.Of"/>.</param>
+    /// <param name="needs">As for <see cref="RetentionCandidate.Of"/>.</param>
     /// <returns>False when it stays, or is gone already.</returns>
     /// <exception cref="StorageException">As for <see cref="DumpRemoval.Remove(CatalogedDump, Func{Manifest, bool})"/>.</exception>
-    public static bool Remove(RetentionCandidate candidate, RetentionCandidate? newestComplete, DateTimeOffset now, TimeSpan scriptPatience) =>
+    public static bool Remove(RetentionCandidate candidate, RetentionCandidate? newestComplete, DateTimeOffset now, DumpNeeds needs) =>
         DumpRemoval.Remove(candidate.Dump, manifest => !manifest.Pinned
-            && !RetentionCandidate.IsUsed(candidate.Dump.ManifestPath, manifest, now, scriptPatience)
+            && !RetentionCandidate.AwaitsItsStore(manifest, needs)
+            && !RetentionCandidate.IsUsed(candidate.Dump.ManifestPath, manifest, now, needs)
             && (!candidate.HasCore || manifest.Status != DumpStatus.Complete || IsThere(newestComplete)));
 
     private static bool IsThere(RetentionCandidate? newestComplete) =>

@@ -8,6 +8,9 @@ namespace NetdumpCollector.Storage;
 /// <param name="IsInUse">Its client is still answered, or its script may still read it.</param>
 public sealed record RetentionCandidate(CatalogedDump Dump, bool HasCore, bool IsInUse)
 {
+    /// <summary>It is not in the object store yet where it is to be.</summary>
+    public bool AwaitsStore { get; init; }
+
     /// <summary>Bytes of the device that the file system has given to the vmcore, holes left out.</summary>
     public long AllocatedBytes { get; init; } = long.MaxValue;
 
@@ -20,16 +23,20 @@ public sealed record RetentionCandidate(CatalogedDump Dump, bool HasCore, bool I
     /// <summary>Looks at the files of every ended dump in <paramref name="catalog"/>.</summary>
     /// <param name="catalog">The dump directory.</param>
     /// <param name="now">The time.</param>
-    /// <param name="scriptPatience">How long after a dump's end its script may still be running when its manifest has no result of one; zero where no script runs.</param>
-    public static IReadOnlyList<RetentionCandidate> Of(DumpCatalog catalog, DateTimeOffset now, TimeSpan scriptPatience) =>
-        [.. catalog.Dumps.Select(dump => new RetentionCandidate(dump, File.Exists(dump.VmcorePath), IsUsed(dump.ManifestPath, dump.Manifest, now, scriptPatience))
+    /// <param name="needs">Who may still need dumps.</param>
+    public static IReadOnlyList<RetentionCandidate> Of(DumpCatalog catalog, DateTimeOffset now, DumpNeeds needs) =>
+        [.. catalog.Dumps.Select(dump => new RetentionCandidate(dump, File.Exists(dump.VmcorePath), IsUsed(dump.ManifestPath, dump.Manifest, now, needs))
         {
+            AwaitsStore = AwaitsItsStore(dump.Manifest, needs),
             AllocatedBytes = FileSystemSpace.AllocatedBytes(dump.VmcorePath) ?? long.MaxValue,
         })];
 
     /// <summary>The dump's client is still answered, or its script may still read it.</summary>
-    internal static bool IsUsed(string manifestPath, Manifest manifest, DateTimeOffset now, TimeSpan scriptPatience) =>
-        IsBeingServed(manifestPath, manifest) || AwaitsScript(manifest, now, scriptPatience);
+    internal static bool IsUsed(string manifestPath, Manifest manifest, DateTimeOffset now, DumpNeeds needs) =>
+        IsBeingServed(manifestPath, manifest) || AwaitsScript(manifest, now, needs.ScriptPatience);
+
+    /// <summary>It is to be in an object store and is not.</summary>
+    internal static bool AwaitsItsStore(Manifest manifest, DumpNeeds needs) => needs.Store && manifest.Stored is null;
 
     /// <summary>The ledger outlives the commit until the client needs no answer any more; one that no server holds now is taken up by the next start.</summary>
     private static bool IsBeingServed(string manifestPath, Manifest manifest) =>

@@ -5,14 +5,14 @@ namespace NetdumpCollector.Storage;
 /// <summary>Deletes the oldest dumps where a new one needs their room. Not thread-safe.</summary>
 /// <param name="read">Reads the dump directory.</param>
 /// <param name="headroom">What must stay free.</param>
-/// <param name="scriptPatience">As for <see cref="RetentionCandidate.Of"/>.</param>
+/// <param name="needs">As for <see cref="RetentionCandidate.Of"/>.</param>
 /// <param name="time">The clock.</param>
 /// <param name="onWait">Told, in words, when the room of a deleted dump does not come back.</param>
 /// <remarks>
 /// A deleted file keeps its room while a program has it open or a snapshot has it, and some file systems give it back late. Deleting on would then take dump after dump for nothing:
 /// on that file system nothing more goes until the room is back, at most for <see cref="Patience"/>.
 /// </remarks>
-public sealed class RoomMaking(Func<DumpCatalog> read, Headroom headroom, TimeSpan scriptPatience, TimeProvider time, Action<string> onWait)
+public sealed class RoomMaking(Func<DumpCatalog> read, Headroom headroom, DumpNeeds needs, TimeProvider time, Action<string> onWait)
 {
     /// <summary>Longest wait for the room of a deleted dump.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
@@ -31,7 +31,7 @@ public sealed class RoomMaking(Func<DumpCatalog> read, Headroom headroom, TimeSp
             return [];
 
         var now = time.GetUtcNow();
-        var all = RetentionCandidate.Of(read(), now, scriptPatience);
+        var all = RetentionCandidate.Of(read(), now, needs);
         var there = all.GroupBy(candidate => Path.GetDirectoryName(candidate.Dump.ManifestPath)!)
             .Where(group => FileSystemSpace.DeviceOf(group.Key) == device).SelectMany(group => group).ToHashSet();
         return Carry(RetentionPlanner.PlanRoom(all, there.Contains, missing), directory, device, now);
@@ -45,7 +45,7 @@ public sealed class RoomMaking(Func<DumpCatalog> read, Headroom headroom, TimeSp
             if (headroom.MissingBytes(directory) == 0 || headroom.FreeBytes(directory) is not long freeBytes)
                 yield break;
 
-            var result = DumpRetention.Carry([removal], now, scriptPatience).Single();
+            var result = DumpRetention.Carry([removal], now, needs).Single();
             // Half of it, as running dumps may be taking room at the same time.
             bool isBack = !result.IsRemoved || IsFree(directory, freeBytes + removal.Candidate.Bytes / 2);
             if (!isBack)

@@ -177,11 +177,11 @@ public sealed class DumpRemovalTests : IDisposable
     public void A_dump_whose_ledger_is_still_there_is_in_use()
     {
         var dump = StoredDumps.Write(_temp.Path, "web", 0);
-        Assert.False(Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, TimeSpan.Zero)).IsInUse);
+        Assert.False(Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, new(TimeSpan.Zero))).IsInUse);
 
         File.WriteAllText(_temp.File(DumpRemoval.LedgerOf(dump.Manifest)), "");
 
-        Assert.True(Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, TimeSpan.Zero)).IsInUse);
+        Assert.True(Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, new(TimeSpan.Zero))).IsInUse);
     }
 
     [Fact]

@@ -9,7 +9,7 @@ public sealed class DumpRetentionTests : IDisposable
     public DumpRetentionTests()
     {
         _dumps = [.. Enumerable.Range(0, 3).Select(i => StoredDumps.Write(_temp.Path, "web", i, daysOld: 3 - i))];
-        var all = RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, TimeSpan.Zero);
+        var all = RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, new(TimeSpan.Zero));
         _plan = RetentionPlanner.Plan(all, new() { MaxPerHost = 1 }, StoredDumps.Now);
     }
 
@@ -59,5 +59,5 @@ public sealed class DumpRetentionTests : IDisposable
         Assert.Equal(before, _temp.Names);
     }
 
-    private RemovalResult[] Carry() => [.. DumpRetention.Carry(_plan, StoredDumps.Now, TimeSpan.Zero)];
+    private RemovalResult[] Carry() => [.. DumpRetention.Carry(_plan, StoredDumps.Now, new(TimeSpan.Zero))];
 }

@@ -74,7 +74,7 @@ public sealed class RoomMakingTests : IDisposable
         using (var file = File.Create(dump.VmcorePath))
             file.SetLength(Length);
 
-        var all = RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, TimeSpan.Zero);
+        var all = RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, new(TimeSpan.Zero));
 
         Assert.Equal(0, Assert.Single(all, candidate => candidate.Dump.Manifest.Host == "sparse").Bytes);
         Assert.All(all.Where(candidate => candidate.Dump.Manifest.Host == "web"), candidate => Assert.Equal(DumpBytes, candidate.Bytes));

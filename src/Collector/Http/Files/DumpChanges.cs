@@ -11,9 +11,9 @@ namespace NetdumpCollector.Collector.Http.Files;
 /// <param name="catalog">Forgets what was before.</param>
 /// <param name="work">The threads that do it.</param>
 /// <param name="audit">Told of each; null where nobody is known, and so nobody may.</param>
-/// <param name="scriptPatience">As for <see cref="RetentionCandidate.Of"/>.</param>
+/// <param name="needs">As for <see cref="RetentionCandidate.Of"/>.</param>
 /// <param name="log">The log.</param>
-internal sealed class DumpChanges(DumpFinder finder, RecentCatalog catalog, BlockingWork work, AuditLog? audit, TimeSpan scriptPatience, ILogger log)
+internal sealed class DumpChanges(DumpFinder finder, RecentCatalog catalog, BlockingWork work, AuditLog? audit, DumpNeeds needs, ILogger log)
 {
     /// <summary>A deletion waits for others in its directory, and for the device.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
@@ -86,11 +86,11 @@ internal sealed class DumpChanges(DumpFinder finder, RecentCatalog catalog, Bloc
     private Outcome Delete(DumpCatalog read, CatalogedDump dump, Caller caller)
     {
         var now = TimeProvider.System.GetUtcNow();
-        var all = RetentionCandidate.Of(read, now, scriptPatience);
+        var all = RetentionCandidate.Of(read, now, needs);
         var candidate = all.First(candidate => candidate.Dump == dump);
         if (RetentionPlanner.ProtectionOf(candidate, all) is string protection)
             return new(StatusCodes.Status409Conflict, $"{dump.Name} ({dump.Manifest.Id}) {protection}");
-        if (!DumpRetention.Remove(candidate, RetentionPlanner.NewestCompleteOf(dump.Manifest.Host, all), now, scriptPatience))
+        if (!DumpRetention.Remove(candidate, RetentionPlanner.NewestCompleteOf(dump.Manifest.Host, all), now, needs))
             return Gone(dump) ?? new(StatusCodes.Status409Conflict, $"{dump.Name} ({dump.Manifest.Id}) has been pinned meanwhile, or is used, or is kept because a newer one has been deleted");
         CollectorLog.Deleted(log, Path.GetRelativePath(read.Root, dump.VmcorePath), dump.Manifest.Id, candidate.Bytes, $"{caller.Name} asked for it over HTTP");
         return new(StatusCodes.Status204NoContent, null);
