@@ -37,8 +37,8 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
 
     private sealed record Look : Message;
 
-    /// <summary>How often the dump directory is searched, for what no message told of (1 h).</summary>
-    private const long SearchEveryUs = 3_600_000_000;
+    /// <summary>How often the dump directory is searched, for what no message told of, and for what was deleted (10 min).</summary>
+    private const long SearchEveryUs = 600_000_000;
 
     /// <summary>How often those are looked at that wait for their hash or script (5 s).</summary>
     private const long LookEveryUs = 5_000_000;
@@ -46,8 +46,11 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
     /// <summary>An upload that another process has begun is looked at again after so long (30 s).</summary>
     private const long ElsewhereUs = 30_000_000;
 
-    /// <summary>What failed for the dump's own sake is tried again after so long (15 min).</summary>
+    /// <summary>What failed for the dump's own sake is tried again after so long (15 min), each time after twice as long.</summary>
     private const long RefusedUs = 900_000_000;
+
+    /// <summary>But once a day.</summary>
+    private const long MostRefusedUs = 86_400_000_000;
 
     /// <summary>Uploads that nobody has gone on with for so long are given up; a slow line may need days for a large dump.</summary>
     private static readonly TimeSpan s_stale = TimeSpan.FromDays(7);
@@ -95,8 +98,9 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
                 break;
             case UploadFailed failed when _pending.TryGetValue(failed.Id, out var pending):
                 Free(pending);
-                pending.NotBeforeUs = Context.NowUs + RefusedUs;
-                CollectorLog.NotStored(setup.Logger, failed.Id, failed.Problem, RefusedUs / 60e6);
+                pending.RefusedUs = Math.Min(pending.RefusedUs == 0 ? RefusedUs : 2 * pending.RefusedUs, MostRefusedUs);
+                pending.NotBeforeUs = Context.NowUs + pending.RefusedUs;
+                CollectorLog.NotStored(setup.Logger, failed.Id, failed.Problem, pending.RefusedUs / 60e6);
                 break;
             case Look when Context.NowUs >= _searchUs:
                 Search();
@@ -118,6 +122,8 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
         {
             foreach (var dump in DumpCatalog.Read(setup.Root).Dumps)
                 Add(dump);
+            foreach (var gone in _pending.Values.Where(pending => pending.Uploader is null && !File.Exists(pending.Dump.ManifestPath)).ToArray())
+                _pending.Remove(gone.Dump.Manifest.Id);
         }
         catch (StorageException e)
         {
@@ -140,9 +146,12 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
     private void Add(CatalogedDump dump)
     {
         string id = dump.Manifest.Id;
-        if (dump.Manifest.Stored is not null || _pending.TryGetValue(id, out var known) && known.Uploader is not null)
+        if (dump.Manifest.Stored is not null)
             return;
-        _pending[id] = new(dump);
+        if (!_pending.TryGetValue(id, out var known))
+            _pending.Add(id, new(dump));
+        else if (known.Uploader is null)
+            known.Dump = dump;
     }
 
     private void StartUploads()
@@ -174,7 +183,6 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
             return false;
         }
 
-        pending.NotBeforeUs = Context.NowUs + LookEveryUs;
         return pending.Dump.Manifest is { HashState: not HashState.Pending, ScriptPending: false };
     }
 
@@ -201,6 +209,7 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
         public CatalogedDump Dump { get; set; } = dump;
         public ActorRef<UploadActor.Message>? Uploader { get; set; }
         public long NotBeforeUs { get; set; }
+        public long RefusedUs { get; set; }
     }
 
     private sealed class Readings(TimeProvider time) : IStoreReadings

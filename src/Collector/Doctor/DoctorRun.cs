@@ -46,6 +46,7 @@ internal sealed class DoctorRun(CollectorSettings settings, bool sends, Examinat
         examination.Look("host names", s_long, "look at the name servers in /etc/resolv.conf", _ => HostNamesCheck.Look(settings, _own));
         examination.Look("the script", s_quick, "look at the file system that it lies on", _ => ScriptCheck.Look(settings.Script));
         examination.Look("the webhook", s_long, "look at the name servers in /etc/resolv.conf", stop => WebhookCheck.Look(settings, stop));
+        examination.Look(ObjectStoreCheck.Subject, s_long, "look whether a firewall drops what goes to the store", stop => ObjectStoreCheck.Look(settings, stop));
         Look("the way in", () => FirewallCheck.Look(settings));
         Send(port, isServed, canStore);
     }

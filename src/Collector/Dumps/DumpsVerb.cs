@@ -94,7 +94,7 @@ internal static class DumpsVerb
         return command;
     }
 
-    private static DumpList ListOf(StoredDumps stored, StoreLocation location, CommandIo io)
+    private static DumpList ListOf(StoreCatalog stored, StoreLocation location, CommandIo io)
     {
         var problems = new List<string>();
         var progress = new ProgressLine(io, TimeProvider.System);

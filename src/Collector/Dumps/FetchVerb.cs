@@ -46,7 +46,7 @@ internal static class FetchVerb
         return command;
     }
 
-    private static Manifest? Find(StoredDumps stored, string wanted, StoreLocation location, CommandIo io)
+    private static Manifest? Find(StoreCatalog stored, string wanted, StoreLocation location, CommandIo io)
     {
         var found = stored.Find(wanted, io.Complain);
         if (found.Count == 1)

@@ -13,7 +13,7 @@ internal static class StoreAccess
     public static SettingOptions OptionsOf(Command command) => new(command, [SettingsTable.Store, SettingsTable.StoreEndpoint, SettingsTable.StoreRegion, SettingsTable.StorePathStyle]);
 
     /// <summary>Does something with the store that the settings name, or with the bucket of <paramref name="url"/> where that is an address in one.</summary>
-    public static int With(SettingOptions settings, ParseResult parseResult, CommandIo io, Func<IObjectStore, StoreOptions, StoredDumps, int> action, string? url = null)
+    public static int With(SettingOptions settings, ParseResult parseResult, CommandIo io, Func<IObjectStore, StoreOptions, StoreCatalog, int> action, string? url = null)
     {
         var bucket = StoreLocation.TryParse(url ?? "", out var location) ? location with { Prefix = "" } : null;
         var options = settings.Resolve(parseResult, io).ToStore(bucket)
@@ -21,7 +21,7 @@ internal static class StoreAccess
         try
         {
             using var store = new S3ObjectStore(options with { BytesPerSecond = null }, TimeProvider.System, io.Stop);
-            return action(store, options, new StoredDumps(store, options.Location));
+            return action(store, options, new StoreCatalog(store, options.Location));
         }
         catch (OperationCanceledException)
         {

@@ -65,6 +65,9 @@ public sealed class DumpUpload(IObjectStore store, StoreOptions options, TimePro
             return UploadOutcome.WasThere;
         }
 
+        // Reading the holes of a client that claims exabytes would never end; it takes hardly any room here.
+        if (!DumpHash.IsWorthwhile(dump.Manifest.Bytes, dump.Manifest.CoveredBytes))
+            throw new StorageException($"{dump.Manifest.Files.Vmcore}: claims {dump.Manifest.Bytes} bytes and has {dump.Manifest.CoveredBytes}: what is mostly holes is not uploaded");
         using var vmcore = StoredFile.Open(root, dump, StoredFileKind.Vmcore)!;
         if ((ulong)vmcore.LengthBytes != dump.Manifest.Bytes)
             throw new StorageException($"{vmcore.Name}: has {vmcore.LengthBytes} bytes, the manifest says {dump.Manifest.Bytes}");

@@ -63,7 +63,7 @@ public sealed class RetentionActorTests : IDisposable
     {
         var system = new ActorSystem("test", (path, failure) => Assert.Fail($"{path}: {failure}"));
         var retention = system.Spawn<RetentionActor.Message>("retention", _dispatcher,
-            () => new RetentionActor(new(_root, policy, Headroom.Unlimited, TimeSpan.Zero), TimeProvider.System, new(TimeProvider.System), _log, CancellationToken.None));
+            () => new RetentionActor(new(_root, policy, Headroom.Unlimited, new(TimeSpan.Zero)), TimeProvider.System, new(TimeProvider.System), _log, CancellationToken.None));
         retention.Tell(new RetentionActor.Begin());
         _dispatcher.RunAll();
     }

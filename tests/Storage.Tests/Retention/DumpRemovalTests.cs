@@ -188,7 +188,7 @@ public sealed class DumpRemovalTests : IDisposable
     public void A_dump_whose_script_may_still_run_is_in_use()
     {
         var dump = StoredDumps.Write(_temp.Path, "web", 0);
-        bool IsInUse(int secondsLater) => Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), dump.Manifest.EndedAt.AddSeconds(secondsLater), TimeSpan.FromSeconds(300))).IsInUse;
+        bool IsInUse(int secondsLater) => Assert.Single(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), dump.Manifest.EndedAt.AddSeconds(secondsLater), new(TimeSpan.FromSeconds(300)))).IsInUse;
         Assert.True(IsInUse(299));
         Assert.False(IsInUse(300));
 

@@ -81,7 +81,7 @@ public sealed class RoomMakingTests : IDisposable
     }
 
     private RoomMaking NewRoomMaking() =>
-        new(() => DumpCatalog.Read(_temp.Path), new(new(2 * DumpBytes, 0), WhenFull.Delete, _ => Space()), TimeSpan.Zero, _clock, _waits.Add);
+        new(() => DumpCatalog.Read(_temp.Path), new(new(2 * DumpBytes, 0), WhenFull.Delete, _ => Space()), new(TimeSpan.Zero), _clock, _waits.Add);
 
     private FileSystemSpace Space() =>
         new(_otherFreeBytes + (_givesBack ? DumpBytes * (Stored - Directory.GetFiles(_temp.Path, "dump.web.*.json").Length) : 0), 1_000_000);

@@ -1,7 +1,7 @@
 namespace NetdumpCollector.Storage.ObjectStore;
 
 /// <summary>The dumps that a store has: those with a manifest there, as it is written last.</summary>
-public sealed class StoredDumps(IObjectStore store, StoreLocation location)
+public sealed class StoreCatalog(IObjectStore store, StoreLocation location)
 {
     private const string ManifestSuffix = "/" + StoreObjects.Manifest;
 
