@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 
 namespace NetdumpCollector.Storage.ObjectStore;
@@ -59,25 +61,45 @@ public sealed class DumpUpload(IObjectStore store, StoreOptions options, TimePro
             return UploadOutcome.Elsewhere;
 
         string folder = _location.FolderOf(dump.Manifest);
-        if (FindStored(dump.Manifest, folder) is var (stored, _) && IsThere(folder, stored))
+        for (int beginnings = 0; beginnings < MaxBeginnings; beginnings++)
         {
-            Finish(dump, folder, stored, state);
-            return UploadOutcome.WasThere;
+            // Whoever brought it there gave up the uploads of others.
+            if (FindStored(dump.Manifest, folder) is var (stored, _) && IsThere(folder, stored))
+            {
+                Finish(dump, folder, stored, state);
+                return UploadOutcome.WasThere;
+            }
+
+            using var vmcore = Open(root, dump);
+            if (!TrySendVmcore(dump.Manifest, folder, vmcore, state, cancellation, out var sent))
+            {
+                state.Clear();
+                continue;
+            }
+
+            if (sent is null)
+                return UploadOutcome.Elsewhere;
+            SendSmall(root, dump, StoredFileKind.Info, folder + StoreObjects.Info);
+            SendSmall(root, dump, StoredFileKind.Key, folder + StoreObjects.Key);
+            if (PublishManifest(dump.Manifest, folder, sent) is not { } published)
+                return UploadOutcome.Elsewhere;
+            Finish(dump, folder, published, state);
+            return UploadOutcome.Uploaded;
         }
 
+        throw new ObjectStoreException(StoreFailure.Other, $"{_location.UrlOf(folder)}: the store has lost {MaxBeginnings} uploads in a row; see whether something deletes incomplete uploads there");
+    }
+
+    private static StoredFile Open(string root, CatalogedDump dump)
+    {
         // Reading the holes of a client that claims exabytes would never end; it takes hardly any room here.
         if (!DumpHash.IsWorthwhile(dump.Manifest.Bytes, dump.Manifest.CoveredBytes))
             throw new StorageException($"{dump.Manifest.Files.Vmcore}: claims {dump.Manifest.Bytes} bytes and has {dump.Manifest.CoveredBytes}: what is mostly holes is not uploaded");
-        using var vmcore = StoredFile.Open(root, dump, StoredFileKind.Vmcore)!;
-        if ((ulong)vmcore.LengthBytes != dump.Manifest.Bytes)
-            throw new StorageException($"{vmcore.Name}: has {vmcore.LengthBytes} bytes, the manifest says {dump.Manifest.Bytes}");
-        stored = SendVmcore(dump.Manifest, folder, vmcore, state, cancellation);
-        SendSmall(root, dump, StoredFileKind.Info, folder + StoreObjects.Info);
-        SendSmall(root, dump, StoredFileKind.Key, folder + StoreObjects.Key);
-        if (PublishManifest(dump.Manifest, folder, stored) is not { } published)
-            return UploadOutcome.Elsewhere;
-        Finish(dump, folder, published, state);
-        return UploadOutcome.Uploaded;
+        var vmcore = StoredFile.Open(root, dump, StoredFileKind.Vmcore)!;
+        if ((ulong)vmcore.LengthBytes == dump.Manifest.Bytes)
+            return vmcore;
+        vmcore.Dispose();
+        throw new StorageException($"{vmcore.Name}: has {vmcore.LengthBytes} bytes, the manifest says {dump.Manifest.Bytes}");
     }
 
     /// <summary>The compression that a dump gets: none where its kernel has compressed or encrypted it.</summary>
@@ -86,37 +108,40 @@ public sealed class DumpUpload(IObjectStore store, StoreOptions options, TimePro
             || manifest.Files.Vmcore.StartsWith("vmcore_encrypted.", StringComparison.Ordinal)
             ? StoreCompression.None : options.Compression;
 
-    private ManifestStored SendVmcore(Manifest manifest, string folder, StoredFile vmcore, UploadState state, CancellationToken cancellation)
+    /// <param name="manifest">The dump.</param>
+    /// <param name="folder">Its folder in the store.</param>
+    /// <param name="vmcore">Its file.</param>
+    /// <param name="state">What was begun.</param>
+    /// <param name="cancellation">Ends it.</param>
+    /// <param name="stored">What stands in the store; null where it is another node's by now.</param>
+    /// <returns>False where the store does not know the upload any more.</returns>
+    private bool TrySendVmcore(Manifest manifest, string folder, StoredFile vmcore, UploadState state, CancellationToken cancellation, out ManifestStored? stored)
     {
-        for (int beginnings = 0; beginnings < MaxBeginnings; beginnings++)
-        {
-            var begun = Continued(manifest, folder, vmcore, state) ?? Begin(manifest, folder, vmcore, state);
-            string key = begun.Url[_location.UrlOf("").Length..];
-            var seal = begun.SealHeader is byte[] header && begun.DataKey is byte[] dataKey ? (SealHeader.Parse(header), dataKey) : ((SealHeader, byte[])?)null;
-            using var parts = new PartReader(vmcore.Handle, vmcore.LengthBytes, begun.PartBytes, begun.Compression, seal);
-            if (SendParts(key, begun.UploadId, parts, vmcore.Name, cancellation) is not { } sent)
-            {
-                state.Clear();
-                continue;
-            }
+        stored = null;
+        var begun = Continued(manifest, folder, vmcore, state) ?? Begin(manifest, folder, vmcore, state);
+        string key = begun.Url[_location.UrlOf("").Length..];
+        var seal = begun.SealHeader is byte[] header && begun.DataKey is byte[] dataKey ? (SealHeader.Parse(header), dataKey) : ((SealHeader, byte[])?)null;
+        using var parts = new PartReader(vmcore.Handle, vmcore.LengthBytes, begun.PartBytes, begun.Compression, seal);
+        // An upload that is not known any more has ended well where the object is there: then parts are made only to be compared with it.
+        var arrived = store.PartsOf(key, begun.UploadId);
+        if ((arrived is null && store.Head(key) is null) || SendParts(key, begun.UploadId, parts, arrived, vmcore.Name, cancellation) is not var (sent, tagOfParts))
+            return false;
 
-            var (fileHash, objectHash) = parts.Hashes();
-            if (manifest.Sha256 is string expected && expected != fileHash)
-                throw new StorageException($"{vmcore.Name}: has SHA-256 {fileHash}, the manifest says {expected}: it is not what was received and is not uploaded");
-            long bytes = sent.Sum(part => part.LengthBytes);
-            if (!store.CompleteUpload(key, begun.UploadId, sent) && store.Head(key) is not { } found)
-            {
-                state.Clear();
-                continue;
-            }
-
-            var head = store.Head(key) ?? throw new ObjectStoreException(StoreFailure.Other, $"{_location.UrlOf(key)}: is not there after its upload has ended");
-            if (head.LengthBytes != bytes)
-                throw new ObjectStoreException(StoreFailure.Checksum, $"{_location.UrlOf(key)}: has {head.LengthBytes} bytes, {bytes} were sent");
-            return new(_location.UrlOf(folder), time.GetUtcNow(), key[folder.Length..], begun.Compression, seal is null ? StoreEncryption.None : StoreEncryption.Aes256Gcm, bytes, objectHash, head.ETag);
-        }
-
-        throw new ObjectStoreException(StoreFailure.Other, $"{_location.UrlOf(folder)}: the store has lost {MaxBeginnings} uploads in a row; see whether something deletes incomplete uploads there");
+        var (fileHash, objectHash) = parts.Hashes();
+        if (manifest.Sha256 is string expected && expected != fileHash)
+            throw new StorageException($"{vmcore.Name}: has SHA-256 {fileHash}, the manifest says {expected}: it is not what was received and is not uploaded");
+        string? tag = arrived is null ? null : store.CompleteUpload(key, begun.UploadId, sent);
+        var head = store.Head(key);
+        // An answer that was lost on the way may have been that it is done.
+        if (tag is null && head?.ETag != tagOfParts)
+            return false;
+        if (head is not { } found || found.ETag != (string.IsNullOrEmpty(tag) ? tagOfParts : tag))
+            return true;
+        long bytes = sent.Sum(part => part.LengthBytes);
+        if (found.LengthBytes != bytes)
+            throw new ObjectStoreException(StoreFailure.Checksum, $"{_location.UrlOf(key)}: has {found.LengthBytes} bytes, {bytes} were sent");
+        stored = new(_location.UrlOf(folder), time.GetUtcNow(), key[folder.Length..], begun.Compression, seal is null ? StoreEncryption.None : StoreEncryption.Aes256Gcm, bytes, objectHash, found.ETag);
+        return true;
     }
 
     /// <summary>The upload that was begun before, where it was begun as it would be now; else it is given up.</summary>
@@ -172,13 +197,18 @@ public sealed class DumpUpload(IObjectStore store, StoreOptions options, TimePro
 
     private string UrlOf(Manifest manifest, string folder, StoreCompression compression, bool isSealed) => _location.UrlOf(folder + StoreObjects.Vmcore(manifest, compression, isSealed));
 
-    /// <returns>All parts; null where the store does not know the upload any more.</returns>
-    private List<UploadedPart>? SendParts(string key, string uploadId, PartReader parts, string name, CancellationToken cancellation)
+    /// <param name="key">The object.</param>
+    /// <param name="uploadId">The upload.</param>
+    /// <param name="parts">Makes the parts.</param>
+    /// <param name="there">Those that have arrived; null where none are to be sent.</param>
+    /// <param name="name">What errors call the file.</param>
+    /// <param name="cancellation">Ends it.</param>
+    /// <returns>All parts, and the tag that S3 gives an object of them; null where the store does not know the upload any more.</returns>
+    private (List<UploadedPart> Parts, string Tag)? SendParts(string key, string uploadId, PartReader parts, IReadOnlyList<UploadedPart>? there, string name, CancellationToken cancellation)
     {
-        if (store.PartsOf(key, uploadId) is not { } there)
-            return null;
-        var arrived = there.ToDictionary(part => part.Number);
+        var arrived = there?.ToDictionary(part => part.Number);
         var sent = new List<UploadedPart>();
+        var md5s = new List<byte>();
         try
         {
             while (parts.Next() is { } part)
@@ -186,6 +216,13 @@ public sealed class DumpUpload(IObjectStore store, StoreOptions options, TimePro
                 cancellation.ThrowIfCancellationRequested();
                 int number = sent.Count + 1;
                 byte[] md5 = Md5(part.Span);
+                md5s.AddRange(md5);
+                if (arrived is null)
+                {
+                    sent.Add(new(number, part.Length, ""));
+                    continue;
+                }
+
                 if (arrived.TryGetValue(number, out var before) && before.LengthBytes == part.Length && before.ETag == Convert.ToHexStringLower(md5))
                 {
                     sent.Add(before);
@@ -204,7 +241,7 @@ public sealed class DumpUpload(IObjectStore store, StoreOptions options, TimePro
             throw new StorageException($"{name}: {e.Message}", e);
         }
 
-        return sent;
+        return (sent, string.Create(CultureInfo.InvariantCulture, $"{Convert.ToHexStringLower(Md5(CollectionsMarshal.AsSpan(md5s)))}-{sent.Count}"));
     }
 
     /// <summary>The checksum that every S3 server takes with a part (Content-MD5); it guards against accidents, the request's signature has SHA-256 besides.</summary>

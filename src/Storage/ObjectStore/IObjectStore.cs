@@ -40,9 +40,9 @@ public interface IObjectStore : IDisposable
     /// <summary>The parts that have arrived; null where the store does not know the upload any more.</summary>
     IReadOnlyList<UploadedPart>? PartsOf(string key, string uploadId);
 
-    /// <summary>Makes the object of its parts.</summary>
-    /// <returns>False where the store does not know the upload, or not all of its parts, any more, or has such an object already and was able to refuse another.</returns>
-    bool CompleteUpload(string key, string uploadId, IReadOnlyList<UploadedPart> parts);
+    /// <summary>Makes the object of its parts; one that is there is replaced.</summary>
+    /// <returns>Its tag, or nothing where the store does not say; null where it does not know the upload, or not all of its parts, any more.</returns>
+    string? CompleteUpload(string key, string uploadId, IReadOnlyList<UploadedPart> parts);
 
     /// <summary>Gives up an upload and the room of its parts; one that is not known is none.</summary>
     void AbortUpload(string key, string uploadId);

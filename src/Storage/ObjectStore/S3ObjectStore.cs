@@ -9,7 +9,7 @@ namespace NetdumpCollector.Storage.ObjectStore;
 /// <summary>A bucket of a store that speaks S3. Thread-safe.</summary>
 /// <remarks>
 /// Only this type and those it names know Amazon's library, which is therefore loaded when a store is used and not before. What older servers than Amazon's do not know is not used: checksums in trailers, which the library
-/// adds by itself, are refused by radosgw 16.2; parts carry Content-MD5 and a signature over their SHA-256 instead. radosgw 16.2 knows If-None-Match when an object is put, not when an upload is completed.
+/// adds by itself, are refused by radosgw 16.2; parts carry Content-MD5 and a signature over their SHA-256 instead. radosgw 16.2 knows If-None-Match when an object is put, not when an upload is completed, and says no tag then.
 /// </remarks>
 public sealed class S3ObjectStore : IObjectStore
 {
@@ -138,17 +138,16 @@ public sealed class S3ObjectStore : IObjectStore
         return parts;
     }
 
-    public bool CompleteUpload(string key, string uploadId, IReadOnlyList<UploadedPart> parts)
+    public string? CompleteUpload(string key, string uploadId, IReadOnlyList<UploadedPart> parts)
     {
         var request = new CompleteMultipartUploadRequest
         {
             BucketName = _location.Bucket,
             Key = key,
             UploadId = uploadId,
-            IfNoneMatch = "*",
             PartETags = [.. parts.Select(part => new PartETag(part.Number, Quoted(part.ETag)))],
         };
-        return Do($"completing {key}", () => _client.CompleteMultipartUploadAsync(request, _cancellation), e => IsMissing(e) || IsRefused(e) || e.ErrorCode == "InvalidPart") is not null;
+        return Do($"completing {key}", () => _client.CompleteMultipartUploadAsync(request, _cancellation), e => IsMissing(e) || e.ErrorCode == "InvalidPart") is { } done ? Tag(done.ETag) : null;
     }
 
     public void AbortUpload(string key, string uploadId) =>

@@ -98,7 +98,7 @@ public sealed class PatientStore(IObjectStore store, StoreHealth health, Action<
 
     public IReadOnlyList<UploadedPart>? PartsOf(string key, string uploadId) => Do(() => store.PartsOf(key, uploadId));
 
-    public bool CompleteUpload(string key, string uploadId, IReadOnlyList<UploadedPart> parts) => Do(() => store.CompleteUpload(key, uploadId, parts));
+    public string? CompleteUpload(string key, string uploadId, IReadOnlyList<UploadedPart> parts) => Do(() => store.CompleteUpload(key, uploadId, parts));
 
     public void AbortUpload(string key, string uploadId) => Do(() => { store.AbortUpload(key, uploadId); return true; });
 

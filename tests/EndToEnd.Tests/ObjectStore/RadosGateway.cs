@@ -8,7 +8,7 @@ namespace NetdumpCollector.EndToEnd.Tests.ObjectStore;
 
 /// <summary>A real S3 server: Debian's radosgw over one ceph-mon and one ceph-osd that keeps everything in memory, on loopback, with all files in a directory of its own. Each is stopped by its id.</summary>
 [UnsupportedOSPlatform("windows")]
-public sealed class RadosGateway : IAsyncLifetime
+public sealed class RadosGateway : IAsyncLifetime, IDisposable
 {
     public const string AccessKey = "NETDUMPTESTS";
     public const string SecretKey = "SECRETOFTHETESTS";
@@ -139,8 +139,10 @@ public sealed class RadosGateway : IAsyncLifetime
             process.Dispose();
         }
 
-        _temp.Dispose();
+        _processes.Clear();
     }
+
+    public void Dispose() => _temp.Dispose();
 
     private string[] Configuration => ["-c", _temp.File("ceph.conf")];
 

@@ -1,3 +1,4 @@
+using System.Runtime.Versioning;
 using Amazon.Runtime;
 using Amazon.S3;
 using Amazon.S3.Model;
@@ -5,6 +6,7 @@ using Amazon.S3.Model;
 namespace NetdumpCollector.EndToEnd.Tests.ObjectStore;
 
 /// <summary>Looks at a bucket beside the program, with its own client.</summary>
+[UnsupportedOSPlatform("windows")]
 internal sealed class S3Probe(Uri endpoint) : IDisposable
 {
     private readonly AmazonS3Client _client = new(new BasicAWSCredentials(RadosGateway.AccessKey, RadosGateway.SecretKey), new AmazonS3Config

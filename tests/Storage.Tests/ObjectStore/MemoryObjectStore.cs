@@ -7,6 +7,7 @@ namespace NetdumpCollector.Storage.Tests.ObjectStore;
 internal sealed class MemoryObjectStore : IObjectStore
 {
     private readonly Dictionary<string, (string Key, SortedDictionary<int, byte[]> Parts)> _uploads = [];
+    private readonly Dictionary<string, string> _tags = [];
     private int _lastUpload;
 
     public SortedDictionary<string, byte[]> Objects { get; } = new(StringComparer.Ordinal);
@@ -23,28 +24,28 @@ internal sealed class MemoryObjectStore : IObjectStore
     public ObjectHead? Head(string key)
     {
         Before?.Invoke(nameof(Head));
-        return Objects.TryGetValue(key, out byte[]? content) ? new(content.Length, TagOf(content)) : null;
+        return Objects.TryGetValue(key, out byte[]? content) ? new(content.Length, TagAt(key)) : null;
     }
 
     public (byte[] Content, string ETag)? ReadSmall(string key, long maxBytes)
     {
         Before?.Invoke(nameof(ReadSmall));
-        return Objects.TryGetValue(key, out byte[]? content) ? (content, TagOf(content)) : null;
+        return Objects.TryGetValue(key, out byte[]? content) ? (content, TagAt(key)) : null;
     }
 
     public Stream Read(string key, long offset, string eTag)
     {
         Before?.Invoke(nameof(Read));
         byte[] content = Objects[key];
-        return TagOf(content) == eTag ? new MemoryStream(content[(int)offset..]) : throw new ObjectStoreException(StoreFailure.Other, "has changed");
+        return TagAt(key) == eTag ? new MemoryStream(content[(int)offset..]) : throw new ObjectStoreException(StoreFailure.Other, "has changed");
     }
 
     public bool Put(string key, ReadOnlyMemory<byte> content, string? replacing)
     {
         Before?.Invoke(nameof(Put));
-        string? now = Objects.TryGetValue(key, out byte[]? there) ? TagOf(there) : null;
-        if (now != replacing)
+        if ((Objects.ContainsKey(key) ? TagAt(key) : null) != replacing)
             return false;
+        _tags.Remove(key);
         Objects[key] = content.ToArray();
         return true;
     }
@@ -78,14 +79,14 @@ internal sealed class MemoryObjectStore : IObjectStore
             ? [.. upload.Parts.Select(part => new UploadedPart(part.Key, part.Value.Length, TagOf(part.Value)))] : null;
     }
 
-    public bool CompleteUpload(string key, string uploadId, IReadOnlyList<UploadedPart> parts)
+    public string? CompleteUpload(string key, string uploadId, IReadOnlyList<UploadedPart> parts)
     {
         Before?.Invoke(nameof(CompleteUpload));
         if (!_uploads.Remove(uploadId, out var upload))
-            return false;
+            return null;
         Assert.Equal(upload.Parts.Keys, parts.Select(part => part.Number));
         Objects[key] = [.. upload.Parts.Values.SelectMany(part => part)];
-        return true;
+        return _tags[key] = $"{TagOf([.. upload.Parts.Values.SelectMany(part => Convert.FromHexString(TagOf(part)))])}-{upload.Parts.Count}";
     }
 
     public void AbortUpload(string key, string uploadId)
@@ -108,6 +109,9 @@ internal sealed class MemoryObjectStore : IObjectStore
     public void Dispose()
     {
     }
+
+    /// <summary>Of what was sent in parts the tag is another than of what was not, as in S3.</summary>
+    private string TagAt(string key) => _tags.TryGetValue(key, out string? tag) ? tag : TagOf(Objects[key]);
 
     [System.Diagnostics.CodeAnalysis.SuppressMessage("Security", "CA5351", Justification = "What S3 tags objects with.")]
     internal static string TagOf(byte[] content) => Convert.ToHexStringLower(MD5.HashData(content));
