@@ -40,7 +40,7 @@ public sealed partial class ManifestFileTests : IDisposable
         Assert.Equal(
             ["schema", "id", "client", "host", "index", "startedAt", "endedAt", "durationSeconds", "status", "reason", "error", "bytes", "coveredBytes", "endpoint",
                 "packets", "retransmissions", "bursts", "quietBursts", "acks", "rejected", "payloadBytes", "packetPayloadBytes", "kdh", "missing", "missingBytes",
-                "missingRanges", "damaged", "overwritten", "unverified", "unverifiedBytes", "unverifiedRanges", "relocated", "sha256", "hashState", "script", "scriptPending", "truncatedBy", "pinned", "stored", "files"],
+                "missingRanges", "damaged", "overwritten", "unverified", "unverifiedBytes", "unverifiedRanges", "relocated", "sha256", "hashState", "script", "scriptPending", "truncatedBy", "pinned", "files"],
             json.Select(property => property.Key));
         Assert.Equal("1", json["schema"]!.ToJsonString());
         Assert.Equal("\"2026-11-21T01:39:40.125Z\"", json["startedAt"]!.ToJsonString());
