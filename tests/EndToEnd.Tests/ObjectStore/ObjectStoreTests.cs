@@ -197,7 +197,7 @@ public sealed partial class ObjectStoreTests(RadosGateway gateway) : IClassFixtu
             await collector.StopAsync();
             foreach (string ledger in Directory.GetFiles(_temp.File("dumps"), "*.ledger"))
                 File.Delete(ledger);
-            string prune = (await RunAsync("dumps", "prune", "-d", _temp.File("dumps"), "--retain-count", "1", "--dry-run")).Expect(0).Output;
+            string prune = (await PruneAsync()).Expect(0).Output;
             Assert.Contains("0 of 3 dumps", prune, StringComparison.Ordinal);
         }
         finally
@@ -208,7 +208,7 @@ public sealed partial class ObjectStoreTests(RadosGateway gateway) : IClassFixtu
         await using var again = await StartAsync("dumps", []);
         await StoredAsync(again, 3);
         await again.StopAsync();
-        Assert.Contains("2 of 3 dumps", (await RunAsync("dumps", "prune", "-d", _temp.File("dumps"), "--retain-count", "1", "--dry-run")).Expect(0).Output, StringComparison.Ordinal);
+        Assert.Contains("2 of 3 dumps", (await PruneAsync()).Expect(0).Output, StringComparison.Ordinal);
     }
 
     [StoreFact]
@@ -243,6 +243,9 @@ public sealed partial class ObjectStoreTests(RadosGateway gateway) : IClassFixtu
         RadosGateway.Variables, Collector.NewServerAddress(), 0, _temp.File(directory), [.. StoreArguments(endpoint ?? gateway.Endpoint), "--client-port", $"{_clientPort}", .. arguments]);
 
     private Task<CommandResult> RunAsync(params string[] arguments) => CommandResult.RunAsync("env", [.. RadosGateway.Variables, Collector.Executable, .. arguments, .. StoreArguments(gateway.Endpoint)]);
+
+    private Task<CommandResult> PruneAsync() =>
+        Collector.RunAsync("dumps", "prune", "-d", _temp.File("dumps"), "--retain-count", "1", "--dry-run", "--store", $"s3://{RadosGateway.Bucket}/{_prefix}");
 
     private async Task SendAsync(Collector collector, string size, int client = 0) => (await Collector.RunAsync(
         "send", "--server", collector.Address, "--port", $"{collector.Port}", "--client-port", $"{_clientPort}", "--from", $"127.30.{collector.Address.Split('.')[2]}.{client + 1}", "--synthetic", size)).Expect(0);
