@@ -110,6 +110,8 @@ public sealed class SettingsResolutionTests : IDisposable
             ["NETDUMP_RETAIN_SIZE"] = "4K",
             ["NETDUMP_MIN_FREE"] = "5%",
             ["NETDUMP_WHEN_FULL"] = "delete",
+            ["NETDUMP_TAKEOVER"] = "true",
+            ["NETDUMP_NODE"] = "n1",
             ["NETDUMP_STORE"] = "s3://crashes/lab",
             ["NETDUMP_STORE_ENDPOINT"] = "http://192.0.2.3:9000",
             ["NETDUMP_STORE_REGION"] = "eu-central-1",
@@ -165,6 +167,8 @@ public sealed class SettingsResolutionTests : IDisposable
                 Retention = new() { MaxAge = TimeSpan.FromDays(2), MaxPerHost = 3, MaxTotalBytes = 4096 },
                 MinFree = new(0, 5),
                 WhenFull = WhenFull.Delete,
+                Takeover = true,
+                Node = "n1",
                 Store = new()
                 {
                     Location = new("crashes", "lab/"),
