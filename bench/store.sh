@@ -92,7 +92,7 @@ CONF
         sleep 0.1
     done
     timeout 60 radosgw-admin -c "$conf" user create --uid=bench --display-name=bench --access-key="$AWS_ACCESS_KEY_ID" --secret-key="$AWS_SECRET_ACCESS_KEY" >> "$scratch/log" 2>&1 || fail "the store did not start: $(tail -n 3 "$scratch/log")"
-    curl -s -f -X PUT --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "http://127.0.0.1:$store_port/$bucket" || fail "the bucket cannot be made"
+    curl -s -f -X PUT --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -H "x-amz-content-sha256: $(sha256sum < /dev/null | cut -d' ' -f1)" "http://127.0.0.1:$store_port/$bucket" || fail "the bucket cannot be made"
 }
 
 # metric NAME: of the running server.

@@ -93,7 +93,7 @@ public sealed class OpenApiTests
         var finder = new DumpFinder(live, catalog);
         var work = new BlockingWork("test", 1, background: false);
         var api = new ApiEndpoints(live, finder, new(live, new EventFeed(TimeProvider.System), "test", CancellationToken.None), new(finder, work, audit: null),
-            new(finder, catalog, work, audit: null, TimeSpan.Zero, NullLogger.Instance), work);
+            new(finder, catalog, work, audit: null, new(TimeSpan.Zero), NullLogger.Instance), work);
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore();
         builder.Services.AddRoutingCore();

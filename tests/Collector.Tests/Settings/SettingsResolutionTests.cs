@@ -7,6 +7,7 @@ using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Collector.Tests.Settings;
 
@@ -109,6 +110,17 @@ public sealed class SettingsResolutionTests : IDisposable
             ["NETDUMP_RETAIN_SIZE"] = "4K",
             ["NETDUMP_MIN_FREE"] = "5%",
             ["NETDUMP_WHEN_FULL"] = "delete",
+            ["NETDUMP_TAKEOVER"] = "true",
+            ["NETDUMP_NODE"] = "n1",
+            ["NETDUMP_STORE"] = "s3://crashes/lab",
+            ["NETDUMP_STORE_ENDPOINT"] = "http://192.0.2.3:9000",
+            ["NETDUMP_STORE_REGION"] = "eu-central-1",
+            ["NETDUMP_STORE_PATH_STYLE"] = "true",
+            ["NETDUMP_STORE_COMPRESS"] = "zstd",
+            ["NETDUMP_STORE_KEY"] = "/sk",
+            ["NETDUMP_STORE_PUBLIC_KEY"] = "/sp",
+            ["NETDUMP_STORE_RATE"] = "1M",
+            ["NETDUMP_STORE_CONCURRENCY"] = "13",
             ["NETDUMP_LOOPS"] = "9",
             ["NETDUMP_KEEP"] = "auto:11",
             ["NETDUMP_SPARSE"] = "true",
@@ -155,6 +167,20 @@ public sealed class SettingsResolutionTests : IDisposable
                 Retention = new() { MaxAge = TimeSpan.FromDays(2), MaxPerHost = 3, MaxTotalBytes = 4096 },
                 MinFree = new(0, 5),
                 WhenFull = WhenFull.Delete,
+                Takeover = true,
+                Node = "n1",
+                Store = new()
+                {
+                    Location = new("crashes", "lab/"),
+                    Endpoint = new("http://192.0.2.3:9000"),
+                    Region = "eu-central-1",
+                    PathStyle = true,
+                    Compression = StoreCompression.Zstd,
+                    KeyFile = "/sk",
+                    PublicKeyFile = "/sp",
+                    BytesPerSecond = 1 << 20,
+                    Concurrency = 13,
+                },
                 Loops = 9,
                 Transport = TransportChoice.Portable,
                 Http = new(new IPEndPoint(0x010200c0, 12)),

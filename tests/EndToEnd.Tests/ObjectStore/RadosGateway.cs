@@ -84,6 +84,7 @@ public sealed class RadosGateway : IAsyncLifetime, IDisposable
             rgw_enable_gc_threads = false
             rgw_enable_lc_threads = false
             rgw_enable_usage_log = false
+
             """);
         string keyring = _temp.File("keyring"), map = _temp.File("monmap");
         await RunAsync("ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *");
