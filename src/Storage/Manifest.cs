@@ -92,6 +92,10 @@ public sealed record Manifest
     /// <summary>Retention keeps the dump; manifests of versions without pins lack the field, which means that it is not pinned.</summary>
     public bool Pinned { get; init; }
 
+    /// <summary>The node that ended the dump, where nodes share a directory: its script is that node's to catch up on. The others lack the field.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Node { get; init; }
+
     /// <summary>The owner that ended the dump, where nodes took it over from each other; the others lack the field.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public int? Epoch { get; init; }

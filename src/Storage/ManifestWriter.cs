@@ -57,6 +57,8 @@ internal static class ManifestWriter
         json.WriteBoolean("scriptPending"u8, manifest.ScriptPending);
         json.WriteString("truncatedBy"u8, manifest.TruncatedBy);
         json.WriteBoolean("pinned"u8, manifest.Pinned);
+        if (manifest.Node is not null)
+            json.WriteString("node"u8, manifest.Node);
         Write(json, manifest.Epoch, manifest.Segments);
         Write(json, manifest.Stored);
         json.WriteStartObject("files"u8);

@@ -442,6 +442,14 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 
     private void OnResume(InterruptedDump dump, bool isAbandoned)
     {
+        if (dump.Committed is { } committed)
+        {
+            // Of a node that died in the middle of it; nobody else sees to the rest.
+            CommitAftermath.Follow(environment, committed, committed.Manifest.Host, dump.File.Identity.Client, trace: default);
+            environment.FileSystems.LaneOf(dump.File).Upkeep.Tell(new FileSystemActor.RemoveLedger(dump.File));
+            return;
+        }
+
         if (dump.Saved is null && IsEndedHere(dump.File))
         {
             environment.FileSystems.LaneOf(dump.File).Upkeep.Tell(new FileSystemActor.CloseDump(dump.File));

@@ -43,6 +43,15 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
                 host = order.HostLookup.Result;
             var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host }, () => Promise(order));
             order.File.CloseData();
+            if (dump.IsElsewhere)
+            {
+                // Another node has brought the commit to its end, and sees to the rest; FINISHED is answered here.
+                order.Trace?.Interrupt();
+                Report(order, new SessionActor.Committed(order.File, environment.FileSystems.LaneOf(order.File)));
+                Context.Stop();
+                return;
+            }
+
             // First, because a server that ends waits for scripts once no session has a commit under way.
             var ended = Follow(dump, host, order);
             if (order.Settled is not null)
@@ -126,23 +135,8 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
         }
     }
 
-    private DumpEnded Follow(CommittedDump dump, string host, CommitDump order)
-    {
-        var client = order.File.Identity.Client;
-        if (dump.PointerProblem is string problem)
-            CollectorLog.NotPointedTo(environment.Logger, host, client, dump.CoreFile, problem);
-        var manifest = dump.Manifest;
-        environment.Metrics.DumpEnded(manifest.Status, manifest.CoveredBytes, manifest.MissingBytes, manifest.Relocated, manifest.DurationSeconds);
-        var ended = new DumpEnded(manifest.EndedAt, manifest.Id, client, manifest.Host, manifest.Status, manifest.Reason, manifest.Bytes, manifest.MissingBytes,
-            manifest.Kdh?.PanicString, dump.CoreFile, manifest.DurationSeconds);
-        environment.Metrics.Events.Publish(ended);
-        environment.Retention?.Tell(new RetentionActor.DumpCommitted());
-        environment.Store?.Tell(new StoreActor.DumpReady(dump.ManifestPath));
-        environment.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client) { Span = order.Trace?.Root.Context ?? default });
-        if (dump.Manifest.HashState == HashState.Pending)
-            environment.Hashes?.Tell(new HashActor.HashDump(dump.ManifestPath));
-        return ended;
-    }
+    private DumpEnded Follow(CommittedDump dump, string host, CommitDump order) =>
+        CommitAftermath.Follow(environment, dump, host, order.File.Identity.Client, order.Trace?.Root.Context ?? default);
 
     private void LogOutcome(string host, Ipv4 client, DumpSummary summary, CommittedDump dump)
     {

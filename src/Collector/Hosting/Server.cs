@@ -167,6 +167,9 @@ internal sealed class Server : IDisposable
 
         foreach (var dump in DumpCatalog.Read(_directory.Root).Dumps)
         {
+            // Another node's may be running there.
+            if (_directory.Sharing is { } sharing && dump.Manifest.Node is { } node && node != sharing.FileName)
+                continue;
             if (dump.Manifest.ScriptPending && Ipv4.TryParse(dump.Manifest.Client, out var client))
                 scripts.Tell(new ScriptActor.DumpCommitted(dump.CommittedIn(_directory.Root), client));
         }
@@ -377,13 +380,10 @@ internal sealed class Server : IDisposable
     /// <summary>Continues what an earlier process left: kernels send on to where they were told to.</summary>
     private async Task ResumeAsync()
     {
-        // In a shared directory nobody knows whose dumps are left over: each goes on where its packets come.
-        string[] tops = _takeovers is null ? [.. _directory.FileSystemTops()] : [];
         // A file system that hangs keeps only its own dumps waiting: they go on when it answers, if their kernels are still there.
-        Task<IReadOnlyList<InterruptedDump>>[] searches = [.. tops.Select(top =>
+        Task<IReadOnlyList<InterruptedDump>>[] searches = [.. _directory.FileSystemTops().Select(top =>
             Task.Factory.StartNew(() => _directory.TakeOver(top, problem => CollectorLog.LeftAsItIs(_log, problem)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
-        // The first is the dump directory's own.
-        await ((Task?)searches.FirstOrDefault() ?? Task.CompletedTask).ConfigureAwait(false);
+        await searches[0].ConfigureAwait(false);
         await Task.WhenAny(Task.WhenAll(searches), Task.Delay(s_searchPatience)).ConfigureAwait(false);
         var found = searches.ToLookup(search => search.IsCompleted);
         InterruptedDump[] dumps = [.. (await Task.WhenAll(found[true]).ConfigureAwait(false)).SelectMany(dumps => dumps)];

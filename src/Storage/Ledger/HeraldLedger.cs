@@ -93,7 +93,7 @@ public sealed class HeraldLedger : IDisposable
     /// <summary>The newest herald of a flow that some node of a shared directory has answered; null where there is none. Nothing is taken from that node. Blocks.</summary>
     /// <param name="directory">The shared directory.</param>
     /// <param name="port">The herald port.</param>
-    /// <param name="local">The server's address that the flow's packets come to.</param>
+    /// <param name="local">The server's address that the flow's packets come to now; behind a load balancer the herald came to another node's.</param>
     /// <param name="client">The host.</param>
     /// <param name="remotePort">The port they come from.</param>
     /// <exception cref="StorageException">The nodes' files cannot be looked for.</exception>
@@ -109,8 +109,8 @@ public sealed class HeraldLedger : IDisposable
                 continue;
             foreach (var (_, herald) in ReadFile(file, out _))
             {
-                if (herald.Client == client && herald.Endpoint.Local == local && herald.Endpoint.RemotePort == remotePort && (newest is null || herald.At > newest.At))
-                    newest = herald;
+                if (herald.Client == client && herald.Endpoint.RemotePort == remotePort && (newest is null || herald.At > newest.At))
+                    newest = herald with { Endpoint = herald.Endpoint with { Local = local } };
             }
         }
 

@@ -10,9 +10,10 @@ public sealed partial class DumpDirectory
     /// <summary>Becomes the newest owner of a dump, or finds that it has been ended.</summary>
     /// <param name="entry">The dump.</param>
     /// <param name="isWanted">Asked before anything is made.</param>
+    /// <param name="local">The server's address that the client's packets come to now; null where none come.</param>
     /// <returns>Null where it is not wanted, not there yet or over.</returns>
     /// <exception cref="StorageException">It cannot be taken over; what was made for that stays and means nothing.</exception>
-    private InterruptedDump? TakeOverShared(RunningEntry entry, Func<DumpFolder, OwnerChain, bool> isWanted)
+    private InterruptedDump? TakeOverShared(RunningEntry entry, Func<DumpFolder, OwnerChain, bool> isWanted, Ipv4? local = null)
     {
         var folder = FolderOf(entry);
         try
@@ -24,8 +25,9 @@ public sealed partial class DumpDirectory
                 Step(SharedStep.ChainRead);
                 if (chain is null || !isWanted(folder, chain))
                     break;
+                chain = chain with { Endpoint = chain.Endpoint with { Local = local ?? chain.Endpoint.Local } };
                 if (chain.Marker is { } marker)
-                    return Lingering(folder, marker);
+                    return Lingering(folder, marker, chain.Endpoint);
                 if (Running().IsOwner(chain.Identity, chain.LastEpoch))
                     break;
                 if (chain.LastEpoch >= OwnerChain.MaxEpochs)
@@ -155,7 +157,7 @@ public sealed partial class DumpDirectory
     }
 
     /// <summary>A dump that an owner has ended: a repeated FINISHED may have to be answered, also while that owner, or who does its work, still joins segments.</summary>
-    private InterruptedDump Lingering(DumpFolder folder, CommitMarker marker)
+    private InterruptedDump Lingering(DumpFolder folder, CommitMarker marker, DumpEndpoint endpoint)
     {
         string name = SegmentName.LedgerOf(DumpFile.NameOf(marker.Identity), marker.Epoch + 1);
         var ledger = Posix.OpenAt(folder.Handle, name, Posix.O_RDONLY | Posix.O_NOFOLLOW);
@@ -167,7 +169,7 @@ public sealed partial class DumpDirectory
         }
 
         var shared = new SharedDump(marker.Identity, folder.Handle, marker.Epoch, Sharing!.FileName, earlier: [], Running());
-        var file = new DumpFile(marker.Identity, marker.Endpoint, folder, data, ledger, refusedPath: null, shared) { Syncs = Syncs, Commit = new(marker) };
+        var file = new DumpFile(marker.Identity, endpoint, folder, data, ledger, refusedPath: null, shared) { Syncs = Syncs, Commit = new(marker) };
         file.CloseData();
         // Its node may have died before it had synced the name, and FINISHED is acked for nothing less.
         return new(file, Saved: null, marker.IsWhole && Posix.SyncDirectory(folder.Handle) == 0, MachineCrashed: false);

@@ -130,7 +130,7 @@ public sealed partial class DumpDirectory
     private static CommitMarker MarkerOf(DumpFile file, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, ulong length, IReadOnlyList<Segment> segments, int baseEpoch)
     {
         Segment[] parts = [.. segments.Select(segment => segment with { Ranges = RangeList.Common([.. segment.Ranges], [new(0, length)]) }).Where(segment => segment.Ranges.Count > 0)];
-        var manifest = Manifest.Of(file.Identity, names, summary, circumstances, checked((long)length));
+        var manifest = Manifest.Of(file.Identity, names, summary, circumstances, checked((long)length)) with { Node = file.Shared!.Node };
         if (file.Epoch > 1)
         {
             manifest = manifest with

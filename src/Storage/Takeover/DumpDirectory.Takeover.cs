@@ -15,7 +15,7 @@ public sealed partial class DumpDirectory
 
     /// <summary>Goes on with the dumps of a client whose packets come here and that this process does not know: from now on they are this node's. Blocks.</summary>
     /// <remarks>A dump that another node still receives is taken from it all the same; that node sees it (<see cref="DumpFile.IsSuperseded"/>) and lets go. What this process receives itself is left out.</remarks>
-    /// <param name="local">The server's address that the packets came to.</param>
+    /// <param name="local">The server's address that the packets came to. Not necessarily the one that the dump began at: behind a load balancer each node has its own.</param>
     /// <param name="client">The host.</param>
     /// <param name="remotePort">The port they came from.</param>
     /// <param name="onProblem">Told, in words, of each dump that cannot be continued; its files stay as they are.</param>
@@ -30,7 +30,7 @@ public sealed partial class DumpDirectory
         {
             try
             {
-                if (TakeOverShared(entry, (_, chain) => chain.Endpoint.Local == local && chain.Endpoint.RemotePort == remotePort) is not { } dump)
+                if (TakeOverShared(entry, (_, chain) => chain.Endpoint.RemotePort == remotePort, local) is not { } dump)
                     continue;
                 taken.Add(dump);
                 if (taken.Count == MaxDumpsOfFlow)

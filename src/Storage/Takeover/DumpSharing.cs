@@ -5,5 +5,5 @@ namespace NetdumpCollector.Storage;
 public sealed record DumpSharing(string Node)
 {
     /// <summary>As it is in file names.</summary>
-    internal string FileName => HostFileName.From(Node);
+    public string FileName => HostFileName.From(Node);
 }
