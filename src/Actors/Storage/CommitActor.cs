@@ -1,4 +1,3 @@
-using NetdumpCollector.Actors.Aftermath;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Protocol;
