@@ -2,6 +2,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Fleet;
 
 namespace NetdumpCollector.Collector.Settings;
 
@@ -45,6 +46,15 @@ internal sealed record CollectorSettings
     public required RetentionPolicy Retention { get; init; }
     public required MinFree MinFree { get; init; }
     public required WhenFull WhenFull { get; init; }
+
+    /// <summary>Null for none.</summary>
+    public required ClusterAddress? Cluster { get; init; }
+    public required string? ClusterFile { get; init; }
+    public required string Node { get; init; }
+
+    /// <summary>Null for what --http says.</summary>
+    public required Uri? NodeUrl { get; init; }
+    public required int? MaxClusterSessions { get; init; }
 
     /// <summary>0 for as many as the machine has use for.</summary>
     public required int Loops { get; init; }
