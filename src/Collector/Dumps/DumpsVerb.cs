@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Storage;
 
@@ -40,6 +41,7 @@ internal static class DumpsVerb
         [
             ("netdump-collector dumps list", "All dumps in ./dumps, or where NETDUMP_DIRECTORY says."),
             ("netdump-collector dumps list -d /var/crash --json", "The same for a program."),
+            ("netdump-collector dumps list --cluster-file /run/secrets/netdump-cluster", "Ended dumps of all nodes of a fleet."),
         ],
     };
 
@@ -82,18 +84,27 @@ internal static class DumpsVerb
     private static DocumentedCommand CreateList(CommandIo io)
     {
         var command = new DocumentedCommand("list", "List the dumps, the oldest first.", s_listDocumentation);
-        var directory = DirectoryOptions(command);
+        var settings = new SettingOptions(command, [SettingsTable.Directory, .. FleetCommand.Settings, SettingsTable.Config]);
         var json = JsonFlag(command, "Print JSON.");
-        command.SetAction(parseResult => WithCatalog(directory, parseResult, io, catalog =>
+        command.SetAction(parseResult =>
         {
-            var list = DumpList.Of(catalog);
-            if (parseResult.GetValue(json))
-                list.WriteJson(io.Output);
-            else
-                list.WriteTable(io);
-            return ExitCode.Ok;
-        }));
+            if (FleetCommand.AddressOf(settings.Resolve(parseResult, io)) is not { } cluster)
+                return WithCatalog(settings, parseResult, io, catalog => Write(DumpList.Of(catalog), parseResult.GetValue(json), io));
+            if (FleetCommand.Dumps(cluster, io) is { } rows)
+                return Write(DumpList.Of("the catalogue", rows), parseResult.GetValue(json), io);
+            io.Complain("listing the dump directory of this machine instead");
+            return WithCatalog(settings, parseResult, io, catalog => Write(DumpList.Of(catalog), parseResult.GetValue(json), io));
+        });
         return command;
+    }
+
+    private static int Write(DumpList list, bool asJson, CommandIo io)
+    {
+        if (asJson)
+            list.WriteJson(io.Output);
+        else
+            list.WriteTable(io);
+        return ExitCode.Ok;
     }
 
     private static DocumentedCommand CreateShow(CommandIo io)
