@@ -15,6 +15,7 @@ command -v gcc >/dev/null || packages+=(gcc libc6-dev)
 pkg-config --exists fuse3 2>/dev/null || packages+=(fuse3 libfuse3-dev pkg-config)
 command -v promtool >/dev/null && command -v prometheus >/dev/null || packages+=(prometheus)
 command -v chromium >/dev/null || packages+=(chromium)
+[ -x /usr/lib/postgresql/15/bin/postgres ] || packages+=(postgresql)
 if [ "${#packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing ${packages[*]} for bench/tools and the tests of metrics and pages…"
@@ -25,6 +26,7 @@ if [ "${#packages[@]}" -gt 0 ]; then
     command -v promtool >/dev/null && command -v prometheus >/dev/null ||
         echo "prometheus is not here and cannot be installed: the tests that read metrics, alerts and dashboards with it are skipped (they fail where CI is set)."
     command -v chromium >/dev/null || echo "chromium is not here and cannot be installed: the tests of the status pages in a browser are skipped (they fail where CI is set)."
+    [ -x /usr/lib/postgresql/15/bin/postgres ] || echo "PostgreSQL is not here and cannot be installed: the tests of fleets are skipped (they fail where CI is set)."
 fi
 if ! [ "$(id -u)" = 0 ] || ! [ -e /dev/fuse ]; then
     echo "Without root and /dev/fuse no FUSE file system can be mounted: the tests of slow and hanging file systems are skipped."

@@ -91,7 +91,7 @@ internal sealed class FleetHost : IDisposable
         var (address, port) = server.HeraldEndpoint;
         using var process = Process.GetCurrentProcess();
         // Instance and directory are known when the dump directory has been looked at.
-        return new(settings.Node, Guid.Empty, Guid.Empty, address.ToString(), port, UrlOf(settings), VersionAction.Text, process.StartTime.ToUniversalTime());
+        return new(settings.Node, Guid.Empty, Guid.Empty, address.ToString(), port, UrlOf(settings), VersionAction.Text.Split(' ', '+')[1], process.StartTime.ToUniversalTime());
     }
 
     /// <summary>Where others reach the node's HTTP: an address, or the node's name where it is any.</summary>

@@ -5,7 +5,7 @@ namespace NetdumpCollector.Storage.Fleet;
 
 /// <summary>Where the catalogue is: a connection string, or the file that holds it.</summary>
 /// <remarks>It may have a password in it: <see cref="ToString"/> and errors show only what is known to be none. Nothing of the database's library is loaded by it.</remarks>
-public sealed class ClusterAddress
+public sealed record ClusterAddress
 {
     public const string Allowed = "a PostgreSQL connection string with Host and Database, such as \"Host=db.example.net;Database=netdump;Username=netdump\", or nothing";
 

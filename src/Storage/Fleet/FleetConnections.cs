@@ -12,6 +12,8 @@ internal static class FleetConnections
     /// <summary>Connections by which requests over HTTP read; each is an operating system process there.</summary>
     private const int MaxReaders = 4;
 
+    private static readonly TimeSpan s_closing = TimeSpan.FromMilliseconds(200);
+
     /// <summary>A way to the catalogue that keeps no connection.</summary>
     /// <exception cref="FleetException">The connection string is wrong, or cannot be read.</exception>
     public static NpgsqlDataSource Source(ClusterAddress address, string application, bool isPooled)
@@ -24,8 +26,8 @@ internal static class FleetConnections
                 ApplicationName = application,
                 Timeout = PatienceSeconds,
                 CommandTimeout = PatienceSeconds,
-                // A server that does not answer answers no request to cancel either.
-                CancellationTimeout = -1,
+                // A server that does not answer answers no request to cancel either (milliseconds).
+                CancellationTimeout = 500,
                 Pooling = isPooled,
                 IncludeErrorDetail = false,
                 PersistSecurityInfo = false,
@@ -68,6 +70,27 @@ internal static class FleetConnections
         {
             throw Failure(e, address.ConnectionString());
         }
+    }
+
+    /// <summary>Ends connections. One whose server hangs cannot be closed in order: that is then left to a thread of the pool, and nobody waits for it.</summary>
+    public static async ValueTask CloseAsync(params IAsyncDisposable?[] connections)
+    {
+        var closing = Task.Run(async () =>
+        {
+            foreach (var connection in connections)
+            {
+                try
+                {
+                    if (connection is not null)
+                        await connection.DisposeAsync().ConfigureAwait(false);
+                }
+                catch (Exception e) when (IsFailure(e))
+                {
+                    // It is closed by that as well.
+                }
+            }
+        });
+        _ = await Task.WhenAny(closing, Task.Delay(s_closing)).ConfigureAwait(false);
     }
 
     private static bool IsFailure(Exception e) =>

@@ -36,18 +36,12 @@ public sealed partial class FleetDatabase : IAsyncDisposable
         }
         catch
         {
-            if (connection is not null)
-                await connection.DisposeAsync().ConfigureAwait(false);
-            await source.DisposeAsync().ConfigureAwait(false);
+            await FleetConnections.CloseAsync(connection, source).ConfigureAwait(false);
             throw;
         }
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        await _connection.DisposeAsync().ConfigureAwait(false);
-        await _source.DisposeAsync().ConfigureAwait(false);
-    }
+    public ValueTask DisposeAsync() => FleetConnections.CloseAsync(_connection, _source);
 
     /// <summary>Digests of the dumps that the catalogue believes to lie in a directory, by id, with their paths.</summary>
     public Task<IReadOnlyDictionary<string, (string? Path, string Digest)>> KnownDumpsAsync(Guid directory, CancellationToken cancellation) => AskAsync<IReadOnlyDictionary<string, (string?, string)>>(async () =>

@@ -42,9 +42,7 @@ public sealed class FleetListener : IAsyncDisposable
         }
         catch
         {
-            if (connection is not null)
-                await connection.DisposeAsync().ConfigureAwait(false);
-            await source.DisposeAsync().ConfigureAwait(false);
+            await FleetConnections.CloseAsync(connection, source).ConfigureAwait(false);
             throw;
         }
     }
@@ -61,11 +59,7 @@ public sealed class FleetListener : IAsyncDisposable
         return _told.TryDequeue(out var told) ? await ReadAsync("number between $2 and $3", [told.First, told.Last], cancellation).ConfigureAwait(false) : [];
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        await _connection.DisposeAsync().ConfigureAwait(false);
-        await _source.DisposeAsync().ConfigureAwait(false);
-    }
+    public ValueTask DisposeAsync() => FleetConnections.CloseAsync(_connection, _source);
 
     private Task<IReadOnlyList<(long, string, FleetEvent)>> ReadAsync(string condition, object[] values, CancellationToken cancellation) => FleetConnections.AskAsync<IReadOnlyList<(long, string, FleetEvent)>>(_address, async () =>
     {

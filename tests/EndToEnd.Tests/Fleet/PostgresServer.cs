@@ -64,10 +64,13 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     public string ConnectionTo(string database, string? password = null) => $"Host={_address};Port={_port};Database={database};Username=netdump;Password={password ?? Password}";
 
+    /// <summary>The name of a database by its connection string.</summary>
+    public static string DatabaseOf(string connection) => connection.Split(';').Single(part => part.StartsWith("Database=", StringComparison.Ordinal))["Database=".Length..];
+
     /// <summary>What a statement results in, a line per row.</summary>
     public async Task<string> QueryAsync(string database, string statement)
     {
-        var result = await CommandResult.RunAsync("env", $"PGPASSWORD={Password}", Path.Combine(Programs!, "psql"), "-X", "-qAt", "-v", "ON_ERROR_STOP=1", "-h", _address, "-p", $"{_port}", "-U", "netdump", "-d", database, "-c", statement);
+        var result = await CommandResult.RunAsync("env", [$"PGPASSWORD={Password}", Path.Combine(Programs!, "psql"), "-X", "-qAt", "-v", "ON_ERROR_STOP=1", "-h", _address, "-p", $"{_port}", "-U", "netdump", "-d", database, "-c", statement]);
         Assert.True(result.ExitCode == 0, $"{statement}: {result.Error}");
         return result.Output.Trim();
     }
@@ -120,17 +123,21 @@ internal sealed class PostgresServer : IAsyncDisposable
         _process.Start();
     }
 
-    private Task AnswersAsync() => Eventually.HoldsAsync(async () =>
+    private async Task AnswersAsync()
     {
-        Assert.False(_process!.HasExited, "PostgreSQL ended");
-        return (await CommandResult.RunAsync(Path.Combine(Programs!, "pg_isready"), "-q", "-h", _address, "-p", $"{_port}")).ExitCode == 0;
-    }, "PostgreSQL answers");
+        long start = Stopwatch.GetTimestamp();
+        while ((await CommandResult.RunAsync(Path.Combine(Programs!, "pg_isready"), ["-q", "-h", _address, "-p", $"{_port}"])).ExitCode != 0)
+        {
+            Assert.False(_process!.HasExited, "PostgreSQL ended");
+            Assert.True(Stopwatch.GetElapsedTime(start) < Eventually.Deadline, "PostgreSQL does not answer");
+        }
+    }
 
     private async Task SignalAllAsync(string signal)
     {
         int main = _process!.Id;
         // The main process first, lest it replaces those that die.
-        await CommandResult.RunAsync("sh", "-c", $"children=$(ps -o pid= --ppid {main}); kill -{signal} {main} $children 2>/dev/null; true");
+        _ = await CommandResult.RunAsync("sh", ["-c", $"children=$(ps -o pid= --ppid {main}); kill -{signal} {main} $children 2>/dev/null; true"]);
     }
 
     private sealed class Paused(PostgresServer server) : IAsyncDisposable
