@@ -344,6 +344,11 @@ public sealed class FleetLink : IDisposable
 
     private void OnDown(FleetException e)
     {
+        // What happened a while ago is news to nobody; the dumps themselves are told of.
+        while (_source.Events.Events.TryRead(out _))
+        {
+        }
+
         _state.Failures++;
         _source.Limits.Elsewhere = null;
         var before = _state.Reach;

@@ -23,6 +23,9 @@ internal sealed class FleetView(string node, string? url, FleetState state, Lazy
     /// <summary>After so many beats without an answer what was learned last says nothing about now.</summary>
     private static readonly TimeSpan s_stale = TimeSpan.FromSeconds(5);
 
+    /// <summary>A catalogue that takes longer counts as one that does not answer, so that a page has what is known here.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(800);
+
     public string Node => node;
 
     /// <summary>Why only this node is shown, in words; null while the whole fleet is.</summary>
@@ -75,10 +78,10 @@ internal sealed class FleetView(string node, string? url, FleetState state, Lazy
             return null;
         try
         {
-            var (dumps, total) = await reader.Value.DumpsAsync(query with { NotIn = state.Directory }, cancellation).ConfigureAwait(false);
+            var (dumps, total) = await reader.Value.DumpsAsync(query with { NotIn = state.Directory }, cancellation).WaitAsync(s_patience, cancellation).ConfigureAwait(false);
             return ([.. dumps.Select(RowOf)], total);
         }
-        catch (FleetException)
+        catch (Exception e) when (e is FleetException or TimeoutException)
         {
             return null;
         }
@@ -91,9 +94,9 @@ internal sealed class FleetView(string node, string? url, FleetState state, Lazy
             return [];
         try
         {
-            return [.. (await reader.Value.FindAsync(key, cancellation).ConfigureAwait(false)).Where(dump => dump.Directory != state.Directory || dump.Path is null)];
+            return [.. (await reader.Value.FindAsync(key, cancellation).WaitAsync(s_patience, cancellation).ConfigureAwait(false)).Where(dump => dump.Directory != state.Directory || dump.Path is null)];
         }
-        catch (FleetException)
+        catch (Exception e) when (e is FleetException or TimeoutException)
         {
             return [];
         }

@@ -20,9 +20,9 @@ public static class DirectoryNumber
         {
             AtomicFile.Write(directory, Name, System.Text.Encoding.ASCII.GetBytes($"{Guid.NewGuid():D}\n"), Posix.FileMode, replace: false);
         }
-        catch (StorageException) when (Read(root) is not null)
+        catch (StorageException) when (File.Exists(Path.Join(root, Name)))
         {
-            // Another node that shares the directory was faster.
+            // Another node that shares the directory was faster, or it is something else.
         }
 
         return Read(root) ?? throw new StorageException($"{Path.Join(root, Name)}: is not the number of a dump directory; delete it, and it is made anew");
