@@ -183,7 +183,15 @@ public sealed class FleetLink : IDisposable
     /// <summary>Tells of ended dumps: what waits in the outbox, and at first all in which the directory differs from the catalogue.</summary>
     private async Task CatchUpAsync(FleetLife life)
     {
-        await CompareAsync(life).ConfigureAwait(false);
+        for (int statement = 0; statement < StatementsPerBeat && _state.OutboxLength > 0; statement++)
+        {
+            if (await TellChangesAsync(life.Database).ConfigureAwait(false) == 0)
+                break;
+        }
+
+        // What an earlier process left in the outbox may be out of date, as what the directory has is not: so that comes last.
+        if (_state.OutboxLength == 0)
+            await CompareAsync(life).ConfigureAwait(false);
         for (int statement = 0; statement < StatementsPerBeat && life.Different.Count > 0; statement++)
         {
             string[] ids = [.. life.Different.Take(EntriesPerStatement)];
@@ -195,12 +203,6 @@ public sealed class FleetLink : IDisposable
                 _ = life.Different.Dequeue();
             if (life.Different.Count == 0 && life.Reconciled > 0)
                 CollectorLog.CatalogueReconciled(_log, life.Reconciled);
-        }
-
-        for (int statement = 0; statement < StatementsPerBeat && _state.OutboxLength > 0; statement++)
-        {
-            if (await TellChangesAsync(life.Database).ConfigureAwait(false) == 0)
-                break;
         }
 
         if (_time.GetTimestamp() - life.TidiedAt >= s_tidy.TotalSeconds * _time.TimestampFrequency)

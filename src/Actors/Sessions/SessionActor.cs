@@ -219,6 +219,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         Local = _client.Local,
         ClientPort = _client.RemotePort,
         Endpoint = EndpointMode,
+        Epoch = _file?.Epoch ?? 0,
         Packets = _session.Counters.Packets,
         Repeated = _session.Counters.Retransmissions,
         WriteError = _loggedWriteError,

@@ -43,6 +43,9 @@ public sealed record SessionStatus
     /// <summary>UDP port that the client's packets come from; 0 where the session has a port of its own.</summary>
     public required ushort ClientPort { get; init; }
 
+    /// <summary>Counts the nodes that have had the dump, from 1; 0 before its files are open.</summary>
+    public required int Epoch { get; init; }
+
     /// <summary>"ephemeral" or "shared".</summary>
     public required string Endpoint { get; init; }
 

@@ -20,7 +20,7 @@ internal static class FleetSessions
         EndpointPort = session.Port,
         Path = Path.GetRelativePath(root, session.File!),
         Phase = SessionPhases.NameOf(session.Phase),
-        Epoch = 0,
+        Epoch = session.Epoch,
         Bytes = Signed(session.CoveredBytes),
         TotalBytes = session.DumpBytes is ulong total ? Signed(total) : null,
         ExpectedBytes = session.ExpectedBytes is ulong expected ? Signed(expected) : null,

@@ -50,7 +50,6 @@ internal sealed record CollectorSettings
     /// <summary>Null for none.</summary>
     public required ClusterAddress? Cluster { get; init; }
     public required string? ClusterFile { get; init; }
-    public required string Node { get; init; }
 
     /// <summary>Null for what --http says.</summary>
     public required Uri? NodeUrl { get; init; }

@@ -85,15 +85,6 @@ internal static class SettingValues
         return text == "auto" || Whole(least, most)(text, out value);
     };
 
-    /// <summary>The machine's name, as it can be a node's.</summary>
-    public static string DefaultNode { get; } = HostFileName.From(Environment.MachineName);
-
-    public static bool TryNode(string text, [MaybeNullWhen(false)] out string value)
-    {
-        value = text;
-        return HostFileName.IsAllowed(text);
-    }
-
     /// <summary>Empty means none.</summary>
     public static bool TryCluster(string text, out ClusterAddress? value)
     {

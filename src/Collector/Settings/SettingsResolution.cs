@@ -91,7 +91,6 @@ internal sealed class SettingsResolution
         WhenFull = Value(SettingsTable.WhenFull),
         Cluster = Value(SettingsTable.Cluster),
         ClusterFile = Value(SettingsTable.ClusterFile),
-        Node = Value(SettingsTable.Node),
         NodeUrl = Value(SettingsTable.NodeUrl),
         MaxClusterSessions = Value(SettingsTable.MaxClusterSessions),
         Loops = Value(SettingsTable.Loops),

@@ -173,10 +173,6 @@ internal static class SettingsTable
         "File that holds what --cluster would, read anew for each connection; for a connection string with a password in it.")
     { ValueName = "FILE" };
 
-    public static readonly Setting<string> Node = new("node", SettingValues.DefaultNode, SettingValues.TryNode, "a name of letters, digits, '.', '_' and '-', at most 63, that does not start with '.'",
-        "Name of this node in the fleet, which no other node has.")
-    { ValueName = "NAME" };
-
     public static readonly Setting<Uri?> NodeUrl = new("node-url", "auto", SettingValues.TryNodeUrl, "auto, or an http or https URL without user, query and fragment",
         "Where other nodes' users reach this node's HTTP; 'auto' is --http's address, or --node where that is all addresses.")
     { ValueName = "URL|auto" };
@@ -207,7 +203,7 @@ internal static class SettingsTable
         Port, ClientPort, Endpoint, Takeover, Node, EndpointPorts, Keep, Sparse, Hash, Hosts, Timeout, Drain, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
         Allow, Deny, SourceRate, NetworkRate,
         RetainAge, RetainCount, RetainSize, MinFree, WhenFull,
-        Cluster, ClusterFile, Node, NodeUrl, MaxClusterSessions,
+        Cluster, ClusterFile, NodeUrl, MaxClusterSessions,
         Transport, Http, TokenFile, AuditLog, HttpCertificate, HttpKey, Webhook, WebhookSecret, LogFormat, Progress, Config,
     ];
 

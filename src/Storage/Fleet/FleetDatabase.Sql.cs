@@ -80,7 +80,7 @@ public sealed partial class FleetDatabase
         insert into netdump.dumps (id, directory, node, path, url, host, client, started_at, ended_at, status, reason, panic, bytes, missing_bytes, sha256, hash_state, epoch, segments, pinned,
             manifest, digest, changed_at, removed_at)
         select g.id, $1, $2, g.path, m #>> '{object,url}', m ->> 'host', (m ->> 'client')::inet, (m ->> 'startedAt')::timestamptz, (m ->> 'endedAt')::timestamptz, m ->> 'status', m ->> 'reason',
-            m #>> '{kdh,panicString}', (m ->> 'bytes')::bigint, (m ->> 'missingBytes')::numeric, m ->> 'sha256', m ->> 'hashState', coalesce((m ->> 'epoch')::int, 0), m -> 'segments',
+            m #>> '{kdh,panicString}', (m ->> 'bytes')::bigint, (m ->> 'missingBytes')::numeric, m ->> 'sha256', m ->> 'hashState', coalesce((m ->> 'epoch')::int, 1), m -> 'segments',
             coalesce((m ->> 'pinned')::boolean, false), m, g.digest, now(), null
         from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as g (id, path, json, digest), lateral (select g.json::jsonb as m) as parsed
         on conflict (id) do update set directory = excluded.directory, node = excluded.node, path = excluded.path, url = excluded.url, host = excluded.host, client = excluded.client,

@@ -31,7 +31,7 @@ public sealed record FleetSession
     /// <summary>As the API calls it: receiving, ending.</summary>
     public required string Phase { get; init; }
 
-    /// <summary>Counts the nodes that have had the dump, from 0.</summary>
+    /// <summary>Counts the nodes that have had the dump, from 1.</summary>
     public required int Epoch { get; init; }
 
     /// <summary>Distinct bytes stored.</summary>

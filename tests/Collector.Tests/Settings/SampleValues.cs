@@ -41,7 +41,6 @@ internal static class SampleValues
         ["when-full"] = (["refuse", "headers", "delete"], ["", "Refuse", "wait", "1"]),
         ["cluster"] = (["Host=a;Database=b", "Host=a,b;Port=5433;Database=c;Username=d", ""], ["Host=a", "postgres://a/b", "Database=b", "Host=a;Database"]),
         ["cluster-file"] = (["/run/secrets/cluster", "c", ""], ["a\0b"]),
-        ["node"] = (["a", "node-1.example.net", "N_2"], ["", ".a", "a b", "a/b", "0123456789012345678901234567890123456789012345678901234567890123"]),
         ["node-url"] = (["auto", "http://192.0.2.1:9464", "https://node1.example.net/netdump/"], ["", "node1", "ftp://node1/", "http://a:b@node1/", "http://node1/?a=b", "http://node1/#a"]),
         ["max-cluster-sessions"] = (["off", "1", "1000000"], ["", "0", "1000001", "auto"]),
         ["transport"] = (["auto", "linux", "portable"], ["", "io_uring"]),

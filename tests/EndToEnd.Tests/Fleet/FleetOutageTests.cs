@@ -56,7 +56,8 @@ public sealed class FleetOutageTests : IDisposable
         await postgres.RestartAsync();
 
         string[] left = [.. again.Collector.Dumps.Select(dump => dump.Manifest.Id).Order(StringComparer.Ordinal)];
-        await Node.HoldsAsync(async () => await RowsAsync(postgres, cluster) == string.Join('\n', left), "the catalogue has what the directory has");
+        await Node.HoldsAsync(async () => await RowsAsync(postgres, cluster) == string.Join('\n', left), "the catalogue has what the directory has",
+            async () => $"{string.Join('\n', left)}\n{await RowsAsync(postgres, cluster)}\n{again.Collector.Output}");
         await Node.HoldsAsync(async () => await again.MetricAsync("netdump_catalog_outbox_length") == 0 && await again.MetricAsync("netdump_catalog_up") == 1, "nothing waits");
         Assert.Equal(deleted, await postgres.QueryAsync(PostgresServer.DatabaseOf(cluster), "select id from netdump.dumps where removed_at is not null"));
         Assert.Equal("", (await again.GetAsync("/api/v1/dumps")).GetProperty("notice").GetString() ?? "");

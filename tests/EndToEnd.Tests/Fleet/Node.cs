@@ -62,12 +62,13 @@ internal sealed class Node(string name, Collector collector) : IAsyncDisposable
     }
 
     /// <summary>Waits for what nothing announces.</summary>
-    public static async Task HoldsAsync(Func<Task<bool>> condition, string what)
+    public static async Task HoldsAsync(Func<Task<bool>> condition, string what, Func<Task<string>>? details = null)
     {
         long start = Stopwatch.GetTimestamp();
         while (!await condition())
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < Eventually.Deadline, $"not within {Eventually.Deadline}: {what}");
+            if (Stopwatch.GetElapsedTime(start) >= Eventually.Deadline)
+                Assert.Fail($"not within {Eventually.Deadline}: {what}\n{(details is null ? "" : await details())}");
             await Task.Delay(50);
         }
     }

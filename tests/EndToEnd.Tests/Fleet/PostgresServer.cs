@@ -22,9 +22,6 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     private PostgresServer(string root) => (_root, _port) = (root, FreePort());
 
-    /// <summary>Where its programs are; null where they are not.</summary>
-    public static string? Programs { get; } = new[] { "/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/17/bin" }.FirstOrDefault(Directory.Exists);
-
     /// <summary>Makes one and starts it.</summary>
     public static async Task<PostgresServer> StartAsync()
     {
@@ -35,7 +32,7 @@ internal sealed class PostgresServer : IAsyncDisposable
             File.WriteAllText(Path.Combine(root, "password"), Password);
             if (IsRoot)
                 await RunAsync("chown", "-R", "postgres", root);
-            await RunAsync([.. AsUser, Path.Combine(Programs!, "initdb"), "--pgdata", server.Data, "--username", "netdump", "--pwfile", Path.Combine(root, "password"), "--auth", "scram-sha-256",
+            await RunAsync([.. AsUser, Path.Combine(PostgresFactAttribute.Programs!, "initdb"), "--pgdata", server.Data, "--username", "netdump", "--pwfile", Path.Combine(root, "password"), "--auth", "scram-sha-256",
                 "--no-sync", "--encoding", "UTF8", "--locale", "C"]);
             server.Start();
             await server.AnswersAsync();
@@ -70,7 +67,7 @@ internal sealed class PostgresServer : IAsyncDisposable
     /// <summary>What a statement results in, a line per row.</summary>
     public async Task<string> QueryAsync(string database, string statement)
     {
-        var result = await CommandResult.RunAsync("env", [$"PGPASSWORD={Password}", Path.Combine(Programs!, "psql"), "-X", "-qAt", "-v", "ON_ERROR_STOP=1", "-h", _address, "-p", $"{_port}", "-U", "netdump", "-d", database, "-c", statement]);
+        var result = await CommandResult.RunAsync("env", [$"PGPASSWORD={Password}", Path.Combine(PostgresFactAttribute.Programs!, "psql"), "-X", "-qAt", "-v", "ON_ERROR_STOP=1", "-h", _address, "-p", $"{_port}", "-U", "netdump", "-d", database, "-c", statement]);
         Assert.True(result.ExitCode == 0, $"{statement}: {result.Error}");
         return result.Output.Trim();
     }
@@ -115,7 +112,7 @@ internal sealed class PostgresServer : IAsyncDisposable
     private void Start()
     {
         File.Delete(Path.Combine(Data, "postmaster.pid"));
-        string[] command = [.. AsUser, Path.Combine(Programs!, "postgres"), "-D", Data, "-c", $"listen_addresses={_address}", "-p", $"{_port}", "-k", _root, "-c", "fsync=off", "-c", "max_connections=60",
+        string[] command = [.. AsUser, Path.Combine(PostgresFactAttribute.Programs!, "postgres"), "-D", Data, "-c", $"listen_addresses={_address}", "-p", $"{_port}", "-k", _root, "-c", "fsync=off", "-c", "max_connections=60",
             "-c", "log_min_messages=fatal"];
         _process = new Process { StartInfo = CommandResult.StartInfoOf(command[0], command[1..]) };
         // Nobody reads it, and a pipe fills up.
@@ -126,7 +123,7 @@ internal sealed class PostgresServer : IAsyncDisposable
     private async Task AnswersAsync()
     {
         long start = Stopwatch.GetTimestamp();
-        while ((await CommandResult.RunAsync(Path.Combine(Programs!, "pg_isready"), ["-q", "-h", _address, "-p", $"{_port}"])).ExitCode != 0)
+        while ((await CommandResult.RunAsync(Path.Combine(PostgresFactAttribute.Programs!, "pg_isready"), ["-q", "-h", _address, "-p", $"{_port}"])).ExitCode != 0)
         {
             Assert.False(_process!.HasExited, "PostgreSQL ended");
             Assert.True(Stopwatch.GetElapsedTime(start) < Eventually.Deadline, "PostgreSQL does not answer");
@@ -162,9 +159,12 @@ internal sealed class PostgresServer : IAsyncDisposable
 /// <summary>A fact that needs PostgreSQL; skipped where it is not, except in CI.</summary>
 internal sealed class PostgresFactAttribute : FactAttribute
 {
+    /// <summary>Where the server's programs are; null where they are not.</summary>
+    public static string? Programs { get; } = new[] { "/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/17/bin" }.FirstOrDefault(Directory.Exists);
+
     public PostgresFactAttribute()
     {
-        if (PostgresServer.Programs is null && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("CI")))
+        if (Programs is null && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("CI")))
             Skip = "PostgreSQL is needed, which comes with Debian's postgresql";
     }
 }
@@ -177,7 +177,7 @@ public sealed class PostgresFixture : IAsyncLifetime
 
     internal PostgresServer Server => _server ?? throw new InvalidOperationException("PostgreSQL is not installed");
 
-    public async Task InitializeAsync() => _server = PostgresServer.Programs is null ? null : await PostgresServer.StartAsync();
+    public async Task InitializeAsync() => _server = PostgresFactAttribute.Programs is null ? null : await PostgresServer.StartAsync();
 
     public async Task DisposeAsync()
     {
