@@ -23,6 +23,7 @@ if [ "${#packages[@]}" -gt 0 ]; then
         echo "prometheus is not here and cannot be installed: the tests that read metrics, alerts and dashboards with it are skipped (they fail where CI is set)."
     command -v chromium >/dev/null || echo "chromium is not here and cannot be installed: the tests of the status pages in a browser are skipped (they fail where CI is set)."
     command -v radosgw >/dev/null || echo "ceph-mon, ceph-osd and radosgw are not here and cannot be installed: the tests of the object store are skipped (they fail where CI is set)."
+    [ -x /usr/lib/postgresql/15/bin/postgres ] || echo "PostgreSQL is not here and cannot be installed: the tests of fleets are skipped (they fail where CI is set)."
 fi
 if ! kubectl version --client 2>/dev/null | grep -q '^Kustomize Version: v[5-9]'; then
     echo "A kubectl with kustomize 5 is not here, and Debian 12 has none: what deploy/k8s makes is not looked at."

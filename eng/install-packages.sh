@@ -20,7 +20,9 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "$@" || exit 1
 
-# Nor does it begin at the next start of a machine that had no Prometheus before.
-if [ -d /run/systemd/system ] && [[ " $* " == *" prometheus "* ]]; then
-    systemctl disable --now --quiet prometheus
-fi
+# Nor does it begin at the next start of a machine that had no such service before.
+for service in prometheus postgresql; do
+    if [ -d /run/systemd/system ] && [[ " $* " == *" $service "* ]]; then
+        systemctl disable --now --quiet "$service"
+    fi
+done

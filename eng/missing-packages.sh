@@ -12,6 +12,7 @@ pkg-config --exists fuse3 2>/dev/null || printf '%s\n' fuse3 libfuse3-dev pkg-co
 missing promtool prometheus
 missing chromium chromium
 missing radosgw ceph-mon ceph-osd radosgw
+[ -x /usr/lib/postgresql/15/bin/postgres ] || echo postgresql
 # What the image is made of.
 for package in libssl3 libzstd1 ca-certificates iproute2; do
     dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' || echo "$package"

@@ -186,4 +186,28 @@ public static partial class CollectorLog
 
     [LoggerMessage(1161, LogLevel.Error, "The dump of client {Client} cannot be put on the device ({Error}): it is continued from what is, as soon as that is possible")]
     public static partial void SharedNotDurable(ILogger logger, string client, string error);
+
+    [LoggerMessage(1100, LogLevel.Information, "Catalogue {Catalogue} takes what node {Node} tells")]
+    public static partial void CatalogueUp(ILogger logger, string catalogue, string node);
+
+    [LoggerMessage(1101, LogLevel.Warning, "Catalogue {Catalogue}: {Problem}; dumps are received all the same, and the catalogue is told when it answers")]
+    public static partial void CatalogueDown(ILogger logger, string catalogue, string problem);
+
+    [LoggerMessage(1102, LogLevel.Error, "Another live node is called {Node} as well: nothing of this one is in the catalogue; give each node a --node of its own")]
+    public static partial void NodeNameTaken(ILogger logger, string node);
+
+    [LoggerMessage(1103, LogLevel.Warning, "Outbox {Damage}; the dump directory is compared with the catalogue instead")]
+    public static partial void OutboxDamaged(ILogger logger, string damage);
+
+    [LoggerMessage(1104, LogLevel.Warning, "Fleet: {Problem}")]
+    public static partial void OutboxFails(ILogger logger, string problem);
+
+    [LoggerMessage(1105, LogLevel.Error, "The outbox is full: the catalogue learns of dump {DumpId} when it answers and is compared with the dump directory")]
+    public static partial void OutboxFull(ILogger logger, string dumpId);
+
+    [LoggerMessage(1106, LogLevel.Error, "The catalogue refuses dump {DumpId}: {Problem}; the dump itself is not touched by that")]
+    public static partial void CatalogueRefuses(ILogger logger, string dumpId, string problem);
+
+    [LoggerMessage(1107, LogLevel.Information, "The catalogue differed from the dump directory in {Dumps} dumps and has been told of them")]
+    public static partial void CatalogueReconciled(ILogger logger, int dumps);
 }

@@ -84,4 +84,19 @@ public sealed class EventFeedTests
     private static string[] Ids(EventSubscription subscription) => [.. All(subscription).OfType<DumpStarted>().Select(start => start.DumpId)];
 
     private static List<StormDetected> Storms(EventSubscription subscription) => [.. All(subscription).OfType<StormDetected>()];
+
+    [Fact]
+    public void What_happens_at_other_nodes_is_for_those_who_want_it()
+    {
+        var feed = new EventFeed(TimeProvider.System);
+        using var own = feed.Subscribe(1);
+        using var all = feed.Subscribe(1, ofFleet: true);
+
+        feed.Publish(new ElsewhereHappened(DateTimeOffset.UnixEpoch, "dump.completed", "{}"));
+
+        Assert.False(own.Events.TryRead(out _));
+        Assert.True(all.Events.TryRead(out var what));
+        Assert.Equal("dump.completed", what.Type);
+        Assert.Equal(0, feed.Missed);
+    }
 }

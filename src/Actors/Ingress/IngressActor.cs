@@ -381,7 +381,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             return refusal;
 
         // A host that panics anew takes the place of its older dump, which ends by that.
-        if (group.RunningDumps >= options.MaxSessions && !IsRunning(entry?.Newest) && !TryEndLongestSilent())
+        if (!group.HasRoom(options) && !IsRunning(entry?.Newest) && !TryEndLongestSilent())
             return RejectReason.TooManySessions;
 
         // Those that have to go need a moment; heralds that come faster than that find no room.
@@ -593,7 +593,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         if (silent is null || Context.NowUs - silent.LastPacketUs < environment.Options.RetryBudgetUs)
             return false;
         silent.Ref.Deliver(new SessionActor.EndDump(EndReason.ClientTimedOut));
-        return group.RunningDumps < options.MaxSessions;
+        return group.HasRoom(options);
     }
 
     private SessionActor NewSession(FlowKey key, in Datagram datagram, uint heraldSeqno, IUdpEndpoint? endpoint)

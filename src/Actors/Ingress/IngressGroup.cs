@@ -1,3 +1,4 @@
+using NetdumpCollector.Actors.Fleet;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Protocol;
@@ -43,6 +44,9 @@ public sealed class IngressGroup(int count)
     /// <summary>Sessions with a socket of their own.</summary>
     public int OwnEndpoints => Volatile.Read(ref _ownEndpoints);
 
+    /// <summary>How many dumps may run on all nodes together.</summary>
+    public FleetLimits FleetLimits { get; init; } = new(null);
+
     /// <summary>Whose heralds are answered; there once an ingress is.</summary>
     internal Admission Admission => _admission!;
 
@@ -68,11 +72,14 @@ public sealed class IngressGroup(int count)
     /// <summary>The ingress that a client belongs to; null while it is not there yet.</summary>
     internal IngressActor? OwnerOf(Ipv4 client) => Volatile.Read(ref _owners[SourceShards.ShardOf(client, Count)]);
 
+    /// <summary>One more dump may run, here and in the fleet.</summary>
+    internal bool HasRoom(IngressOptions options) => RunningDumps < options.MaxSessions && FleetLimits.Allow(RunningDumps + 1);
+
     /// <summary>Counts one more dump, unless there are as many as may be.</summary>
     internal bool TryAddDump(IngressOptions options)
     {
         AddDump();
-        if (RunningDumps <= options.MaxSessions && Volatile.Read(ref _openDumps) <= options.MaxOpenDumps)
+        if (RunningDumps <= options.MaxSessions && FleetLimits.Allow(RunningDumps) && Volatile.Read(ref _openDumps) <= options.MaxOpenDumps)
             return true;
         RemoveRunningDump();
         RemoveOpenDump();

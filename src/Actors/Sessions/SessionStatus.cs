@@ -37,6 +37,18 @@ public sealed record SessionStatus
     /// <summary>UDP port that the client sends to.</summary>
     public required ushort Port { get; init; }
 
+    /// <summary>Local address that the client sends to.</summary>
+    public required Ipv4 Local { get; init; }
+
+    /// <summary>UDP port that the client's packets come from; 0 where the session has a port of its own.</summary>
+    public required ushort ClientPort { get; init; }
+
+    /// <summary>Counts the nodes that have had the dump, from 1; 0 before its files are open.</summary>
+    public required int Epoch { get; init; }
+
+    /// <summary>"ephemeral" or "shared".</summary>
+    public required string Endpoint { get; init; }
+
     /// <summary>Messages of the client that were used.</summary>
     public required long Packets { get; init; }
 

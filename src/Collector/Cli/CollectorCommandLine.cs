@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using NetdumpCollector.Collector.Doctor;
 using NetdumpCollector.Collector.Dumps;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Collector.Send;
 using NetdumpCollector.Collector.Watch;
 
@@ -68,6 +69,7 @@ internal static class CollectorCommandLine
             DumpsVerb.Create(io),
             SessionsVerb.Create(io),
             TopVerb.Create(io),
+            DbVerb.Create(io),
             DoctorVerb.Create(io),
             CreateVersion(io),
         };

@@ -12,7 +12,8 @@ internal sealed class DumpList
     /// <summary>The status of a dump that a server receives now.</summary>
     public const string Receiving = "receiving";
 
-    private const string Interrupted = "interrupted";
+    /// <summary>The status of a dump that no server receives now.</summary>
+    public const string Interrupted = "interrupted";
     private const int MaxPanicChars = 48;
 
     private readonly string _place;
@@ -28,12 +29,19 @@ internal sealed class DumpList
     /// <summary>Ended dumps, the oldest first, then those that have not ended.</summary>
     public IReadOnlyList<Row> Rows { get; }
 
-    public static DumpList Of(DumpCatalog catalog) =>
-        new(catalog.Root, [.. catalog.Dumps.Select(dump => RowOf(dump.Manifest, Path.GetRelativePath(catalog.Root, dump.VmcorePath))), .. catalog.Partials.Select(partial => RowOf(partial, catalog.Root))],
-            catalog.Problems.Select(problem => $"{problem.Path}: {problem.Reason}"));
+    /// <param name="catalog">The directory.</param>
+    /// <param name="node">Whose it is; null without a fleet.</param>
+    public static DumpList Of(DumpCatalog catalog, string? node = null) => new(catalog.Root,
+        [.. catalog.Dumps.Select(dump => RowOf(dump.Manifest, Path.GetRelativePath(catalog.Root, dump.VmcorePath)) with { Node = node }), .. catalog.Partials.Select(partial => RowOf(partial, catalog.Root) with { Node = node })],
+        catalog.Problems.Select(problem => $"{problem.Path}: {problem.Reason}"));
 
     /// <summary>Dumps in an object store; where a file's path would stand, each has its address.</summary>
     public static DumpList Of(string store, IEnumerable<Manifest> dumps, IEnumerable<string> problems) => new(store, [.. dumps.Select(dump => RowOf(dump, dump.Stored!.Url))], problems);
+
+    /// <summary>Dumps that were found otherwise.</summary>
+    /// <param name="where">Where, in words.</param>
+    /// <param name="rows">They.</param>
+    public static DumpList Of(string where, IReadOnlyList<Row> rows) => new(where, rows, []);
 
     /// <summary>Every status that a row can have.</summary>
     public static IReadOnlyList<string> Statuses { get; } = [.. Enum.GetNames<DumpStatus>().Select(name => name.ToLowerInvariant()), Receiving, Interrupted];
@@ -48,11 +56,12 @@ internal sealed class DumpList
             io.Output.WriteLine($"No dumps in {_place}.");
         else
         {
-            var table = new TextTable("ID", "HOST", "CLIENT", "STARTED", "SIZE", "STATUS", "PANIC", "FILE");
+            bool isFleet = Rows.Any(row => row.Node is not null);
+            var table = new TextTable([.. isFleet ? ["NODE"] : Array.Empty<string>(), "ID", "HOST", "CLIENT", "STARTED", "SIZE", "STATUS", "PANIC", "FILE"]);
             foreach (var row in Rows)
             {
-                table.Add(row.Id ?? "-", row.Host ?? "-", row.Client ?? "-", row.StartedAt?.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) ?? "-",
-                    ByteSize.Format(row.Bytes), row.Pinned ? $"{row.Status}, pinned" : row.Status, Shorten(row.Panic), row.File);
+                table.Add([.. isFleet ? [row.Node ?? "-"] : Array.Empty<string>(), row.Id ?? "-", row.Host ?? "-", row.Client ?? "-", row.StartedAt?.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) ?? "-",
+                    ByteSize.Format(row.Bytes), row.Pinned ? $"{row.Status}, pinned" : row.Status, Shorten(row.Panic), row.File]);
             }
 
             table.Write(io.Output);
@@ -86,5 +95,6 @@ internal sealed class DumpList
     /// <param name="Panic">The panic string of its header.</param>
     /// <param name="File">Path from the dump directory, or address in the store.</param>
     /// <param name="Pinned">Retention never deletes it.</param>
-    internal sealed record Row(string? Id, string? Host, string? Client, DateTime? StartedAt, long Bytes, string Status, string? Panic, string File, bool Pinned);
+    /// <param name="Node">The node that has it, null without a fleet.</param>
+    internal sealed record Row(string? Id, string? Host, string? Client, DateTime? StartedAt, long Bytes, string Status, string? Panic, string File, bool Pinned, string? Node = null);
 }

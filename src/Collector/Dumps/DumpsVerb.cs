@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Storage.ObjectStore;
@@ -42,6 +43,7 @@ internal static class DumpsVerb
             ("netdump-collector dumps list", "All dumps in ./dumps, or where NETDUMP_DIRECTORY says."),
             ("netdump-collector dumps list -d /var/crash --json", "The same for a program."),
             ("netdump-collector dumps list --store s3://crashes/lab", "All dumps that the object store has."),
+            ("netdump-collector dumps list --cluster-file /run/secrets/netdump-cluster", "Ended dumps of all nodes of a fleet."),
         ],
     };
 
@@ -85,12 +87,20 @@ internal static class DumpsVerb
     private static DocumentedCommand CreateList(CommandIo io)
     {
         var command = new DocumentedCommand("list", "List the dumps, the oldest first.", s_listDocumentation);
-        var directory = DirectoryOptions(command);
+        var settings = new SettingOptions(command, [SettingsTable.Directory, .. FleetCommand.Settings, SettingsTable.Config]);
         var store = StoreAccess.OptionsOf(command);
         var json = JsonFlag(command, "Print JSON.");
-        command.SetAction(parseResult => store.Has(SettingsTable.Store, parseResult)
-            ? StoreAccess.With(store, parseResult, io, (_, options, stored) => Write(ListOf(stored, options.Location, io), parseResult.GetValue(json), io))
-            : WithCatalog(directory, parseResult, io, catalog => Write(DumpList.Of(catalog), parseResult.GetValue(json), io)));
+        command.SetAction(parseResult =>
+        {
+            if (store.Has(SettingsTable.Store, parseResult))
+                return StoreAccess.With(store, parseResult, io, (_, options, stored) => Write(ListOf(stored, options.Location, io), parseResult.GetValue(json), io));
+            if (FleetCommand.AddressOf(settings.Resolve(parseResult, io)) is not { } cluster)
+                return WithCatalog(settings, parseResult, io, catalog => Write(DumpList.Of(catalog), parseResult.GetValue(json), io));
+            if (FleetCommand.Dumps(cluster, io) is { } rows)
+                return Write(DumpList.Of("the catalogue", rows), parseResult.GetValue(json), io);
+            io.Complain("listing the dump directory of this machine instead");
+            return WithCatalog(settings, parseResult, io, catalog => Write(DumpList.Of(catalog), parseResult.GetValue(json), io));
+        });
         return command;
     }
 

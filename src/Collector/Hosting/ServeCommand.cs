@@ -1,10 +1,12 @@
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Collector.Http;
 using NetdumpCollector.Collector.Otlp;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Collector.Webhooks;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Fleet;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
 
@@ -33,6 +35,7 @@ internal static class ServeCommand
         try
         {
             var target = WebhookTarget.Of(settings);
+            var cluster = FleetHost.AddressOf(settings.Cluster, settings.ClusterFile);
             var log = logging.CreateLogger("netdump-collector");
             using var pidFile = settings.PidFile is string path ? PidFile.Create(path) : null;
             using var metrics = new CollectorMetrics(TimeProvider.System);
@@ -45,14 +48,19 @@ internal static class ServeCommand
                 .ContinueWith(failed => CollectorLog.ActorFailed(log, "left-overs", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
             using var webhook = target is null ? null : new WebhookSender(target, events!, metrics, TimeProvider.System, log, WebhookSender.Handler());
             using var export = OtlpHost.Start(otlp, server, logging as CopyingLoggers, log);
-            using var http = HttpHost.Start(settings, server, log);
+            using var fleet = FleetHost.Start(cluster, settings, server, log);
+            using var http = HttpHost.Start(settings, server, fleet?.View, log);
             ServerProgress.Run(metrics, progress, log, io.Stop);
 
             CollectorLog.ShuttingDown(log);
             service?.Stopping(TimeSpan.FromSeconds(settings.DrainSeconds) + s_stopTimeout + s_slack);
             if (settings.DrainSeconds > 0)
                 server.Drain(TimeSpan.FromSeconds(settings.DrainSeconds));
-            if (!server.Stop(s_stopTimeout, () => export?.Flush()))
+            if (!server.Stop(s_stopTimeout, () =>
+                {
+                    fleet?.Leave();
+                    export?.Flush();
+                }))
             {
                 CollectorLog.ShutdownTimedOut(log, s_stopTimeout.TotalSeconds);
                 return ExitCode.Failed;
@@ -60,7 +68,7 @@ internal static class ServeCommand
 
             return ExitCode.Ok;
         }
-        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException or WebhookSecretException)
+        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException or WebhookSecretException or FleetException)
         {
             io.Complain(e.Message);
             return ExitCode.CannotStart;

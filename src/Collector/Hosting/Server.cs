@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using NetdumpCollector.Actors.Aftermath;
+using NetdumpCollector.Actors.Fleet;
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Actors.Runtime;
@@ -102,7 +103,9 @@ internal sealed class Server : IDisposable
             _loops[shard] = transport.CreateLoop(name, failure => CollectorLog.ActorFailed(log, name, failure));
         }
 
-        _ingresses = new(_loops.Length);
+        Storm = new(settings.Keep);
+        FleetLimits = new(settings.MaxClusterSessions);
+        _ingresses = new(_loops.Length) { FleetLimits = FleetLimits };
         if (settings.Hash == HashPolicy.Deferred)
         {
             _hashes = _system.Spawn<HashActor.Message>("hash", _hash, () => new HashActor(log, _stopping.Token, path => _stored?.Tell(new StoreActor.DumpReady(path))),
@@ -113,6 +116,23 @@ internal sealed class Server : IDisposable
     public CollectorMetrics Metrics { get; }
 
     public IReadOnlyList<IEventLoop> Loops => _loops;
+
+    public ActorSystem Actors => _system;
+
+    /// <summary>The dump directory, absolute.</summary>
+    public string Root => _directory.Root;
+
+    /// <summary>Where heralds come to.</summary>
+    public (Ipv4 Address, ushort Port) HeraldEndpoint { get; private set; }
+
+    /// <summary>Dumps that have data and have not ended.</summary>
+    public int RunningDumps => _ingresses.RunningDumps;
+
+    /// <summary>How much of each dump is stored.</summary>
+    public StormPolicy Storm { get; }
+
+    /// <summary>How many dumps run on all nodes.</summary>
+    public FleetLimits FleetLimits { get; }
 
     /// <summary>Whether dumps would be taken.</summary>
     public Readiness Readiness { get; private set; } = null!;
@@ -331,8 +351,7 @@ internal sealed class Server : IDisposable
         _stored = settings.Store is not { } stores ? null : _system.Spawn<StoreActor.Message>("store", _store!,
             () => new StoreActor(new(_directory.Root, stores, stopping => new S3ObjectStore(stores, TimeProvider.System, stopping), TimeProvider.System, Metrics, _log), _uploads!, _stopping.Token),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
-        var storm = new StormPolicy(settings.Keep);
-        if (storm.WantsMessage && !PanicPeek.ReadsZstd)
+        if (Storm.WantsMessage && !PanicPeek.ReadsZstd)
             CollectorLog.NoZstd(_log);
         _takeovers = settings.Takeover ? new(_system, _directory, settings.Port, _ingresses, TimeSpan.FromSeconds(settings.TimeoutSeconds) + s_abandonedMargin, _log) : null;
         IUdpEndpoint? socket = null;
@@ -357,7 +376,7 @@ internal sealed class Server : IDisposable
                 Scripts = _scriptRuns,
                 Heralds = _heralds,
                 Takeovers = _takeovers,
-                Storm = storm,
+                Storm = Storm,
                 Headroom = headroom,
                 Store = _stored,
                 Retention = settings.Retention.IsOff ? null : retentions,
@@ -371,6 +390,7 @@ internal sealed class Server : IDisposable
         LogFailure(resumed);
         Task.WhenAny(resumed, Task.Delay(s_resumePatience)).GetAwaiter().GetResult();
         _ingresses.IsResuming = false;
+        HeraldEndpoint = (socket!.Address, socket.Port);
         CollectorLog.Listening(_log, socket!.Address, socket.Port, _transport.Name, settings.Endpoint.ToString().ToLowerInvariant(), _directory.Root);
         int asked = settings.Endpoint == EndpointMode.Shared ? options.SharedBufferBytes : options.HeraldBufferBytes;
         if (socket.ReceiveBufferBytes < asked)

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Dumps;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Collector.Http.Access;
 using NetdumpCollector.Collector.Http.Files;
 using NetdumpCollector.Storage;
@@ -11,7 +12,7 @@ using NetdumpCollector.Storage;
 namespace NetdumpCollector.Collector.Http;
 
 /// <summary>Sessions and dumps for programs: <c>/api/v1</c>. Its JSON is a published format, which <c>openapi.json</c> describes.</summary>
-internal sealed class ApiEndpoints(LiveState live, DumpFinder finder, EventStream events, DumpFiles files, DumpChanges changes, BlockingWork reads)
+internal sealed class ApiEndpoints(SessionRows rows, DumpFinder finder, FleetView? fleet, EventStream events, DumpFiles files, DumpChanges changes, BlockingWork reads)
 {
     public const string JsonType = "application/json; charset=utf-8";
 
@@ -22,6 +23,7 @@ internal sealed class ApiEndpoints(LiveState live, DumpFinder finder, EventStrea
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapMethods("/api/v1/openapi.json", s_read, WriteDescriptionAsync).Needs(AccessRole.View);
+        new NodeEndpoints(fleet).Map(routes);
         routes.MapMethods("/api/v1/sessions", s_read, WriteSessionsAsync).Needs(AccessRole.View);
         routes.MapMethods("/api/v1/events", s_read, events.WriteAsync).Needs(AccessRole.View);
         routes.MapMethods("/api/v1/dumps", s_read, WriteDumpsAsync).Needs(AccessRole.View);
@@ -52,8 +54,10 @@ internal sealed class ApiEndpoints(LiveState live, DumpFinder finder, EventStrea
 
     private async Task WriteSessionsAsync(HttpContext context)
     {
-        var sessions = await live.SessionsAsync().ConfigureAwait(false);
-        await WriteAsync(context, StatusCodes.Status200OK, sessions.OrderBy(session => session.StartedAt).Select(SessionRow.Of).ToArray()).ConfigureAwait(false);
+        var sessions = await rows.ReadAsync().ConfigureAwait(false);
+        if (fleet?.Notice is string notice)
+            context.Response.Headers[FleetView.NoticeHeader] = notice;
+        await WriteAsync(context, StatusCodes.Status200OK, sessions).ConfigureAwait(false);
     }
 
     private async Task WriteDumpsAsync(HttpContext context)
@@ -66,8 +70,21 @@ internal sealed class ApiEndpoints(LiveState live, DumpFinder finder, EventStrea
 
         if (await finder.ReadAsync(context).ConfigureAwait(false) is not { } dumps)
             return;
-        var (page, total) = query.Apply(DumpList.Of(dumps).Rows);
-        await WriteAsync(context, StatusCodes.Status200OK, new { total, query.Offset, query.Limit, dumps = page }).ConfigureAwait(false);
+        var all = DumpList.Of(dumps, fleet?.Node).Rows.ToList();
+        int unseen = 0;
+        if (fleet is not null)
+        {
+            var here = all.Select(row => row.Id).ToHashSet();
+            all.AddRange(fleet.Unended.Where(row => !here.Contains(row.Id)));
+            if (await fleet.DumpsAsync(query.OfFleet, context.RequestAborted).ConfigureAwait(false) is var (rows, matching))
+            {
+                all.AddRange(rows);
+                unseen = matching - rows.Count;
+            }
+        }
+
+        var (page, total) = query.Apply(all);
+        await WriteAsync(context, StatusCodes.Status200OK, new { total = total + unseen, query.Offset, query.Limit, notice = fleet?.Notice, dumps = page }).ConfigureAwait(false);
     }
 
     /// <summary>The manifest as it is, or what is known of a dump that has none yet.</summary>
@@ -75,6 +92,14 @@ internal sealed class ApiEndpoints(LiveState live, DumpFinder finder, EventStrea
     {
         if (await finder.FindAsync(context).ConfigureAwait(false) is not { } found)
             return;
+        if (found.Elsewhere is { } elsewhere)
+        {
+            context.Response.Headers[FleetView.NodeHeader] = elsewhere.Node;
+            context.Response.ContentType = JsonType;
+            await context.Response.WriteAsync(elsewhere.Manifest!, context.RequestAborted).ConfigureAwait(false);
+            return;
+        }
+
         if (found.Ended is not { } dump)
         {
             await WriteAsync(context, StatusCodes.Status200OK, found.Running).ConfigureAwait(false);

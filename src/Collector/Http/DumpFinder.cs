@@ -1,7 +1,9 @@
 using Microsoft.AspNetCore.Http;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Collector.Dumps;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Fleet;
 
 namespace NetdumpCollector.Collector.Http;
 
@@ -9,7 +11,8 @@ namespace NetdumpCollector.Collector.Http;
 /// <param name="Catalog">Where it was found.</param>
 /// <param name="Ended">It has ended, and this is it; else null.</param>
 /// <param name="Running">It has not ended; else null.</param>
-internal sealed record FoundDump(DumpCatalog Catalog, CatalogedDump? Ended, RunningDump? Running);
+/// <param name="Elsewhere">It has ended, and another node of the fleet has it; else null.</param>
+internal sealed record FoundDump(DumpCatalog Catalog, CatalogedDump? Ended, RunningDump? Running, FleetDump? Elsewhere = null);
 
 /// <summary>A dump that has not ended; its JSON is a published format.</summary>
 /// <param name="Id">Its id, which it keeps.</param>
@@ -22,7 +25,7 @@ internal sealed record FoundDump(DumpCatalog Catalog, CatalogedDump? Ended, Runn
 internal sealed record RunningDump(string Id, string Client, DateTime StartedAt, string Status, long Bytes, string File, SessionRow? Session);
 
 /// <summary>Finds the dump that a request names.</summary>
-internal sealed class DumpFinder(LiveState live, RecentCatalog catalog)
+internal sealed class DumpFinder(LiveState live, RecentCatalog catalog, FleetView? fleet)
 {
     private const int MaxCandidates = 20;
 
@@ -64,29 +67,51 @@ internal sealed class DumpFinder(LiveState live, RecentCatalog catalog)
         bool isStart = key.Length > 0 && ended.All(dump => dump.Manifest.Id != key && dump.Name != key);
         if (!isStart)
             running = [];
-        switch (ended.Count + running.Length)
+        IReadOnlyList<FleetDump> elsewhere = fleet is null || key.Length == 0 || (!isStart && ended.Count > 0) ? [] : await fleet.FindAsync(key, context.RequestAborted).ConfigureAwait(false);
+        switch (ended.Count + running.Length + elsewhere.Count)
         {
+            case 1 when elsewhere.Count == 1:
+                return new(read, null, null, elsewhere[0]);
             case 1:
                 return ended.Count == 1 ? new(read, ended[0], null) : new(read, null, running[0]);
             case 0:
                 await HttpProblem.WriteAsync(context, StatusCodes.Status404NotFound, $"no dump \"{key}\"").ConfigureAwait(false);
                 return null;
             default:
-                string[] candidates = [.. ended.Select(dump => dump.Manifest.Id), .. running.Select(dump => dump.Id)];
+                string[] candidates = [.. ended.Select(dump => dump.Manifest.Id), .. running.Select(dump => dump.Id), .. elsewhere.Select(dump => dump.Id)];
                 await ApiEndpoints.WriteAsync(context, StatusCodes.Status409Conflict, new { error = $"\"{key}\" means {candidates.Length} dumps", candidates = candidates.Take(MaxCandidates) }).ConfigureAwait(false);
                 return null;
         }
     }
 
-    /// <summary>As <see cref="FindAsync"/>, and one that has not ended is answered as a conflict.</summary>
+    /// <summary>As <see cref="FindAsync"/>, and one that has not ended is answered as a conflict; who asks for one of another node is sent there.</summary>
     public async Task<(DumpCatalog Catalog, CatalogedDump Dump)?> FindEndedAsync(HttpContext context)
     {
         if (await FindAsync(context).ConfigureAwait(false) is not { } found)
             return null;
         if (found.Ended is { } ended)
             return (found.Catalog, ended);
+        if (found.Elsewhere is { } elsewhere)
+        {
+            await SendElsewhereAsync(context, elsewhere).ConfigureAwait(false);
+            return null;
+        }
+
         await HttpProblem.WriteAsync(context, StatusCodes.Status409Conflict, $"dump {found.Running!.Id} has not ended: {found.Running.Status}").ConfigureAwait(false);
         return null;
+    }
+
+    /// <summary>The same request to the node that has the dump. Its tokens are its own: whoever follows has to show one there.</summary>
+    private Task SendElsewhereAsync(HttpContext context, FleetDump dump)
+    {
+        context.Response.Headers[FleetView.NodeHeader] = dump.Node;
+        string? url = fleet!.UrlOf(dump);
+        string words = url is not null ? $"dump {dump.Id} lies on node {dump.Node}, at {url}"
+            : dump.Path is null ? $"dump {dump.Id} lies in the object store only, at {dump.Url}"
+            : $"dump {dump.Id} lies on node {dump.Node}, which does not live now or does not say where its HTTP is reached (--http, --node-url)";
+        if (url is not null)
+            context.Response.Headers.Location = url + context.Request.Path.ToUriComponent() + context.Request.QueryString.ToUriComponent();
+        return ApiEndpoints.WriteAsync(context, url is null ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status307TemporaryRedirect, new { error = words, node = dump.Node, url = url ?? dump.Url });
     }
 
     /// <summary>Those whose id begins with <paramref name="start"/>.</summary>

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http;
 using NetdumpCollector.Collector.Dumps;
+using NetdumpCollector.Storage.Fleet;
 
 namespace NetdumpCollector.Collector.Http;
 
@@ -12,6 +13,9 @@ internal sealed partial record DumpQuery
     public const int MaxLimit = 1000;
 
     private const int DefaultLimit = 100;
+
+    /// <summary>Pages further behind have only this node's dumps.</summary>
+    private const int MaxFleetOffset = 100_000;
 
     private static readonly Dictionary<string, Func<DumpList.Row, IComparable?>> s_orders = new()
     {
@@ -54,6 +58,20 @@ internal sealed partial record DumpQuery
         problem = null;
         return true;
     }
+
+    /// <summary>The same question to the fleet's catalogue: all that can be on this page.</summary>
+    public FleetDumpQuery OfFleet => new()
+    {
+        Status = Status,
+        Host = Host,
+        Client = Client,
+        Panic = Panic,
+        Since = Since,
+        Until = Until,
+        Order = Sort.TrimStart('-'),
+        IsDescending = Sort.StartsWith('-'),
+        Limit = Math.Min(Offset, MaxFleetOffset) + Limit,
+    };
 
     /// <summary>The rows that match, sorted, and how many there are on all pages.</summary>
     public (IReadOnlyList<DumpList.Row> Page, int Total) Apply(IEnumerable<DumpList.Row> rows)

@@ -10,7 +10,7 @@ namespace NetdumpCollector.Collector.Http;
 
 /// <summary>Server-sent events: what happens as CloudEvents, and each second how far the sessions are.</summary>
 /// <remarks>Source: WHATWG HTML, "Server-sent events". A reader that does not keep up misses events; the sessions are told of anew each second.</remarks>
-internal sealed class EventStream(LiveState live, EventFeed feed, string source, CancellationToken stopping)
+internal sealed class EventStream(SessionRows rows, EventFeed feed, string? node, string source, CancellationToken stopping)
 {
     private const int Capacity = 256;
     private const int MaxReaders = 16;
@@ -32,7 +32,7 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
             return;
         }
 
-        using var subscription = feed.Subscribe(Capacity);
+        using var subscription = feed.Subscribe(Capacity, ofFleet: true);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, stopping);
         try
         {
@@ -55,8 +55,7 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
     private async Task SendSessionsAsync(HttpResponse response, CancellationToken ended)
     {
         await response.WriteAsync("event: sessions\ndata: ", ended).ConfigureAwait(false);
-        var sessions = await live.SessionsAsync().ConfigureAwait(false);
-        await JsonSerializer.SerializeAsync(response.Body, sessions.OrderBy(session => session.StartedAt).Select(SessionRow.Of), s_oneLine, ended).ConfigureAwait(false);
+        await JsonSerializer.SerializeAsync(response.Body, await rows.ReadAsync().ConfigureAwait(false), s_oneLine, ended).ConfigureAwait(false);
         await response.WriteAsync("\n\n", ended).ConfigureAwait(false);
         await response.Body.FlushAsync(ended).ConfigureAwait(false);
     }
@@ -70,7 +69,7 @@ internal sealed class EventStream(LiveState live, EventFeed feed, string source,
         {
             await foreach (var what in events.ReadAllAsync(due.Token).ConfigureAwait(false))
             {
-                await context.Response.WriteAsync($"event: {what.Type}\ndata: {Encoding.UTF8.GetString(CloudEvent.ToJson(what, source))}\n\n", ended).ConfigureAwait(false);
+                await context.Response.WriteAsync($"event: {what.Type}\ndata: {(what is ElsewhereHappened elsewhere ? elsewhere.Json : Encoding.UTF8.GetString(CloudEvent.ToJson(what, source, node)))}\n\n", ended).ConfigureAwait(false);
                 await context.Response.Body.FlushAsync(ended).ConfigureAwait(false);
             }
         }

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Collector.Hosting;
 using NetdumpCollector.Collector.Http.Access;
 using NetdumpCollector.Collector.Pages;
@@ -33,26 +34,28 @@ internal sealed class HttpHost : IDisposable
     private readonly HttpAccess? _access;
     private readonly Task<HttpService?> _service;
 
-    private HttpHost(CollectorSettings settings, Server server, ILogger log)
+    private HttpHost(CollectorSettings settings, Server server, FleetView? fleet, ILogger log)
     {
         var access = _access = HttpAccess.Of(settings, log);
         _metrics = new(server.Metrics.Meter, RuntimeMeter);
         var live = server.Watch();
         var denials = new Denials(server.Metrics, access?.Audit, TimeProvider.System, log);
         var catalog = new RecentCatalog(settings.Directory, TimeProvider.System);
-        var finder = new DumpFinder(live, catalog);
+        var finder = new DumpFinder(live, catalog, fleet);
         // Who asks for a deletion by name is obeyed, whether the dump is in the object store or not.
         var needs = new DumpNeeds(settings.Script is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds));
+        var rows = new SessionRows(live, fleet);
         var api = new ApiEndpoints(
-            live,
+            rows,
             finder,
-            new(live, server.Metrics.Events, CollectorSource.Name, _stopping.Token),
+            fleet,
+            new(rows, server.Metrics.Events, fleet?.Node, CollectorSource.Of(settings.Node), _stopping.Token),
             new(finder, _downloads, access?.Audit),
             new(finder, catalog, _changes, access?.Audit, needs, log),
             _reads);
         var frame = new HttpFrame(settings.Http.EndPoint!.Address, denials, log);
         var gate = new AccessGate(access?.Tokens, denials, _stopping.Token);
-        var pages = new PageEndpoints(StatusPage.Of(settings, server, live, catalog), TimeProvider.System);
+        var pages = new PageEndpoints(StatusPage.Of(settings, server, rows, catalog, fleet), TimeProvider.System);
         var metrics = _metrics;
         _service = Task.Run(() => HttpService.StartAsync(settings, frame, gate, metrics, server.Readiness, api, pages, log));
         _service.ContinueWith(failed => CollectorLog.ActorFailed(log, "http", failed.Exception!), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
@@ -61,13 +64,14 @@ internal sealed class HttpHost : IDisposable
     /// <summary>Begins to answer, some time after this returns; null where the settings want no HTTP.</summary>
     /// <param name="settings">Where, and encrypted by what.</param>
     /// <param name="server">What it tells of.</param>
+    /// <param name="fleet">What is known of other nodes; null without a fleet.</param>
     /// <param name="log">The log.</param>
-    public static HttpHost? Start(CollectorSettings settings, Server server, ILogger log)
+    public static HttpHost? Start(CollectorSettings settings, Server server, FleetView? fleet, ILogger log)
     {
         if (settings.Http.EndPoint is null)
             return null;
         HttpAccess.WarnOfOpenness(settings, log);
-        return new(settings, server, log);
+        return new(settings, server, fleet, log);
     }
 
     public void Dispose()

@@ -10,6 +10,9 @@ internal static class SessionPhases
     public const string Ending = "ending";
     public const string Lingering = "lingering";
 
+    /// <summary>Of no session here: its node is dead or has left, and nobody has taken the dump over yet.</summary>
+    public const string Orphaned = "orphaned";
+
     private static readonly Dictionary<SessionPhase, string> s_names = new()
     {
         [SessionPhase.HalfOpen] = HalfOpen,

@@ -1,14 +1,18 @@
 using NetdumpCollector.Collector.Dumps;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Pages;
 
 /// <summary>The dump directory as pages show it. What was read is shown on while reading it anew takes long, or fails.</summary>
 /// <remarks>A directory of ten thousand dumps takes a second to read: pages that are open all night must not keep a processor busy with it.</remarks>
-internal sealed class DumpBoard(Func<Task<DumpCatalog>> read, TimeProvider time)
+internal sealed class DumpBoard(Func<Task<DumpCatalog>> read, TimeProvider time, FleetView? fleet = null)
 {
     /// <summary>Reading may take one part in so many of the time.</summary>
     private const int RestPerReading = 20;
+
+    /// <summary>Of the other nodes' dumps the newest are shown; the API has all of them.</summary>
+    private const int MaxElsewhere = 2000;
 
     private static readonly TimeSpan s_leastRest = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
@@ -57,13 +61,23 @@ internal sealed class DumpBoard(Func<Task<DumpCatalog>> read, TimeProvider time)
         return time.GetElapsedTime(_endedAt) >= (rest > s_leastRest ? rest : s_leastRest);
     }
 
+    /// <summary>The newest dumps of other nodes.</summary>
+    private async Task<IEnumerable<DumpView>> ElsewhereAsync(DumpCatalog catalog)
+    {
+        if (fleet is null)
+            return [];
+        var here = catalog.Partials.Select(partial => partial.Opened?.Identity.Id).ToHashSet();
+        var ended = await fleet.DumpsAsync(new() { IsDescending = true, Limit = MaxElsewhere }, CancellationToken.None).ConfigureAwait(false);
+        return [.. fleet.Unended.Where(row => !here.Contains(row.Id)).Select(DumpView.Of), .. ended?.Rows.Select(DumpView.Of) ?? []];
+    }
+
     private async Task<DumpsView> ReadAsync()
     {
         DumpsView view;
         try
         {
             var catalog = await read().ConfigureAwait(false);
-            view = DumpsView.Of(catalog, DumpList.Of(catalog).Rows.Select(DumpView.Of), time.GetUtcNow());
+            view = DumpsView.Of(catalog, [.. DumpList.Of(catalog, fleet?.Node).Rows.Select(DumpView.Of), .. await ElsewhereAsync(catalog).ConfigureAwait(false)], time.GetUtcNow());
         }
         catch (StorageException e)
         {

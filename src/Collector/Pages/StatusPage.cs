@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Components;
 using Microsoft.AspNetCore.Http;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Collector.Dumps;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Collector.Hosting;
 using NetdumpCollector.Collector.Http;
 using NetdumpCollector.Collector.Pages.Components;
@@ -20,9 +21,10 @@ namespace NetdumpCollector.Collector.Pages;
 /// <param name="dumps">What is in the directory.</param>
 /// <param name="readiness">Whether dumps would be taken.</param>
 /// <param name="metrics">How much room there is, and for how long.</param>
+/// <param name="fleet">The other nodes; null without a fleet.</param>
 /// <param name="time">The clock.</param>
 internal sealed class StatusPage(
-    string directory, MinFree minFree, bool hasTokens, SessionBoard sessions, DumpBoard dumps, Readiness readiness, CollectorMetrics metrics, TimeProvider time)
+    string directory, MinFree minFree, bool hasTokens, SessionBoard sessions, DumpBoard dumps, Readiness readiness, CollectorMetrics metrics, FleetView? fleet, TimeProvider time)
 {
     private const int SessionsPerPage = 100;
     private const int DumpsPerPage = 50;
@@ -30,9 +32,9 @@ internal sealed class StatusPage(
     private static readonly Lazy<DateTimeOffset> s_startedAt = new(() => System.Diagnostics.Process.GetCurrentProcess().StartTime);
 
     /// <summary>The pages of a running server.</summary>
-    public static StatusPage Of(CollectorSettings settings, Server server, LiveState live, RecentCatalog catalog) => new(
-        settings.Directory, settings.MinFree, settings.TokenFile is not null, new(async () => (await live.SessionsAsync().ConfigureAwait(false)).Select(SessionRow.Of), TimeProvider.System), new(catalog.ReadAsync, TimeProvider.System),
-        server.Readiness, server.Metrics, TimeProvider.System);
+    public static StatusPage Of(CollectorSettings settings, Server server, SessionRows rows, RecentCatalog catalog, FleetView? fleet) => new(
+        settings.Directory, settings.MinFree, settings.TokenFile is not null, new(async () => await rows.ReadAsync().ConfigureAwait(false), TimeProvider.System), new(catalog.ReadAsync, TimeProvider.System, fleet),
+        server.Readiness, server.Metrics, fleet, TimeProvider.System);
 
     public async Task<RenderedPage> OverviewAsync()
     {
@@ -67,6 +69,9 @@ internal sealed class StatusPage(
         if (partial is not null)
             return await RenderAsync<UnendedDumpPage>(collector, (nameof(UnendedDumpPage.Dump), DumpView.Of(DumpList.RowOf(partial, seen.Catalog!.Root))), (nameof(UnendedDumpPage.Problem), seen.Problem)).ConfigureAwait(false);
 
+        if (found.Count == 0 && fleet is not null && await fleet.FindAsync(id, CancellationToken.None).ConfigureAwait(false) is [var elsewhere])
+            return await RenderAsync<ElsewherePage>(collector, (nameof(ElsewherePage.Dump), DumpView.Of(FleetView.RowOf(elsewhere))), (nameof(ElsewherePage.Url), fleet.UrlOf(elsewhere))).ConfigureAwait(false);
+
         string words = seen.Problem is string problem ? problem
             : found.Count == 0 ? $"There is no dump \"{id}\"; it may have been deleted."
             : $"\"{id}\" means {found.Count} dumps.";
@@ -85,7 +90,7 @@ internal sealed class StatusPage(
     {
         var obstacle = readiness.ObstacleAsync();
         var seen = await sessions.LookAsync().ConfigureAwait(false);
-        return new(VersionAction.Text.Split('+')[0], Environment.MachineName, directory, s_startedAt.Value, time.GetUtcNow(), await obstacle.ConfigureAwait(false), seen);
+        return new(VersionAction.Text.Split('+')[0], Environment.MachineName, directory, s_startedAt.Value, time.GetUtcNow(), await obstacle.ConfigureAwait(false), seen, NodesView.Of(fleet));
     }
 
     private RoomView? Room() => metrics.Storage is not { } storage ? null

@@ -2,6 +2,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Fleet;
 using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Collector.Settings;
@@ -49,6 +50,12 @@ internal sealed record CollectorSettings
 
     /// <summary>Null for none.</summary>
     public required StoreOptions? Store { get; init; }
+    public required ClusterAddress? Cluster { get; init; }
+    public required string? ClusterFile { get; init; }
+
+    /// <summary>Null for what --http says.</summary>
+    public required Uri? NodeUrl { get; init; }
+    public required int? MaxClusterSessions { get; init; }
 
     /// <summary>0 for as many as the machine has use for.</summary>
     public required int Loops { get; init; }

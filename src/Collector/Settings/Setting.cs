@@ -36,6 +36,9 @@ internal abstract class Setting
     /// <summary>Whether it may be given several times: values are then separated by commas, in a configuration file also the items of an array.</summary>
     public bool IsList { get; init; }
 
+    /// <summary>What the value is called where values are shown, because it may have a secret in it; null for what is shown as it is.</summary>
+    public Func<object?, string>? Shown { get; init; }
+
     /// <summary>Whether a configuration file may hold it.</summary>
     public bool AllowedInFile { get; init; } = true;
 

@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Fleet;
 using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Collector.Settings;
@@ -84,6 +85,21 @@ internal static class SettingValues
         value = 0;
         return text == "auto" || Whole(least, most)(text, out value);
     };
+
+    /// <summary>Empty means none.</summary>
+    public static bool TryCluster(string text, out ClusterAddress? value)
+    {
+        value = null;
+        return text.Length == 0 || ClusterAddress.TryParse(text, out value);
+    }
+
+    /// <summary><c>auto</c> is null.</summary>
+    public static bool TryNodeUrl(string text, out Uri? value)
+    {
+        value = null;
+        return text == "auto" || (Uri.TryCreate(text, UriKind.Absolute, out value) && (value.Scheme == Uri.UriSchemeHttp || value.Scheme == Uri.UriSchemeHttps)
+            && value.UserInfo.Length == 0 && value.Fragment.Length == 0 && value.Query.Length == 0);
+    }
 
     /// <summary><c>off</c> is null, and so is what <paramref name="parse"/> never sees.</summary>
     public static Setting<T?>.Parser OrOff<T>(Setting<T>.Parser parse) where T : struct => (string text, out T? value) =>

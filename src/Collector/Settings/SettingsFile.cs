@@ -56,7 +56,7 @@ internal static class SettingsFile
         if (text is null)
             problems.Add($"{setting.Name}: {Describe(property.Value)} in {path} where {NameOf(setting.Kind)} belongs; allowed: {setting.Allowed}");
         else if (!given.TryAdd(setting, new(text, source)))
-            problems.Add($"{setting.Name}: given twice in {path}, again as {property.Value.GetRawText()}; allowed: {setting.Allowed}, once");
+            problems.Add($"{setting.Name}: given twice in {path}, again{(setting.Shown is null ? $" as {property.Value.GetRawText()}" : "")}; allowed: {setting.Allowed}, once");
     }
 
     private static string NameOf(SettingKind kind) => kind switch

@@ -91,6 +91,10 @@ internal sealed class SettingsResolution
         MinFree = Value(SettingsTable.MinFree),
         WhenFull = Value(SettingsTable.WhenFull),
         Store = ToStore(),
+        Cluster = Value(SettingsTable.Cluster),
+        ClusterFile = Value(SettingsTable.ClusterFile),
+        NodeUrl = Value(SettingsTable.NodeUrl),
+        MaxClusterSessions = Value(SettingsTable.MaxClusterSessions),
         Loops = Value(SettingsTable.Loops),
         Transport = Value(SettingsTable.Transport),
         Http = Value(SettingsTable.Http),
@@ -150,9 +154,9 @@ internal sealed class SettingsResolution
             if (!source.TryGetValue(setting, out var given))
                 continue;
             if (!setting.TryParse(given.Text, out object? value))
-                problems.Add($"{setting.Name}: invalid value \"{given.Text}\" from {given.Source}; allowed: {setting.Allowed}");
+                problems.Add($"{setting.Name}: invalid value {(setting.Shown is null ? $"\"{given.Text}\"" : "(not shown)")} from {given.Source}; allowed: {setting.Allowed}");
             else
-                chosen.TryAdd(setting, new(setting, value, given.Text, given.Source));
+                chosen.TryAdd(setting, new(setting, value, setting.Shown?.Invoke(value) ?? given.Text, given.Source));
         }
 
         chosen.TryAdd(setting, new(setting, setting.DefaultValue, setting.DefaultText, DefaultSource));

@@ -2,6 +2,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Fleet;
 using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Collector.Settings;
@@ -200,6 +201,21 @@ internal static class SettingsTable
     public static readonly Setting<int> StoreConcurrency = new("store-concurrency", "2", SettingValues.Whole(1, 64), "a number from 1 to 64",
         "Dumps that are uploaded at the same time; each takes about 30 MB of memory, more for dumps beyond 70 GB.")
     { Kind = SettingKind.Number, ValueName = "N" };
+    public static readonly Setting<ClusterAddress?> Cluster = new("cluster", "", SettingValues.TryCluster, ClusterAddress.Allowed,
+        "PostgreSQL database that all nodes of a fleet share, such as \"Host=db.example.net;Database=netdump;Username=netdump\"; dumps never wait for it.")
+    { ValueName = "CONNECTION", Shown = value => $"{value}" };
+
+    public static readonly Setting<string?> ClusterFile = new("cluster-file", "", SettingValues.TryOptionalPath, FilePath,
+        "File that holds what --cluster would, read anew for each connection; for a connection string with a password in it.")
+    { ValueName = "FILE" };
+
+    public static readonly Setting<Uri?> NodeUrl = new("node-url", "auto", SettingValues.TryNodeUrl, "auto, or an http or https URL without user, query and fragment",
+        "Where other nodes' users reach this node's HTTP; 'auto' is --http's address, or --node where that is all addresses.")
+    { ValueName = "URL|auto" };
+
+    public static readonly Setting<int?> MaxClusterSessions = new("max-cluster-sessions", "off", SettingValues.OrOff(SettingValues.Whole(1, 1_000_000)), "off, or a number from 1 to 1000000",
+        "Dumps that may run at the same time on all nodes together, as far as is known; not applied while the catalogue is down.")
+    { ValueName = "off|N" };
 
     public static readonly Setting<int> Loops = new("loops", "auto", SettingValues.WholeOrAuto(1, 64), "auto, or a number from 1 to 64",
         "Event loops, each a thread with a share of the clients; 'auto' is one per processor, at most 8.")
@@ -224,6 +240,7 @@ internal static class SettingsTable
         Allow, Deny, SourceRate, NetworkRate,
         RetainAge, RetainCount, RetainSize, MinFree, WhenFull,
         Store, StoreEndpoint, StoreRegion, StorePathStyle, StoreCompress, StoreKey, StorePublicKey, StoreRate, StoreConcurrency,
+        Cluster, ClusterFile, NodeUrl, MaxClusterSessions,
         Transport, Http, TokenFile, AuditLog, HttpCertificate, HttpKey, Webhook, WebhookSecret, LogFormat, Progress, Config,
     ];
 

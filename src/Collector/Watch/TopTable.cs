@@ -25,7 +25,7 @@ internal static class TopTable
     {
         int receiving = sessions.Count(one => one.Session.Phase == SessionPhases.Receiving);
         var table = new Table().Border(TableBorder.None).Title(Plain($"{receiving} dumps arriving, {ByteSize.Format(sessions.Sum(one => one.BytesPerSecond))}/s, {sessions.Count} sessions"));
-        Column[] columns = [.. ColumnsOf(width >= WideColumns, sessions.Any(one => one.Session.Error is not null))];
+        Column[] columns = [.. ColumnsOf(width >= WideColumns, sessions.Any(one => one.Session.Error is not null), sessions.Any(one => one.Session.Node is not null))];
         foreach (var column in columns)
             table.AddColumn(column.MayShrink ? new TableColumn(column.Head) : new TableColumn(column.Head).NoWrap());
         int rows = Math.Clamp(height - OtherLines, 1, MaxRows);
@@ -37,8 +37,10 @@ internal static class TopTable
         return table;
     }
 
-    private static IEnumerable<Column> ColumnsOf(bool isWide, bool hasErrors)
+    private static IEnumerable<Column> ColumnsOf(bool isWide, bool hasErrors, bool isFleet)
     {
+        if (isFleet)
+            yield return new("NODE", (session, _) => session.Node ?? "-", MayShrink: true);
         yield return new("CLIENT", (session, _) => session.Client);
         yield return new("HOST", (session, _) => session.Host ?? "-", MayShrink: true);
         yield return new("PHASE", (session, _) => session.Phase);

@@ -1,6 +1,5 @@
-using System.Text.Json;
 using NetdumpCollector.Collector.Cli;
-using NetdumpCollector.Collector.Http;
+using NetdumpCollector.Collector.Fleet;
 using Spectre.Console;
 
 namespace NetdumpCollector.Collector.Watch;
@@ -22,22 +21,23 @@ internal static class TopVerb
         [
             ("netdump-collector top", "Watch the server at 127.0.0.1:9464, or where NETDUMP_HTTP says."),
             ("netdump-collector top --http 192.0.2.1:9464", "Watch another one."),
+            ("netdump-collector top --cluster-file /run/secrets/netdump-cluster", "Watch all nodes of a fleet."),
         ],
     };
 
     public static DocumentedCommand Create(CommandIo io)
     {
         var command = new DocumentedCommand("top", "Watch who is dumping now, how far and how fast.", s_documentation);
-        var settings = new SettingOptions(command, RunningServer.Settings);
+        var settings = new SettingOptions(command, [.. RunningServer.Settings, .. FleetCommand.Settings]);
         command.SetAction(parseResult =>
         {
-            using var server = RunningServer.At(settings.Resolve(parseResult, io), io.Environment);
-            return Run(server, io);
+            using var source = SessionSource.Of(settings.Resolve(parseResult, io), io);
+            return Run(source, io);
         });
         return command;
     }
 
-    private static int Run(RunningServer server, CommandIo io)
+    private static int Run(SessionSource source, CommandIo io)
     {
         if (Console.IsOutputRedirected)
         {
@@ -52,13 +52,13 @@ internal static class TopVerb
         {
             do
             {
-                if (server.Read("/api/v1/sessions", io) is not string text)
+                if (source.Read() is not { } all)
                 {
                     exitCode = io.Stop.IsCancellationRequested ? ExitCode.Ok : ExitCode.CannotStart;
                     return;
                 }
 
-                var sessions = rates.Take(JsonSerializer.Deserialize<SessionRow[]>(text, JsonText.Indented)!, TimeProvider.System);
+                var sessions = rates.Take(all, TimeProvider.System);
                 live.UpdateTarget(TopTable.Of(sessions, console.Profile.Width, console.Profile.Height));
             }
             while (!io.Stop.WaitHandle.WaitOne(s_interval));

@@ -12,7 +12,8 @@ internal static class CloudEvent
 
     /// <param name="what">The event.</param>
     /// <param name="source">Which collector it is from.</param>
-    public static byte[] ToJson(CollectorEvent what, string source)
+    /// <param name="node">Its name in the fleet, which becomes the extension attribute <c>node</c>; null where there is none.</param>
+    public static byte[] ToJson(CollectorEvent what, string source, string? node = null)
     {
         using var bytes = new MemoryStream();
         using (var json = new Utf8JsonWriter(bytes, new() { Encoder = JsonText.Indented.Encoder }))
@@ -25,6 +26,8 @@ internal static class CloudEvent
             json.WriteString("time"u8, what.At.UtcDateTime);
             if (SubjectOf(what) is string subject)
                 json.WriteString("subject"u8, subject);
+            if (node is not null)
+                json.WriteString("node"u8, node);
             json.WriteString("datacontenttype"u8, "application/json"u8);
             json.WriteStartObject("data"u8);
             WriteData(json, what);

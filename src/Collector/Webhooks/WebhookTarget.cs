@@ -11,5 +11,5 @@ internal sealed record WebhookTarget(Uri Url, byte[]? Secret, string Source)
     /// <summary>The settings' webhook, or null for none.</summary>
     /// <exception cref="WebhookSecretException">The secret cannot be had.</exception>
     public static WebhookTarget? Of(CollectorSettings settings) => settings.Webhook is not { } url ? null
-        : new(url, settings.WebhookSecretFile is string file ? WebhookSecret.Read(file) : null, CollectorSource.Name);
+        : new(url, settings.WebhookSecretFile is string file ? WebhookSecret.Read(file) : null, CollectorSource.Of(settings.Node));
 }

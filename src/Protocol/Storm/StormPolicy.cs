@@ -7,6 +7,7 @@ namespace NetdumpCollector.Protocol.Storm;
 /// With <see cref="KeepKind.Auto"/> it counts whole dumps by <see cref="PanicSignature"/>. A message's hour begins with its first dump and the next with the first dump after
 /// it, so that a bug that stays gives a few whole dumps every hour. What it counts is forgotten when the process ends: then at most that many more are stored.
 /// No more than <see cref="MaxMessages"/> messages are remembered; beyond that the one whose hour began first goes. Safe for use by many threads.
+/// In a fleet the counts of the other nodes, as they were last heard of (<see cref="HearOf"/>), are added; nobody is asked, so that nodes which decide within the same second may store one more each.
 /// </remarks>
 public sealed class StormPolicy(KeepPolicy policy)
 {
@@ -16,6 +17,8 @@ public sealed class StormPolicy(KeepPolicy policy)
 
     private readonly Lock _counting = new();
     private readonly Dictionary<string, Hour> _hours = [];
+    private Dictionary<string, (int WholeDumps, long UntilUs)[]> _elsewhere = [];
+    private long _changes;
 
     public KeepPolicy Policy => policy;
 
@@ -24,6 +27,25 @@ public sealed class StormPolicy(KeepPolicy policy)
 
     /// <summary>What looking for messages may take of memory.</summary>
     public PeekMemory PeekMemory { get; } = new();
+
+    /// <summary>Changes with what <see cref="Counts"/> tells.</summary>
+    public long Changes => Interlocked.Read(ref _changes);
+
+    /// <summary>Whole dumps of each message in its hour here, and how long ago that began, in microseconds.</summary>
+    /// <param name="nowUs">Monotonic time in microseconds.</param>
+    public IReadOnlyList<(string Signature, int WholeDumps, long AgeUs)> Counts(long nowUs)
+    {
+        lock (_counting)
+            return [.. _hours.Where(entry => nowUs - entry.Value.StartUs < HourUs).Select(entry => (entry.Key, entry.Value.WholeDumps, nowUs - entry.Value.StartUs))];
+    }
+
+    /// <summary>What other nodes have counted, each in hours of its own; it stands for all that was heard before.</summary>
+    public void HearOf(IEnumerable<(string Signature, int WholeDumps, long AgeUs)> elsewhere, long nowUs)
+    {
+        var heard = elsewhere.GroupBy(one => one.Signature).ToDictionary(one => one.Key, one => one.Select(count => (count.WholeDumps, nowUs - count.AgeUs + HourUs)).ToArray());
+        lock (_counting)
+            _elsewhere = heard;
+    }
 
     /// <summary>Decides about one dump.</summary>
     /// <param name="message">Its panic message, or null where it cannot be read: such a dump is stored whole.</param>
@@ -47,7 +69,10 @@ public sealed class StormPolicy(KeepPolicy policy)
         lock (_counting)
         {
             if (_hours.TryGetValue(slot.Signature, out var hour) && hour.StartUs == slot.HourStartUs && hour.WholeDumps > 0)
+            {
                 _hours[slot.Signature] = hour with { WholeDumps = hour.WholeDumps - 1 };
+                _changes++;
+            }
         }
     }
 
@@ -62,10 +87,19 @@ public sealed class StormPolicy(KeepPolicy policy)
                 hour = new(nowUs, 0);
             }
 
-            bool hasSlot = hour.WholeDumps < policy.FullPerHour;
+            bool hasSlot = hour.WholeDumps + CountElsewhere(signature, nowUs) < policy.FullPerHour;
+            _changes++;
             _hours[signature] = hasSlot ? hour with { WholeDumps = hour.WholeDumps + 1 } : hour;
             return hasSlot ? new(signature, hour.StartUs) : null;
         }
+    }
+
+    private int CountElsewhere(string signature, long nowUs)
+    {
+        int count = 0;
+        foreach (var (wholeDumps, untilUs) in _elsewhere.GetValueOrDefault(signature, []))
+            count += nowUs < untilUs ? wholeDumps : 0;
+        return count;
     }
 
     private readonly record struct Hour(long StartUs, int WholeDumps);

@@ -94,6 +94,36 @@ public sealed class DumpCatalog
         return (ledgers, drafts.ToLookup(draft => draft.Target, draft => draft.Path, StringComparer.Ordinal));
     }
 
+    /// <summary>The manifests beneath <paramref name="root"/>, by name, with when each was last written and its length; none is opened.</summary>
+    /// <exception cref="StorageException">The directory itself cannot be read.</exception>
+    internal static (List<(string Path, DateTime ChangedAt, long Length)> Manifests, List<CatalogProblem> Problems) ManifestsOf(string root)
+    {
+        var manifests = new List<(string Path, DateTime ChangedAt, long Length)>();
+        var problems = new List<CatalogProblem>();
+        var pending = new Stack<string>([root]);
+        while (pending.TryPop(out string? directory))
+        {
+            try
+            {
+                foreach (var (path, isDirectory) in Entries(directory))
+                {
+                    if (isDirectory)
+                        pending.Push(path);
+                    else if (IsManifest(Path.GetFileName(path.AsSpan())) && new FileInfo(path) is { Exists: true } file)
+                        manifests.Add((path, file.LastWriteTimeUtc, file.Length));
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                if (directory == root)
+                    throw new StorageException($"dump directory {root} cannot be read: {e.Message}", e);
+                problems.Add(new(directory, e.Message));
+            }
+        }
+
+        return (manifests, problems);
+    }
+
     /// <summary>The dumps that <paramref name="key"/> may mean: a whole id, else <c>HOST.N</c>, else the start of an id. More than one is for the user to decide.</summary>
     public IReadOnlyList<CatalogedDump> Find(string key)
     {
@@ -131,12 +161,14 @@ public sealed class DumpCatalog
         ShouldIncludePredicate = (ref FileSystemEntry entry) => AtomicFile.TargetOf(entry.FileName) is not null,
     };
 
+    private static bool IsManifest(ReadOnlySpan<char> name) => name.StartsWith("dump.", StringComparison.Ordinal) && name.EndsWith(".json", StringComparison.Ordinal);
+
     private static void ReadEntry(string path, List<CatalogedDump> dumps, List<PartialDump> partials, List<CatalogProblem> problems)
     {
         string name = Path.GetFileName(path);
         try
         {
-            if (name.StartsWith("dump.", StringComparison.Ordinal) && name.EndsWith(".json", StringComparison.Ordinal))
+            if (IsManifest(name))
                 dumps.Add(new(path, ManifestFile.Read(path)));
             else if (!name.StartsWith(DumpFile.NamePrefix, StringComparison.Ordinal) || SegmentName.IsOfLaterOwner(name))
                 return;

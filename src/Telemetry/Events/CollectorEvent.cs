@@ -48,3 +48,12 @@ public sealed record StormDetected(DateTimeOffset At, int Dumps, int WithinSecon
 {
     public override string Type => "storm.detected";
 }
+
+/// <summary>Something that happened at another node of the fleet.</summary>
+/// <param name="At">When it happened.</param>
+/// <param name="Kind">What kind it is there.</param>
+/// <param name="Json">The event as a CloudEvent, as that node wrote it.</param>
+public sealed record ElsewhereHappened(DateTimeOffset At, string Kind, string Json) : CollectorEvent(At)
+{
+    public override string Type => Kind;
+}

@@ -25,9 +25,10 @@ public sealed class EventFeed(TimeProvider time)
 
     /// <summary>Begins to listen; <see cref="EventSubscription.Dispose"/> ends it.</summary>
     /// <param name="capacity">Events that may wait for the listener.</param>
-    public EventSubscription Subscribe(int capacity)
+    /// <param name="ofFleet">Those of other nodes too, which are told of there as well.</param>
+    public EventSubscription Subscribe(int capacity, bool ofFleet = false)
     {
-        var subscription = new EventSubscription(this, capacity);
+        var subscription = new EventSubscription(this, capacity, ofFleet);
         lock (_gate)
             _subscriptions.Add(subscription);
         return subscription;
@@ -55,7 +56,7 @@ public sealed class EventFeed(TimeProvider time)
         what.Id = string.Create(CultureInfo.InvariantCulture, $"{_run}-{_number++}");
         foreach (var subscription in _subscriptions)
         {
-            if (!subscription.TryPass(what))
+            if ((subscription.OfFleet || what is not ElsewhereHappened) && !subscription.TryPass(what))
                 Interlocked.Increment(ref _missed);
         }
     }
@@ -79,11 +80,15 @@ public sealed class EventSubscription : IDisposable
     private readonly EventFeed _feed;
     private readonly Channel<CollectorEvent> _events;
 
-    internal EventSubscription(EventFeed feed, int capacity)
+    internal EventSubscription(EventFeed feed, int capacity, bool ofFleet)
     {
         _feed = feed;
+        OfFleet = ofFleet;
         _events = Channel.CreateBounded<CollectorEvent>(new BoundedChannelOptions(capacity) { SingleReader = true });
     }
+
+    /// <summary>Events of other nodes are wanted.</summary>
+    internal bool OfFleet { get; }
 
     public ChannelReader<CollectorEvent> Events => _events.Reader;
 

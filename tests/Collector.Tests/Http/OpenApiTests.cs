@@ -90,9 +90,10 @@ public sealed class OpenApiTests
     {
         var live = new LiveState([], TimeProvider.System);
         var catalog = new RecentCatalog("nowhere", TimeProvider.System);
-        var finder = new DumpFinder(live, catalog);
+        var finder = new DumpFinder(live, catalog, fleet: null);
         var work = new BlockingWork("test", 1, background: false);
-        var api = new ApiEndpoints(live, finder, new(live, new EventFeed(TimeProvider.System), "test", CancellationToken.None), new(finder, work, audit: null),
+        var rows = new SessionRows(live, fleet: null);
+        var api = new ApiEndpoints(rows, finder, fleet: null, new(rows, new EventFeed(TimeProvider.System), node: null, "test", CancellationToken.None), new(finder, work, audit: null),
             new(finder, catalog, work, audit: null, new(TimeSpan.Zero), NullLogger.Instance), work);
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore();

@@ -124,4 +124,35 @@ public sealed class StormPolicyTests
         Assert.Equal("head:65536", KeepPolicy.Head(65536).Name);
         Assert.Equal("auto:3", KeepPolicy.Auto().Name);
     }
+
+    [Fact]
+    public void Whole_dumps_of_other_nodes_count_until_their_hour_is_over()
+    {
+        var policy = new StormPolicy(KeepPolicy.Auto(3));
+        const long Minute = StormPolicy.HourUs / 60;
+        policy.HearOf([("page fault", 1, 30 * Minute), ("page fault", 1, 50 * Minute), ("other", 9, 0)], nowUs: 0);
+
+        Assert.Null(policy.Decide("page fault", 1).HeadBytes);
+        Assert.NotNull(policy.Decide("page fault", 2).HeadBytes);
+        Assert.Null(policy.Decide("page fault", 11 * Minute).HeadBytes);
+        Assert.NotNull(policy.Decide("page fault", 12 * Minute).HeadBytes);
+        Assert.NotNull(policy.Decide("other", 13 * Minute).HeadBytes);
+    }
+
+    [Fact]
+    public void What_is_counted_here_is_told_and_changes_are_seen()
+    {
+        var policy = new StormPolicy(KeepPolicy.Auto(3));
+        long before = policy.Changes;
+        var slot = policy.Decide("page fault", 1000).Slot!;
+        Assert.NotEqual(before, policy.Changes);
+        Assert.Equal([("page fault", 1, 500L)], policy.Counts(1500));
+        before = policy.Changes;
+
+        policy.GiveBack(slot);
+
+        Assert.NotEqual(before, policy.Changes);
+        Assert.Equal([("page fault", 0, 500L)], policy.Counts(1500));
+        Assert.Empty(policy.Counts(1000 + StormPolicy.HourUs));
+    }
 }

@@ -8,4 +8,5 @@ namespace NetdumpCollector.Collector.Pages;
 /// <param name="Now">The time that the page is of.</param>
 /// <param name="Obstacle">Why it would not take dumps, null when it is ready.</param>
 /// <param name="Sessions">Who is dumping.</param>
-public sealed record CollectorView(string Version, string Machine, string Directory, DateTimeOffset StartedAt, DateTimeOffset Now, string? Obstacle, SessionsView Sessions);
+/// <param name="Fleet">The other nodes; null without a fleet.</param>
+public sealed record CollectorView(string Version, string Machine, string Directory, DateTimeOffset StartedAt, DateTimeOffset Now, string? Obstacle, SessionsView Sessions, NodesView? Fleet = null);

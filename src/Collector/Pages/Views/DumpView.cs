@@ -14,7 +14,8 @@ namespace NetdumpCollector.Collector.Pages;
 /// <param name="Signature">What that has in common with those of the same bug.</param>
 /// <param name="File">Path from the dump directory.</param>
 /// <param name="IsPinned">Retention never deletes it.</param>
-public sealed record DumpView(string? Id, string? Host, string? Client, DateTimeOffset? StartedAt, long Bytes, string Status, string? Panic, string? Signature, string File, bool IsPinned)
+/// <param name="Node">The node that has it; null without a fleet.</param>
+public sealed record DumpView(string? Id, string? Host, string? Client, DateTimeOffset? StartedAt, long Bytes, string Status, string? Panic, string? Signature, string File, bool IsPinned, string? Node = null)
 {
     public const string Receiving = "receiving";
 
@@ -25,6 +26,6 @@ public sealed record DumpView(string? Id, string? Host, string? Client, DateTime
     internal static DumpView Of(DumpList.Row row)
     {
         string? panic = string.IsNullOrWhiteSpace(row.Panic) ? null : row.Panic;
-        return new(row.Id, row.Host, row.Client, row.StartedAt, row.Bytes, row.Status, panic, panic is null ? null : PanicSignature.Of(panic), row.File, row.Pinned);
+        return new(row.Id, row.Host, row.Client, row.StartedAt, row.Bytes, row.Status, panic, panic is null ? null : PanicSignature.Of(panic), row.File, row.Pinned, row.Node);
     }
 }

@@ -29,13 +29,16 @@ public sealed record SessionView
     public required double BytesPerSecond { get; init; }
     public required string? Error { get; init; }
 
+    /// <summary>The node that receives it; null without a fleet.</summary>
+    public string? Node { get; init; }
+
     public string Name => Host ?? Client;
 
     public bool IsReceiving => Phase == SessionPhases.Receiving;
 
     public bool IsSilent => IsReceiving && SilentSeconds > NotedSilenceSeconds;
 
-    public bool IsTroubled => Error is not null || IsSilent;
+    public bool IsTroubled => Error is not null || IsSilent || Phase == SessionPhases.Orphaned;
 
     /// <summary>Bytes that 100 % stand for; null where nobody knows, also when more came than was expected.</summary>
     public ulong? Goal => TotalBytes ?? (ExpectedBytes >= Bytes ? ExpectedBytes : null);
@@ -51,7 +54,7 @@ public sealed record SessionView
 
     internal static SessionView Of(SessionRow session, double bytesPerSecond) => new()
     {
-        Key = $"{session.Client}-{session.StartedAt.Ticks}",
+        Key = session.Node is string node ? $"{node}-{session.Client}-{session.StartedAt.Ticks}" : $"{session.Client}-{session.StartedAt.Ticks}",
         Client = session.Client,
         Host = session.Host,
         Phase = session.Phase,
@@ -62,5 +65,6 @@ public sealed record SessionView
         ExpectedBytes = session.ExpectedBytes,
         BytesPerSecond = bytesPerSecond,
         Error = session.Error,
+        Node = session.Node,
     };
 }

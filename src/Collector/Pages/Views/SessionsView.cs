@@ -5,7 +5,7 @@ namespace NetdumpCollector.Collector.Pages;
 /// <summary>All sessions at one moment, those first that need a look, then those that arrive.</summary>
 public sealed record SessionsView(IReadOnlyList<SessionView> Sessions)
 {
-    private static readonly string[] s_phases = [SessionPhases.Receiving, SessionPhases.Ending, SessionPhases.HalfOpen, SessionPhases.Lingering];
+    private static readonly string[] s_phases = [SessionPhases.Orphaned, SessionPhases.Receiving, SessionPhases.Ending, SessionPhases.HalfOpen, SessionPhases.Lingering];
 
     public int Receiving => Sessions.Count(session => session.IsReceiving);
 
@@ -26,6 +26,7 @@ public sealed record SessionsView(IReadOnlyList<SessionView> Sessions)
         SessionPhases.Receiving => "receiving",
         SessionPhases.Ending => "being made durable",
         SessionPhases.Lingering => "ended",
+        SessionPhases.Orphaned => "its node is gone",
         _ => phase,
     };
 

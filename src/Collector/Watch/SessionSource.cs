@@ -1,0 +1,35 @@
+using System.Text.Json;
+using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Fleet;
+using NetdumpCollector.Collector.Http;
+using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Storage.Fleet;
+
+namespace NetdumpCollector.Collector.Watch;
+
+/// <summary>Who is dumping: as the catalogue of a fleet has it, where one is named, else as a running server tells, which then is also asked where the catalogue does not answer.</summary>
+internal sealed class SessionSource : IDisposable
+{
+    private readonly RunningServer _server;
+    private readonly ClusterAddress? _cluster;
+    private readonly CommandIo _io;
+
+    private SessionSource(RunningServer server, ClusterAddress? cluster, CommandIo io) => (_server, _cluster, _io) = (server, cluster, io);
+
+    public static SessionSource Of(SettingsResolution settings, CommandIo io) => new(RunningServer.At(settings, io.Environment), FleetCommand.AddressOf(settings), io);
+
+    /// <summary>The sessions; null, and a complaint, where nobody answers.</summary>
+    public IReadOnlyList<SessionRow>? Read()
+    {
+        if (_cluster is not null)
+        {
+            if (FleetCommand.Sessions(_cluster, _io) is { } sessions)
+                return sessions;
+            _io.Complain("asking the server of --http instead");
+        }
+
+        return _server.Read("/api/v1/sessions", _io) is string text ? JsonSerializer.Deserialize<SessionRow[]>(text, JsonText.Indented) : null;
+    }
+
+    public void Dispose() => _server.Dispose();
+}

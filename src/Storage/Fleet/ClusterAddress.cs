@@ -1,0 +1,111 @@
+using System.Data.Common;
+using System.Diagnostics.CodeAnalysis;
+
+namespace NetdumpCollector.Storage.Fleet;
+
+/// <summary>Where the catalogue is: a connection string, or the file that holds it.</summary>
+/// <remarks>It may have a password in it: <see cref="ToString"/> and errors show only what is known to be none. Nothing of the database's library is loaded by it.</remarks>
+public sealed record ClusterAddress
+{
+    public const string Allowed = "a PostgreSQL connection string with Host and Database, such as \"Host=db.example.net;Database=netdump;Username=netdump\", or nothing";
+
+    /// <summary>A secret that is mounted as a file is short; anything longer is another file.</summary>
+    private const int MaxFileBytes = 64 << 10;
+
+    private static readonly string[] s_hostKeys = ["host", "server"];
+    private static readonly string[] s_databaseKeys = ["database", "db"];
+    private static readonly string[] s_shownKeys = [.. s_hostKeys, "port", .. s_databaseKeys, "username", "user id", "userid", "user name", "uid"];
+    private static readonly string[] s_secretKeys = ["password", "psw", "pwd", "ssl password"];
+
+    private readonly string? _text;
+    private readonly string? _file;
+
+    private ClusterAddress(string? text, string? file) => (_text, _file) = (text, file);
+
+    /// <summary>Reads a connection string; what its other keywords mean is looked at when a connection is made.</summary>
+    public static bool TryParse(string text, [NotNullWhen(true)] out ClusterAddress? address)
+    {
+        address = Problem(text) is null ? new(text, null) : null;
+        return address is not null;
+    }
+
+    /// <summary>The connection string is the content of a file, which is read anew for each connection: passwords change.</summary>
+    /// <exception cref="FleetException">The file cannot be read, or has no connection string.</exception>
+    public static ClusterAddress FromFile(string path)
+    {
+        var address = new ClusterAddress(null, Path.GetFullPath(path));
+        _ = address.ConnectionString();
+        return address;
+    }
+
+    /// <summary>The connection string as it is now, secrets included.</summary>
+    /// <exception cref="FleetException">The file cannot be read, or has none.</exception>
+    public string ConnectionString()
+    {
+        if (_file is null)
+            return _text!;
+        try
+        {
+            if (new FileInfo(_file).Length > MaxFileBytes)
+                throw new FleetException($"cluster file {_file}: is too long for a connection string") { NeedsOperator = true };
+            string text = File.ReadAllText(_file).Trim();
+            return Problem(text) is not string problem ? text : throw new FleetException($"cluster file {_file}: {problem}; it has to be {Allowed}") { NeedsOperator = true };
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new FleetException($"cluster file {_file}: {e.Message}", e) { NeedsOperator = true };
+        }
+    }
+
+    /// <summary>Host, database and user.</summary>
+    public override string ToString()
+    {
+        try
+        {
+            var keys = new DbConnectionStringBuilder { ConnectionString = ConnectionString() };
+            return string.Join(';', s_shownKeys.Where(keys.ContainsKey).Select(key => $"{char.ToUpperInvariant(key[0])}{key[1..]}={keys[key]}"));
+        }
+        catch (FleetException)
+        {
+            return $"file {_file}";
+        }
+    }
+
+    /// <summary>A text without the secrets of the connection string.</summary>
+    internal static string WithoutSecrets(string text, string connectionString)
+    {
+        var keys = new DbConnectionStringBuilder();
+        try
+        {
+            keys.ConnectionString = connectionString;
+        }
+        catch (ArgumentException)
+        {
+            return "the connection string is not of the form KEYWORD=VALUE;…";
+        }
+
+        foreach (string key in s_secretKeys)
+        {
+            if (keys.TryGetValue(key, out object? secret) && $"{secret}" is { Length: > 0 } word)
+                text = text.Replace(word, "***", StringComparison.Ordinal);
+        }
+
+        return text;
+    }
+
+    /// <summary>What is wrong with a connection string, without its values; null where nothing is.</summary>
+    private static string? Problem(string text)
+    {
+        var keys = new DbConnectionStringBuilder();
+        try
+        {
+            keys.ConnectionString = text;
+        }
+        catch (ArgumentException)
+        {
+            return "it is not of the form KEYWORD=VALUE;KEYWORD=VALUE";
+        }
+
+        return !s_hostKeys.Any(keys.ContainsKey) ? "it names no Host" : !s_databaseKeys.Any(keys.ContainsKey) ? "it names no Database" : null;
+    }
+}

@@ -1,0 +1,120 @@
+using System.Net.Sockets;
+using Npgsql;
+
+namespace NetdumpCollector.Storage.Fleet;
+
+/// <summary>Connections to the catalogue: short time limits, and failures in words without secrets.</summary>
+internal static class FleetConnections
+{
+    /// <summary>Seconds to connect, and for an answer: a catalogue that takes longer is as good as down, and nothing that must be waits for it.</summary>
+    private const int PatienceSeconds = 3;
+
+    /// <summary>Connections by which requests over HTTP read; each is an operating system process there.</summary>
+    private const int MaxReaders = 4;
+
+    private static readonly TimeSpan s_closing = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>A way to the catalogue that keeps no connection.</summary>
+    /// <exception cref="FleetException">The connection string is wrong, or cannot be read.</exception>
+    public static NpgsqlDataSource Source(ClusterAddress address, string application, bool isPooled)
+    {
+        string text = address.ConnectionString();
+        try
+        {
+            var options = new NpgsqlConnectionStringBuilder(text)
+            {
+                ApplicationName = application,
+                Timeout = PatienceSeconds,
+                CommandTimeout = PatienceSeconds,
+                // A server that does not answer answers no request to cancel either (milliseconds).
+                CancellationTimeout = 500,
+                Pooling = isPooled,
+                IncludeErrorDetail = false,
+                PersistSecurityInfo = false,
+            };
+            if (isPooled)
+                (options.MinPoolSize, options.MaxPoolSize, options.ConnectionIdleLifetime) = (0, MaxReaders, 30);
+            return new NpgsqlDataSourceBuilder(options.ConnectionString).Build();
+        }
+        catch (Exception e) when (IsFailure(e))
+        {
+            throw Failure(e, text);
+        }
+    }
+
+    /// <summary>Connects, within the time for it.</summary>
+    /// <exception cref="FleetException">It cannot be reached.</exception>
+    public static async Task<NpgsqlConnection> OpenAsync(NpgsqlDataSource source, ClusterAddress address, CancellationToken cancellation)
+    {
+        try
+        {
+            return await source.OpenConnectionAsync(cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(PatienceSeconds + 1), cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (IsFailure(e) && !cancellation.IsCancellationRequested)
+        {
+            throw Failure(e, address.ConnectionString());
+        }
+    }
+
+    /// <summary>Does something with the catalogue and turns its failures into <see cref="FleetException"/>.</summary>
+    /// <exception cref="FleetException">It failed, or took too long.</exception>
+    /// <exception cref="OperationCanceledException">The caller does not want it any more.</exception>
+    public static async Task<T> AskAsync<T>(ClusterAddress address, Func<Task<T>> ask, CancellationToken cancellation)
+    {
+        try
+        {
+            // The library's own limit counts from the last byte.
+            return await ask().WaitAsync(TimeSpan.FromSeconds(2 * PatienceSeconds), cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (IsFailure(e) && !cancellation.IsCancellationRequested)
+        {
+            throw Failure(e, address.ConnectionString());
+        }
+    }
+
+    /// <summary>Ends connections. One whose server hangs cannot be closed in order: that is then left to a thread of the pool, and nobody waits for it.</summary>
+    public static async ValueTask CloseAsync(params IAsyncDisposable?[] connections)
+    {
+        var closing = Task.Run(async () =>
+        {
+            foreach (var connection in connections)
+            {
+                try
+                {
+                    if (connection is not null)
+                        await connection.DisposeAsync().ConfigureAwait(false);
+                }
+                catch (Exception e) when (IsFailure(e))
+                {
+                    // It is closed by that as well.
+                }
+            }
+        });
+        _ = await Task.WhenAny(closing, Task.Delay(s_closing)).ConfigureAwait(false);
+    }
+
+    private static bool IsFailure(Exception e) =>
+        e is NpgsqlException or SocketException or IOException or TimeoutException or OperationCanceledException or ArgumentException or FormatException or InvalidOperationException or NotSupportedException;
+
+    private static FleetException Failure(Exception e, string connectionString)
+    {
+        string words = e switch
+        {
+            PostgresException { SqlState: PostgresErrorCodes.ReadOnlySqlTransaction } => "the database is read-only, as a standby is; name the primary, or all of them with Target Session Attributes=read-write",
+            PostgresException { SqlState: PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn or PostgresErrorCodes.InvalidSchemaName } schema => $"the schema is not the catalogue's: {schema.MessageText}; run 'netdump-collector db migrate'",
+            PostgresException server => $"{server.MessageText} ({server.SqlState})",
+            TimeoutException or OperationCanceledException => $"no answer within {PatienceSeconds} s",
+            { InnerException: TimeoutException } => $"no answer within {PatienceSeconds} s",
+            { InnerException: { } inner } when e is NpgsqlException => $"{e.Message}: {inner.Message}",
+            _ => e.Message,
+        };
+        string? state = (e as PostgresException)?.SqlState;
+        return new(ClusterAddress.WithoutSecrets(words.ReplaceLineEndings(" "), connectionString), e)
+        {
+            // Data that cannot be taken, and rules that it breaks.
+            IsRefusal = state is not null && (state.StartsWith("22", StringComparison.Ordinal) || state.StartsWith("23", StringComparison.Ordinal)),
+            // Authentication, no such database, rights and objects, a wrong connection string.
+            NeedsOperator = state is not null && (state.StartsWith("28", StringComparison.Ordinal) || state.StartsWith("3D", StringComparison.Ordinal) || state.StartsWith("42", StringComparison.Ordinal) || state.StartsWith("3F", StringComparison.Ordinal)) || e is ArgumentException,
+        };
+    }
+}

@@ -1,0 +1,64 @@
+using NetdumpCollector.Protocol;
+
+namespace NetdumpCollector.Storage.Fleet;
+
+/// <summary>The fleet as it was a moment ago. Immutable: whoever has one reads it without waiting, an event loop too.</summary>
+public sealed class FleetSnapshot
+{
+    private readonly Dictionary<string, FleetNode> _nodes;
+    private readonly Lazy<Dictionary<Ipv4, FleetSession[]>> _orphans;
+
+    /// <param name="nodes">All nodes, this one too.</param>
+    /// <param name="sessions">Dumps of the other nodes that have not ended.</param>
+    /// <param name="elsewhere">What other nodes have stored whole of each panic message in the hour that runs there.</param>
+    public FleetSnapshot(IReadOnlyList<FleetNode> nodes, IReadOnlyList<FleetSession> sessions, IReadOnlyList<PanicTally> elsewhere)
+    {
+        Nodes = nodes;
+        Sessions = sessions;
+        Elsewhere = elsewhere;
+        _nodes = nodes.ToDictionary(node => node.Identity.Name);
+        // Made by whoever builds the snapshot for others (Index), so that no event loop does.
+        _orphans = new(() => sessions.Where(IsOrphaned).GroupBy(session => session.Client).ToDictionary(client => client.Key, client => client.ToArray()));
+    }
+
+    public static FleetSnapshot Empty { get; } = new([], [], []);
+
+    public IReadOnlyList<FleetNode> Nodes { get; }
+
+    public IReadOnlyList<FleetSession> Sessions { get; }
+
+    public IReadOnlyList<PanicTally> Elsewhere { get; }
+
+    public FleetNode? NodeOf(string name) => _nodes.GetValueOrDefault(name);
+
+    /// <summary>Nobody receives the dump now: its node is dead, has left, or is not known any more.</summary>
+    public bool IsOrphaned(FleetSession session) => NodeOf(session.Node) is not { State: FleetNodeState.Live };
+
+    /// <summary>Dumps of a client that nobody receives now; few, mostly none.</summary>
+    public ReadOnlySpan<FleetSession> OrphansOf(Ipv4 client) => _orphans.Value.TryGetValue(client, out var sessions) ? sessions : [];
+
+    /// <summary>The dump that nobody receives now and whose packets came from this port of the client, or null.</summary>
+    public FleetSession? FindOrphan(Ipv4 client, ushort clientPort)
+    {
+        foreach (var session in OrphansOf(client))
+        {
+            if (session.ClientPort == clientPort)
+                return session;
+        }
+
+        return null;
+    }
+
+    /// <summary>Does now what looking would do at first.</summary>
+    public FleetSnapshot Index()
+    {
+        _ = _orphans.Value;
+        return this;
+    }
+}
+
+/// <summary>Whole dumps of one panic message that a node has stored in the hour that runs there.</summary>
+/// <param name="Signature">The message as <see cref="Protocol.Storm.PanicSignature"/> makes it.</param>
+/// <param name="Dumps">How many.</param>
+/// <param name="AgeUs">How long ago the hour began, in microseconds.</param>
+public readonly record struct PanicTally(string Signature, int Dumps, long AgeUs);
