@@ -61,9 +61,19 @@ public sealed class ClaimTests : IDisposable
         var other = _shared.Node("b").Directory;
 
         Assert.Empty(other.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort + 1, Assert.Fail));
-        Assert.Empty(other.TakeOverFlow(Ipv4.Loopback, Dumps.Client, SharedNode.RemotePort, Assert.Fail));
         Assert.Empty(other.TakeOverFlow(SharedNode.Local, Ipv4.Loopback, SharedNode.RemotePort, Assert.Fail));
         Assert.DoesNotContain(_shared.Names, name => name.Contains(".e2", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Behind_a_load_balancer_each_node_has_an_address_of_its_own()
+    {
+        Assert.True(new SharedClient(pages: 1).Send(_shared.Node("a").Begin(), bursts: 1));
+
+        using var taken = Assert.Single(_shared.Node("b").Directory.TakeOverFlow(Ipv4.Loopback, Dumps.Client, SharedNode.RemotePort, Assert.Fail)).File;
+
+        Assert.Equal(Ipv4.Loopback, taken.Endpoint.Local);
+        Assert.Equal(2, taken.Epoch);
     }
 
     [Fact]
