@@ -134,8 +134,7 @@ public sealed partial class ObjectStoreTests(RadosGateway gateway) : IClassFixtu
             await again.StopAsync();
         }
 
-        var stored = DumpCatalog.Read(_temp.File("dumps")).Dumps[0].Manifest.Stored!;
-        Assert.Equal(stored with { At = default }, DumpCatalog.Read(_temp.File("copy")).Dumps[0].Manifest.Stored! with { At = default });
+        Assert.Equal(DumpCatalog.Read(_temp.File("dumps")).Dumps[0].Manifest.Stored!.Url, DumpCatalog.Read(_temp.File("copy")).Dumps[0].Manifest.Stored!.Url);
         await EachIsThereOnceAsync(1);
     }
 
