@@ -130,6 +130,9 @@ public sealed class DumpUpload(IObjectStore store, StoreOptions options, TimePro
         var (fileHash, objectHash) = parts.Hashes();
         if (manifest.Sha256 is string expected && expected != fileHash)
             throw new StorageException($"{vmcore.Name}: has SHA-256 {fileHash}, the manifest says {expected}: it is not what was received and is not uploaded");
+        // Nothing that is whole is replaced, also where the store knows no condition for it.
+        if (FindStored(manifest, folder) is var (others, _) && IsThere(folder, others))
+            return false;
         string? tag = arrived is null ? null : store.CompleteUpload(key, begun.UploadId, sent);
         var head = store.Head(key);
         // An answer that was lost on the way may have been that it is done.

@@ -88,14 +88,18 @@ public sealed class S3ObjectStore : IObjectStore
         return new ExplainingStream(this, key, found);
     }
 
-    public bool Put(string key, ReadOnlyMemory<byte> content, string? replacing)
+    // radosgw 16.2 compares If-Match of a PUT letter by letter with the tag without its quotes; Amazon's tags have them. Either way the condition holds.
+    public bool Put(string key, ReadOnlyMemory<byte> content, string? replacing) =>
+        TryPut(key, content, replacing is null ? null : Quoted(replacing)) || (replacing is not null && TryPut(key, content, replacing));
+
+    private bool TryPut(string key, ReadOnlyMemory<byte> content, string? ifMatch)
     {
         using var body = Over(content);
         var request = new PutObjectRequest { BucketName = _location.Bucket, Key = key, InputStream = body, AutoCloseStream = false, UseChunkEncoding = false };
-        if (replacing is null)
+        if (ifMatch is null)
             request.IfNoneMatch = "*";
         else
-            request.IfMatch = Quoted(replacing);
+            request.IfMatch = ifMatch;
         return Do($"writing {key}", () => _client.PutObjectAsync(request, _cancellation), IsRefused) is not null;
     }
 
