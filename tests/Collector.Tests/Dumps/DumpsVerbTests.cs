@@ -58,7 +58,7 @@ public sealed class DumpsVerbTests : IDisposable
 
         var dump = Assert.Single(JsonDocument.Parse((await RunAsync("list", "--json")).Output).RootElement.EnumerateArray());
 
-        Assert.Equal(["id", "host", "client", "startedAt", "bytes", "status", "panic", "file", "pinned"], dump.EnumerateObject().Select(property => property.Name));
+        Assert.Equal(["id", "host", "client", "startedAt", "bytes", "status", "panic", "file", "pinned", "node"], dump.EnumerateObject().Select(property => property.Name));
         Assert.Equal(id, dump.GetProperty("id").GetString());
         Assert.Equal("2026-11-21T01:39:41Z", dump.GetProperty("startedAt").GetString());
         Assert.Equal(8192, dump.GetProperty("bytes").GetInt64());
