@@ -54,6 +54,9 @@ ticks() { local pid sum=0 stat; for pid in "$@"; do read -ra stat < "/proc/$pid/
 metric() { curl -s "http://127.3.$network.2:9464/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
 
 until [ "$(sql 'select count(*) from netdump.sessions')" -ge $((sessions * nodes)) ]; do sleep 0.2; done
+# Events of dumps that started come late: names of hosts are looked up for them.
+events=-1
+until [ "$(sql 'select count(*) from netdump.events')" = "$events" ]; do events=$(sql 'select count(*) from netdump.events'); sleep 3; done
 mapfile -t before < <(counts)
 sent=$(bytes bytes_sent) received=$(bytes bytes_received) cpu=$(ticks "${servers[@]}") exchanges=$(metric netdump_catalog_exchange_duration_seconds_count) took=$(metric netdump_catalog_exchange_duration_seconds_sum)
 sleep "$seconds"

@@ -21,6 +21,10 @@ public sealed class FleetLink : IDisposable
     private const int MaxEvents = 100;
 
     private static readonly TimeSpan s_beat = TimeSpan.FromSeconds(1);
+
+    /// <summary>In a storm of panics the events of so long are told of together.</summary>
+    private static readonly TimeSpan s_gathering = TimeSpan.FromMilliseconds(100);
+
     private static readonly TimeSpan s_tidy = TimeSpan.FromMinutes(1);
 
     /// <summary>A directory that takes longer must not make the node look dead: it is asked on later.</summary>
@@ -274,6 +278,7 @@ public sealed class FleetLink : IDisposable
             {
                 if (_state.IsNameTaken || !await events.WaitToReadAsync(due.Token).ConfigureAwait(false))
                     await Task.Delay(left, due.Token).ConfigureAwait(false);
+                await Task.Delay(s_gathering, _leaving.Token).ConfigureAwait(false);
             }
             catch (OperationCanceledException)
             {

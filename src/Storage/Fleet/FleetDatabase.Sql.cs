@@ -100,7 +100,7 @@ public sealed partial class FleetDatabase
         (
             insert into netdump.events (node, at, type, event) select $1, g.at, g.type, g.event from unnest($2::timestamptz[], $3::text[], $4::text[]) as g (at, type, event) returning number
         )
-        select pg_notify('netdump_events', min(number) || ' ' || max(number)) from added
+        select pg_notify('netdump_events', min(number) || ' ' || max(number) || ' ' || $1) from added
         """;
 
     private static readonly string[] s_tidying =

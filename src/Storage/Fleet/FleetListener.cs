@@ -3,7 +3,7 @@ using Npgsql;
 namespace NetdumpCollector.Storage.Fleet;
 
 /// <summary>Hears of what other nodes tell, by a connection of its own.</summary>
-/// <remarks>A notification has the first and last number of rows that were added together; rows of one node are never seen before their notification, whatever numbers others have.</remarks>
+/// <remarks>A notification has the first and last number of rows that were added together, and the node that did; rows of one node are never seen before their notification, whatever numbers others have.</remarks>
 public sealed class FleetListener : IAsyncDisposable
 {
     /// <summary>What was told while the connection was away is caught up with, but not more than this.</summary>
@@ -78,7 +78,7 @@ public sealed class FleetListener : IAsyncDisposable
     private void Note(string payload)
     {
         string[] numbers = payload.Split(' ');
-        if (_told.Count < MaxRows && numbers.Length == 2 && long.TryParse(numbers[0], out long first) && long.TryParse(numbers[1], out long last))
+        if (_told.Count < MaxRows && numbers.Length == 3 && numbers[2] != _node && long.TryParse(numbers[0], out long first) && long.TryParse(numbers[1], out long last))
             _told.Enqueue((first, last));
     }
 }

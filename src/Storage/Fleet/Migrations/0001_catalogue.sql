@@ -87,7 +87,7 @@ create table netdump.panics
 );
 create index panics_started_at on netdump.panics (started_at);
 
--- What nodes tell each other at once. A notification on the channel netdump_events has the first and last number of rows that were added together.
+-- What nodes tell each other at once. A notification on the channel netdump_events has the first and last number of rows that were added together, and the node.
 create table netdump.events
 (
     number bigint      generated always as identity primary key,
