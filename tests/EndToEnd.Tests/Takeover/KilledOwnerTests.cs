@@ -158,7 +158,8 @@ public sealed class KilledOwnerTests(ITestOutputHelper output) : IDisposable
             client.SendUntilAcked(packet);
     });
 
-    internal static string[] TakeoverArguments { get; } = ["--endpoint", "shared", "--takeover"];
+    /// <summary>What every node is started with. A kernel gives up after 12 s; what one left behind need not be waited for longer than that.</summary>
+    internal static string[] TakeoverArguments { get; } = ["--endpoint", "shared", "--takeover", "--timeout", "30"];
 
     /// <summary>Kills whoever has the virtual address and moves it to the other node, over and over, until the clients have ended.</summary>
     /// <returns>Who has the address.</returns>

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.Versioning;
 using System.Text.Json;
-using NetdumpCollector.Actors.Tests;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 
@@ -58,11 +57,17 @@ internal static class LabDumps
         Assert.Empty(catalog.Problems);
     }
 
-    /// <summary>Waits until no dump lingers and all hashes are known; then only the dumps' own files are left.</summary>
+    /// <summary>Waits until no dump lingers, what dead nodes left has ended and all hashes are known; then only the dumps' own files are left.</summary>
     public static async Task SettledAsync(TakeoverLab lab)
     {
-        await Eventually.Holds(() => LeftOvers(lab).Length == 0, $"what running dumps had is gone: {string.Join(' ', LeftOvers(lab))}");
-        await Eventually.Holds(() => DumpCatalog.Read(lab.Store).Dumps.All(dump => dump.Manifest.HashState != HashState.Pending), "all hashes are known");
+        // Nobody takes what a dead node left before its client has given up, and a minute more.
+        var deadline = TimeSpan.FromMinutes(4);
+        long start = Stopwatch.GetTimestamp();
+        while (LeftOvers(lab) is { Length: > 0 } || DumpCatalog.Read(lab.Store).Dumps.Any(dump => dump.Manifest.HashState == HashState.Pending))
+        {
+            Assert.True(Stopwatch.GetElapsedTime(start) < deadline, $"not within {deadline}: what running dumps had is gone and all hashes are known; {string.Join(' ', LeftOvers(lab))}");
+            await Task.Delay(TimeSpan.FromMilliseconds(100));
+        }
     }
 
     /// <summary>Names that only running dumps have.</summary>

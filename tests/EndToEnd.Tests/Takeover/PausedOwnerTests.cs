@@ -123,7 +123,7 @@ public sealed class PausedOwnerTests(ITestOutputHelper output) : IDisposable
 
         // A file of an index that no manifest tells of would be a second commit.
         Assert.Equal(catalog.Dumps.Count, Directory.GetFiles(lab.Store, "info.*").Count(path => new FileInfo(path).LinkTarget is null));
-        Assert.Equal(catalog.Dumps.Count, Directory.GetFiles(lab.Store, "vmcore.*").Count(path => new FileInfo(path).LinkTarget is null));
+        Assert.Equal(catalog.Dumps.Count, Directory.GetFiles(lab.Store, "vmcore*").Count(path => new FileInfo(path).LinkTarget is null));
         Assert.Empty(catalog.Problems);
     });
 
