@@ -28,21 +28,27 @@ public sealed partial class OverlayTests
     [MemberData(nameof(Overlays))]
     public void The_objects_fit_together(string overlay) => Assert.Empty(ReferenceRules.Problems(Overlay.Build(overlay), DocumentedSecrets()));
 
-    [KubectlTheory]
-    [InlineData("single", "catalogue", "object-store")]
-    [InlineData("fleet-hostnetwork", "catalogue", "object-store")]
-    [InlineData("fleet-loadbalancer", "catalogue", "object-store")]
-    [InlineData("fleet-loadbalancer", "catalogue", "object-store", "takeover")]
-    public void A_fleets_parts_fit_where_they_are_switched_on(string overlay, params string[] components)
+    [KubectlFact]
+    public void A_fleets_parts_fit_a_single_collector_as_well()
     {
-        var objects = Overlay.BuildWith(overlay, components);
+        var objects = Overlay.BuildWith("single", "catalogue", "object-store");
 
         Assert.Empty(objects.SelectMany(StrictDecoding.Problems));
         Assert.Empty(ReferenceRules.Problems(objects, DocumentedSecrets()));
-        var workload = objects.Single(item => item.IsWorkload);
-        Assert.Empty(PodRules.Problems(workload, drainSeconds: 0));
-        Assert.Equal(components.Contains("takeover"), Assert.Single(workload.PodSpec.Items("containers")).Items("env").Any(variable => variable.Text("name") == "NETDUMP_TAKEOVER"));
-        Assert.Equal(components.Contains("takeover"), objects.Any(item => item.Kind == "PersistentVolumeClaim"));
+        Assert.Empty(PodRules.Problems(objects.Single(item => item.IsWorkload), drainSeconds: 0));
+    }
+
+    [KubectlTheory]
+    [InlineData("single", false, false)]
+    [InlineData("fleet-hostnetwork", true, false)]
+    [InlineData("fleet-loadbalancer", true, true)]
+    public void A_fleet_has_its_parts(string overlay, bool isFleet, bool takesOver)
+    {
+        var objects = Overlay.Build(overlay);
+        string[] variables = [.. Assert.Single(objects.Single(item => item.IsWorkload).PodSpec.Items("containers")).Items("env").Select(variable => variable.Text("name")!)];
+
+        Assert.Equal((isFleet, isFleet, takesOver), (variables.Contains("NETDUMP_CLUSTER"), variables.Contains("NETDUMP_STORE"), variables.Contains("NETDUMP_TAKEOVER")));
+        Assert.Equal(takesOver, objects.Any(item => item.Kind == "PersistentVolumeClaim"));
     }
 
     [KubectlTheory]
