@@ -1,5 +1,6 @@
 using System.Runtime.Versioning;
 using NetdumpCollector.EndToEnd.Tests.Otlp;
+using NetdumpCollector.EndToEnd.Tests.Takeover;
 using Xunit.Abstractions;
 
 [assembly: TestCollectionOrderer("NetdumpCollector.EndToEnd.Tests.LongestFirst", "NetdumpCollector.EndToEnd.Tests")]
@@ -13,7 +14,7 @@ public sealed class LongestFirst : ITestCollectionOrderer
     /// <summary>Those of more than half a minute.</summary>
     private static readonly string[] s_order =
     [
-        .. new[] { typeof(RandomKillTests), typeof(StorageFaultTests), typeof(AccessTests), typeof(MachineCrashTests), typeof(RestartTests), typeof(NdblastTests), typeof(SendTests), typeof(PackageTests), typeof(OtlpTests) }
+        .. new[] { typeof(PausedOwnerTests), typeof(KilledOwnerTests), typeof(MovedAddressTests), typeof(RandomKillTests), typeof(StorageFaultTests), typeof(AccessTests), typeof(MachineCrashTests), typeof(RestartTests), typeof(NdblastTests), typeof(SendTests), typeof(PackageTests), typeof(OtlpTests) }
             .Select(type => type.FullName!),
     ];
 
