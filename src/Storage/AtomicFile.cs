@@ -81,7 +81,7 @@ internal sealed class AtomicFile : IDisposable
     {
         int errno = Posix.RenameWithoutReplacing(_directory, _temporary, _name);
         // The server of a network file system may have done it and not been heard.
-        _published = errno == 0 || Posix.IsSameFile(_file, _directory, _name);
+        _published = errno == 0 || Posix.IsNameOf(Posix.InodeOf(_file), _directory, _name);
         if (_published && errno != 0)
             _ = Posix.Unlink(_directory, _temporary);
         if (!_published && errno != Errno.EEXIST)

@@ -23,6 +23,7 @@ public sealed unsafe partial class DumpFile : IDisposable
     /// <summary>A checkpoint and the commit sync the data on different threads, and the system tells only one of them that pages were lost: the other one must not go on before that is noted.</summary>
     private readonly Lock _syncing = new();
 
+    private readonly ulong _inode;
     private SparseWrites _sparse;
     private bool _leavesHoles;
     private long _ledgerLength;
@@ -43,6 +44,7 @@ public sealed unsafe partial class DumpFile : IDisposable
         _file = file;
         _ledger = ledger;
         Device = Posix.DeviceOf(file);
+        _inode = shared is null ? 0 : Posix.InodeOf(file);
     }
 
     public DumpIdentity Identity { get; }

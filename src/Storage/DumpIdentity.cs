@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
 using NetdumpCollector.Protocol;
@@ -15,5 +16,16 @@ public static class DumpId
 {
     /// <summary>The second in UTC and 32 random bits: <c>20261121T013940Z-5f3a9c1e</c>.</summary>
     public static string New(DateTimeOffset now) =>
-        string.Create(CultureInfo.InvariantCulture, $"{now.UtcDateTime:yyyyMMdd'T'HHmmss'Z'}-{RandomNumberGenerator.GetHexString(8, lowercase: true)}");
+        At(now, RandomNumberGenerator.GetHexString(8, lowercase: true));
+
+    /// <summary>The same for the same herald on every node that knows of it, so that only one of them can begin its dump: the second in UTC and 32 bits of a hash.</summary>
+    public static string Of(DateTimeOffset heraldAt, Ipv4 client)
+    {
+        Span<byte> herald = stackalloc byte[12];
+        BinaryPrimitives.WriteInt64LittleEndian(herald, heraldAt.UtcTicks);
+        BinaryPrimitives.WriteUInt32LittleEndian(herald[8..], client.Value);
+        return At(heraldAt, Convert.ToHexStringLower(SHA256.HashData(herald).AsSpan(0, 4)));
+    }
+
+    private static string At(DateTimeOffset time, string suffix) => string.Create(CultureInfo.InvariantCulture, $"{time.UtcDateTime:yyyyMMdd'T'HHmmss'Z'}-{suffix}");
 }

@@ -303,7 +303,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     /// <returns>The packet waits until that has been found out; else it is lost, and the client repeats it within a second.</returns>
     private bool TrySeekElsewhere(in Datagram datagram, MessageType type)
     {
-        if (environment.Takeovers is not { } takeovers || type is not (MessageType.Vmcore or MessageType.Kdh or MessageType.EkcdKey or MessageType.Finished)
+        if (environment.Takeovers is not { } takeovers || type is not (MessageType.Herald or MessageType.Vmcore or MessageType.Kdh or MessageType.EkcdKey or MessageType.Finished)
             || !group.Admission.Allows(datagram.Remote))
             return false;
         var flow = new FlowKey(datagram.Local, datagram.Remote, datagram.RemotePort);
@@ -356,6 +356,11 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             environment.Metrics.AddHerald(HeraldResult.Unanswered);
             return;
         }
+
+        // A dump of the host that another node still has is this one's first: that node must ack nothing of what comes now.
+        if (environment.Takeovers is not null && !_sought.MayOpen(new(datagram.Local, datagram.Remote, datagram.RemotePort), Context.NowUs)
+            && TrySeekElsewhere(datagram, header.Type))
+            return;
 
         if (RefusalOfHerald(datagram, entry) is { } refusal)
         {

@@ -79,7 +79,8 @@ public sealed partial class SessionActor
         string path = PrintableText.From(_session.HeraldPath);
         _storage ??= Context.Spawn<StorageActor.Message>("storage", _environment.FileSystems.OpenersOf(path),
             () => new StorageActor(_environment, Route.Ref), new() { MailboxCapacity = 64 });
-        var identity = new DumpIdentity(DumpId.New(_startedAt), _client.Remote, _startedAt);
+        string id = _environment.Takeovers is null ? DumpId.New(_startedAt) : DumpId.Of(_startedAt, _client.Remote);
+        var identity = new DumpIdentity(id, _client.Remote, _startedAt);
         _storage.Tell(new StorageActor.Open(identity, Endpoint, path.Length == 0 ? null : path));
         if (_started)
             return;
@@ -110,6 +111,7 @@ public sealed partial class SessionActor
         _store.DecideKeep(headroom == HeadroomVerdict.HeadersOnly, Context.NowUs);
         _opening = false;
         _file = file;
+        _path = file.PartialPath;
         _lane = lane;
         ForgetHerald();
         BeginTrace();
@@ -243,7 +245,7 @@ public sealed partial class SessionActor
         if (_store.HasFailed && !_store.IsSuperseded)
             CollectorLog.SharedNotDurable(_environment.Logger, ClientName, _store.SaveError ?? "");
         else
-            CollectorLog.TakenOver(_environment.Logger, ClientName, _file?.PartialPath ?? "");
+            CollectorLog.TakenOver(_environment.Logger, ClientName, _path ?? "begun there");
         if (!_handedOver)
             _environment.Metrics.DumpHandedOver();
         Context.Stop();

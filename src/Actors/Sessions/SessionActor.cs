@@ -27,6 +27,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         public void OnDeadLetter() => Lane.Upkeep.Tell(new FileSystemActor.DiscardDump(File));
     }
 
+    /// <summary>The herald was another node's as well, which has begun the dump: the client's next packet finds it.</summary>
+    internal sealed record BegunElsewhere : Message;
+
     /// <summary>The dump's files could not be opened; the client's next packet tries again.</summary>
     public sealed record OpenFailed(string Error) : Message;
 
@@ -106,6 +109,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private string? _host;
     private long _hostDueUs = long.MaxValue;
     private DumpFile? _file;
+    private string? _path;
     private DumpFile? _committed;
     private ActorRef<CheckpointActor.TakeCheckpoint>? _checkpoints;
     private bool _isCheckpointing;
@@ -249,6 +253,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         else
         {
             _file = file;
+            _path = file.PartialPath;
             _store.DecideKeep(headersOnly: false, _environment.Loop.NowUs);
         }
     }
@@ -304,6 +309,10 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
             case Opened opened:
                 OnOpened(opened.File, opened.Lane, opened.Headroom);
                 break;
+            case BegunElsewhere:
+                ForgetHerald();
+                LeaveToNextOwner();
+                return;
             case OpenFailed failed:
                 OnOpenFailed(failed.Error);
                 break;

@@ -20,6 +20,12 @@ public sealed class StorageActor(SessionEnvironment environment, ActorRef<Sessio
         DumpFile? file = null;
         try
         {
+            if (environment.Directory.IsBegunElsewhere(open.Identity.Client, open.Endpoint.RemotePort, open.Identity.StartedAt))
+            {
+                session.Tell(new SessionActor.BegunElsewhere());
+                return;
+            }
+
             file = environment.Directory.Create(open.Identity, open.Endpoint, open.HeraldPath, environment.Headroom, out var shortage);
             if (shortage is not null)
                 environment.Metrics.RanShortOfRoom();

@@ -12,6 +12,9 @@ internal sealed class SoughtFlows(int capacity, Func<Staging?> lease)
     /// <summary>A client repeats what is not acked each second, so that it is sought anew with each repeat and not with each packet of it.</summary>
     internal const long AgainUs = 500_000;
 
+    /// <summary>So long a herald waits for what a directory has of its flow; one that hangs must not lose a dump.</summary>
+    internal const long PatienceUs = 200_000;
+
     private readonly Dictionary<FlowKey, Entry> _flows = [];
 
     /// <summary>A packet came whose session is not here.</summary>
@@ -35,16 +38,20 @@ internal sealed class SoughtFlows(int capacity, Func<Staging?> lease)
             return false;
         var packets = lease();
         isHeld = packets?.TryAdd(datagram) ?? false;
-        _flows[flow] = new(long.MaxValue, packets);
+        _flows[flow] = new(nowUs, long.MaxValue, packets);
         return true;
     }
+
+    /// <summary>Nothing of other nodes stands against a new session of the flow: it was sought a moment ago, or that takes longer than a dying host can wait.</summary>
+    public bool MayOpen(FlowKey flow, long nowUs) =>
+        _flows.TryGetValue(flow, out var known) && nowUs < known.UntilUs && (known.UntilUs != long.MaxValue || nowUs - known.SinceUs > PatienceUs);
 
     /// <summary>All that there is of the flow has been found, or nobody could be asked.</summary>
     /// <returns>Packets that wait for that, or null; the caller gives them back.</returns>
     public Staging? End(FlowKey flow, long nowUs)
     {
         var packets = _flows.GetValueOrDefault(flow).Packets;
-        _flows[flow] = new(nowUs + AgainUs, null);
+        _flows[flow] = new(nowUs, nowUs + AgainUs, null);
         return packets;
     }
 
@@ -57,5 +64,5 @@ internal sealed class SoughtFlows(int capacity, Func<Staging?> lease)
         }
     }
 
-    private readonly record struct Entry(long UntilUs, Staging? Packets);
+    private readonly record struct Entry(long SinceUs, long UntilUs, Staging? Packets);
 }

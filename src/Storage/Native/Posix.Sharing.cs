@@ -67,13 +67,18 @@ internal static unsafe partial class Posix
     /// <summary>Gives a file one more name in the same directory, never one that exists (<see cref="Errno.EEXIST"/>); 0 or the error.</summary>
     public static int Link(SafeFileHandle directory, string from, string to) => linkat(directory, from, directory, to, 0) == 0 ? 0 : Errno.Last;
 
-    /// <summary>The name leads to this open file; false also where the system does not say.</summary>
-    public static bool IsSameFile(SafeFileHandle file, SafeFileHandle directory, string name)
+    /// <summary>The number of an open file, by which its names are known; 0 where the system does not say.</summary>
+    public static ulong InodeOf(SafeFileHandle file)
     {
-        uint* open = stackalloc uint[StatxWords], named = stackalloc uint[StatxWords];
-        return statx(StatxNumber, file, "", AtEmptyPath, StatxInodeMask, open) == 0
-            && statx(StatxNumber, directory, name, AtSymlinkNoFollow | AtStatxForceSync, StatxInodeMask, named) == 0
-            && new ReadOnlySpan<uint>(open + StatxInode, 2).SequenceEqual(new(named + StatxInode, 2));
+        uint* status = stackalloc uint[StatxWords];
+        return statx(StatxNumber, file, "", AtEmptyPath, StatxInodeMask, status) == 0 ? *(ulong*)(status + StatxInode) : 0;
+    }
+
+    /// <summary>The file of this name, as the file system's server knows it, has that number; 0 is no file's.</summary>
+    public static bool IsNameOf(ulong inode, SafeFileHandle directory, string name)
+    {
+        uint* named = stackalloc uint[StatxWords];
+        return inode != 0 && statx(StatxNumber, directory, name, AtSymlinkNoFollow | AtStatxForceSync, StatxInodeMask, named) == 0 && *(ulong*)(named + StatxInode) == inode;
     }
 
     /// <summary>Copies a range to the same place of another file, perhaps not all of it; less than 0 with <see cref="Errno.Last"/> set when it cannot.</summary>

@@ -7,6 +7,9 @@ public sealed partial class DumpDirectory
 {
     private const int MaxDumpsOfFlow = 2;
 
+    /// <summary>A commit whose owner has left no trace for so long is brought to its end by others, who may then do the same as it; no kernel waits for it.</summary>
+    private static readonly TimeSpan s_commitPatience = TimeSpan.FromMinutes(1);
+
     private readonly Lock _opening = new();
     private RunningDumps? _running;
 
@@ -45,6 +48,17 @@ public sealed partial class DumpDirectory
         return taken;
     }
 
+    /// <summary>Another node has begun the dump of a herald that this one knows of as well, or a later one of the same flow. Blocks.</summary>
+    /// <param name="client">The host.</param>
+    /// <param name="remotePort">The port its packets come from.</param>
+    /// <param name="heraldAt">When the herald came.</param>
+    public bool IsBegunElsewhere(Ipv4 client, ushort remotePort, DateTimeOffset heraldAt) =>
+        Sharing is not null && Running().Read(client).Any(entry =>
+        {
+            using var folder = FolderOf(entry);
+            return OwnerChain.Read(folder, entry.Name) is { } chain && chain.Endpoint.RemotePort == remotePort && chain.Identity.StartedAt >= heraldAt;
+        });
+
     /// <summary>Takes dumps that no node receives any more, so that the caller ends and commits them, brings commits to their end whose node is gone, and removes what is left of dumps that are over. Blocks; for now and then.</summary>
     /// <param name="silence">A dump whose files have not changed for so long, by the file system's clock, is nobody's: longer than any node waits for a client.</param>
     /// <param name="onProblem">Told, in words, of each that cannot be dealt with; its files stay as they are.</param>
@@ -59,7 +73,7 @@ public sealed partial class DumpDirectory
         {
             try
             {
-                if (ClaimIfAbandoned(entry, now - silence) is { } dump)
+                if (ClaimIfAbandoned(entry, now, silence) is { } dump)
                     claimed.Add(dump);
             }
             catch (StorageException e)
@@ -89,18 +103,19 @@ public sealed partial class DumpDirectory
     }
 
     /// <summary>Null where the dump is somebody's, or where nothing of it is left for the caller to do.</summary>
-    private InterruptedDump? ClaimIfAbandoned(RunningEntry entry, DateTimeOffset before)
+    private InterruptedDump? ClaimIfAbandoned(RunningEntry entry, DateTimeOffset now, TimeSpan silence)
     {
         bool isThere = false;
         var dump = TakeOverShared(entry, (folder, chain) =>
         {
             isThere = true;
-            return SharedRemoval.NewestChange(folder, entry.Name) <= before;
+            return SharedRemoval.NewestChange(folder, entry.Name) <= (chain.Marker is null || silence < s_commitPatience ? now - silence : now - s_commitPatience);
         });
         if (!isThere)
         {
             // Killed while it made the files, or while it removed them.
             using var folder = FolderOf(entry);
+            var before = now - silence;
             if (Running().MadeAt(entry.Key) <= before && (SharedRemoval.NewestChangeOfAny(folder, entry.Name) ?? before) <= before)
                 SharedRemoval.RemoveLeft(folder, entry, Running());
         }

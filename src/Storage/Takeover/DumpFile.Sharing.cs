@@ -61,7 +61,8 @@ public sealed unsafe partial class DumpFile
     internal bool HasLedger() => Posix.IsNamedAndWritable(_ledger);
 
     /// <summary>The data file has this name as well.</summary>
-    internal bool IsCalled(string name) => Posix.IsSameFile(_file, Folder.Handle, name);
+    /// <remarks>By the number that it had when it was opened: one that another node has given up may not be asked any more.</remarks>
+    internal bool IsCalled(string name) => Posix.IsNameOf(_inode, Folder.Handle, name);
 
     /// <summary>Starts the ledger of an owner that goes on with what those before have stored, durably: before anything else is written, so that each ledger tells the next owner all.</summary>
     internal bool TryContinue(Inheritance inherited, out string? error)

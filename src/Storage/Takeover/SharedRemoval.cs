@@ -33,6 +33,7 @@ internal static class SharedRemoval
             using var file = Posix.OpenAt(folder.Handle, segment, Posix.O_RDONLY | Posix.O_NOFOLLOW | Posix.O_NONBLOCK);
             if (file is null)
                 continue;
+            ulong inode = Posix.InodeOf(file);
 
             // First, because nobody gives a file one more name that has none.
             _ = Posix.Unlink(folder.Handle, segment);
@@ -42,7 +43,7 @@ internal static class SharedRemoval
                 continue;
             foreach (var committing in LedgerFile.Read(ledger, folder.PathOf(segment)).Records.OfType<LedgerRecord.Committing>())
             {
-                if (committing.Core != marker.Names.Core && Posix.IsSameFile(file, folder.Handle, committing.Core))
+                if (committing.Core != marker.Names.Core && Posix.IsNameOf(inode, folder.Handle, committing.Core))
                     _ = Posix.Unlink(folder.Handle, committing.Core);
             }
         }

@@ -31,7 +31,7 @@ public sealed partial class OverlayTests
     [KubectlFact]
     public void A_fleets_parts_fit_a_single_collector_as_well()
     {
-        var objects = Overlay.BuildWith("single", "catalogue", "object-store");
+        var objects = Overlay.BuildWith("single", ["catalogue", "object-store"]);
 
         Assert.Empty(objects.SelectMany(StrictDecoding.Problems));
         Assert.Empty(ReferenceRules.Problems(objects, DocumentedSecrets()));
