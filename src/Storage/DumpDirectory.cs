@@ -169,13 +169,19 @@ public sealed partial class DumpDirectory : IDisposable
             if (dump.AppendOpened(out error))
                 return dump;
 
-            file.Dispose();
-            _ = Posix.Unlink(folder.Handle, name);
+            RemoveOwn(file, folder, name, shared);
         }
 
-        ledger.Dispose();
-        _ = Posix.Unlink(folder.Handle, ledgerName);
+        RemoveOwn(ledger, folder, ledgerName, shared);
         return null;
+    }
+
+    /// <summary>Removes a file that was made for a dump which does not begin; in a shared directory the name may be another node's by now.</summary>
+    private static void RemoveOwn(SafeFileHandle file, DumpFolder folder, string name, SharedDump? shared)
+    {
+        if (shared is null || Posix.IsNameOf(Posix.InodeOf(file), folder.Handle, name))
+            _ = Posix.Unlink(folder.Handle, name);
+        file.Dispose();
     }
 
     /// <summary>Locks a ledger, and has the one that its name leads to: another process may have had the lock and replaced or removed the file since it was opened.</summary>

@@ -20,7 +20,7 @@ public sealed class StorageActor(SessionEnvironment environment, ActorRef<Sessio
         DumpFile? file = null;
         try
         {
-            if (environment.Directory.IsBegunElsewhere(open.Identity.Client, open.Endpoint.RemotePort, open.Identity.StartedAt))
+            if (environment.Directory.IsBegunElsewhere(open.Identity, open.Endpoint.RemotePort))
             {
                 session.Tell(new SessionActor.BegunElsewhere());
                 return;

@@ -48,16 +48,51 @@ public sealed partial class DumpDirectory
         return taken;
     }
 
-    /// <summary>Another node has begun the dump of a herald that this one knows of as well, or a later one of the same flow. Blocks.</summary>
-    /// <param name="client">The host.</param>
+    /// <summary>Another node has begun the dump of a herald that this one knows of as well, or a later one of the same flow. What a node left that was killed before it came to that is removed. Blocks.</summary>
+    /// <param name="identity">The dump as it would be begun here: the same on every node that knows of the herald (<see cref="DumpId.Of"/>).</param>
     /// <param name="remotePort">The port its packets come from.</param>
-    /// <param name="heraldAt">When the herald came.</param>
-    public bool IsBegunElsewhere(Ipv4 client, ushort remotePort, DateTimeOffset heraldAt) =>
-        Sharing is not null && Running().Read(client).Any(entry =>
+    /// <exception cref="StorageException">The directory does not tell.</exception>
+    public bool IsBegunElsewhere(DumpIdentity identity, ushort remotePort)
+    {
+        if (Sharing is null)
+            return false;
+
+        foreach (var entry in Running().Read(identity.Client))
         {
             using var folder = FolderOf(entry);
-            return OwnerChain.Read(folder, entry.Name) is { } chain && chain.Endpoint.RemotePort == remotePort && chain.Identity.StartedAt >= heraldAt;
-        });
+            var chain = OwnerChain.Read(folder, entry.Name);
+            bool isBegun = chain is null
+                ? entry.Id == identity.Id && !TryRemoveBeginning(folder, entry)
+                : chain.Endpoint.RemotePort == remotePort && chain.Identity.StartedAt >= identity.StartedAt;
+            if (isBegun)
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Removes what a node made of a dump before its ledger told whose it is, which is before it could ack anything. It may only be slow.</summary>
+    /// <returns>False where the dump has been begun meanwhile.</returns>
+    private bool TryRemoveBeginning(DumpFolder folder, RunningEntry entry)
+    {
+        string ledgerName = SegmentName.LedgerOf(entry.Name, 1);
+        using (var ledger = OwnerChain.Open(folder, ledgerName))
+        {
+            if (ledger is not null)
+            {
+                // First, so that who made it sees before its next ack that it is no owner; what it has acked by then is read after that.
+                if (Posix.MakeReadOnly(ledger) is not 0 and var errno)
+                    throw new StorageException($"{folder.PathOf(ledgerName)}: is the beginning of a dump and cannot be taken from its owner: {Errno.Words(errno)}");
+                if (OwnerChain.Read(folder, entry.Name) is not null)
+                    return false;
+                _ = Posix.Unlink(folder.Handle, ledgerName);
+            }
+        }
+
+        _ = Posix.Unlink(folder.Handle, entry.Name);
+        Running().Remove(entry.Key);
+        return true;
+    }
 
     /// <summary>Takes dumps that no node receives any more, so that the caller ends and commits them, brings commits to their end whose node is gone, and removes what is left of dumps that are over. Blocks; for now and then.</summary>
     /// <param name="silence">A dump whose files have not changed for so long, by the file system's clock, is nobody's: longer than any node waits for a client.</param>

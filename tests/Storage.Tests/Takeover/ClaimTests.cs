@@ -77,6 +77,45 @@ public sealed class ClaimTests : IDisposable
     }
 
     [Fact]
+    public void Of_a_herald_that_several_nodes_know_of_one_dump_is_begun()
+    {
+        var identity = new DumpIdentity(DumpId.Of(Dumps.StartedAt, Dumps.Client), Dumps.Client, Dumps.StartedAt);
+        var (a, b) = (_shared.Node("a").Directory, _shared.Node("b").Directory);
+        Assert.False(b.IsBegunElsewhere(identity, SharedNode.RemotePort));
+        using (a.Create(identity, new(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1), null))
+        {
+            Assert.True(b.IsBegunElsewhere(identity, SharedNode.RemotePort));
+            Assert.True(b.IsBegunElsewhere(identity with { Id = "20261121T000000Z-00000000", StartedAt = identity.StartedAt.AddSeconds(-9) }, SharedNode.RemotePort));
+            Assert.False(b.IsBegunElsewhere(identity with { Id = "20261121T235959Z-00000000", StartedAt = identity.StartedAt.AddSeconds(9) }, SharedNode.RemotePort));
+            Assert.False(b.IsBegunElsewhere(identity, SharedNode.RemotePort + 1));
+            Assert.Throws<StorageException>(() => b.Create(identity, new(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1), null));
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_a_node_left_that_died_while_it_made_the_files_keeps_nobody_from_beginning_anew(bool hasLedger)
+    {
+        var identity = new DumpIdentity(DumpId.Of(Dumps.StartedAt, Dumps.Client), Dumps.Client, Dumps.StartedAt);
+        var endpoint = new DumpEndpoint(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1);
+        using var slow = _shared.Node("a").Directory.Create(identity, endpoint, null);
+        string ledger = $"{slow.PartialPath}{DumpFile.LedgerSuffix}";
+        if (hasLedger)
+            File.WriteAllBytes(ledger, []);
+        else
+            File.Delete(ledger);
+
+        var b = _shared.Node("b").Directory;
+        Assert.False(b.IsBegunElsewhere(identity, SharedNode.RemotePort));
+        using var begun = b.Create(identity, endpoint, null);
+
+        // Who was only slow acks nothing.
+        Assert.True(slow.IsSuperseded());
+        Assert.False(begun.IsSuperseded());
+    }
+
+    [Fact]
     public void Of_a_client_that_panicked_again_both_dumps_are_taken_over_the_newest_first()
     {
         for (int i = 0; i < 3; i++)
