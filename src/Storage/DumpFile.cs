@@ -343,7 +343,7 @@ public sealed unsafe partial class DumpFile : IDisposable
     public void RemoveLedger()
     {
         if (Shared is not null)
-            SharedRemoval.Remove(Folder, Identity, Shared.Entries);
+            SharedRemoval.Remove(Folder, Identity, Shared.Entries, hadOneOwner: Epoch == 1 && Commit is { IsOwn: true });
         else
             _ = Posix.Unlink(Folder.Handle, LedgerName);
         Dispose();

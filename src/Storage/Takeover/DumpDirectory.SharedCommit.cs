@@ -60,7 +60,7 @@ public sealed partial class DumpDirectory
             if (!draft.TryPublish())
                 throw Superseded(file);
             Step(SharedStep.MarkerNamed);
-            return new(marker) { Failure = failure };
+            return new(marker) { IsOwn = true, Failure = failure };
         }
         catch (StorageException)
         {

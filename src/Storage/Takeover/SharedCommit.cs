@@ -5,6 +5,9 @@ internal sealed class SharedCommit(CommitMarker marker)
 {
     public CommitMarker Marker { get; } = marker;
 
+    /// <summary>This process named the marker; otherwise another one did, and may have been killed since in the middle of anything.</summary>
+    public bool IsOwn { get; init; }
+
     /// <summary>Why the dump is described as a write error although it had ended well, in words, or null.</summary>
     public string? Failure { get; init; }
 

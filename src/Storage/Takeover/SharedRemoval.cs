@@ -50,7 +50,11 @@ internal static class SharedRemoval
     }
 
     /// <summary>Removes ledgers, marker and entry of a dump whose client was answered for long enough. What is not brought to its end stays, for <see cref="DumpDirectory.ClaimAbandoned"/>.</summary>
-    public static void Remove(DumpFolder folder, DumpIdentity identity, RunningDumps entries)
+    /// <param name="folder">Where its files are.</param>
+    /// <param name="identity">The dump.</param>
+    /// <param name="entries">Where running dumps are listed.</param>
+    /// <param name="hadOneOwner">This process began, ended and committed it: no killed one has left drafts of its files.</param>
+    public static void Remove(DumpFolder folder, DumpIdentity identity, RunningDumps entries, bool hadOneOwner)
     {
         try
         {
@@ -63,8 +67,7 @@ internal static class SharedRemoval
                     return;
             }
 
-            // Of an owner that was killed.
-            if (marker.Epoch > 1)
+            if (!hadOneOwner)
                 RemoveDrafts(folder, name, marker);
             // The first ledger first, durably: without it nobody takes the others for a dump, and each owner loses its own before the next one's, by which it would know.
             _ = Posix.Unlink(folder.Handle, SegmentName.LedgerOf(name, 1));

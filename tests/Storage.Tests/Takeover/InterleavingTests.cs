@@ -127,6 +127,23 @@ public sealed class InterleavingTests
     }
 
     [Fact]
+    public void Drafts_of_a_dumps_only_owner_that_was_killed_behind_its_marker_are_removed()
+    {
+        using var shared = new SharedDirectory();
+        var client = new SharedClient(Pages);
+        var dying = shared.Node("dying").Begin();
+        dying.Crash(SharedStep.MarkerDurable, 0, () => client.Send(dying), out bool isCrashed);
+        Assert.True(isCrashed);
+        // Its unwinding removes what a killed one leaves.
+        foreach (string draft in (string[])[".info.web.0.0badcafe.tmp", ".dump.web.0.json.0badcafe.tmp"])
+            File.WriteAllText(Path.Join(shared.Path, draft), "what did not get its name");
+
+        Assert.True(client.Send(shared.Node("heir")));
+
+        shared.AssertOneDump(client);
+    }
+
+    [Fact]
     public void A_node_that_dies_while_it_takes_over_loses_nothing()
     {
         int step = 0;
