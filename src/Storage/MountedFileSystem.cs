@@ -11,6 +11,9 @@ namespace NetdumpCollector.Storage;
 /// <remarks>Source: proc_pid_mountinfo(5).</remarks>
 public sealed partial record MountedFileSystem(string MountPoint, string Kind, string Source, bool IsReadOnly)
 {
+    /// <summary>What the file system itself was mounted with, as the kernel shows it: <c>vers=4.2</c>, <c>hard</c>, <c>lookupcache=pos</c>.</summary>
+    public IReadOnlyList<string> Options { get; init; } = [];
+
     internal const string Table = "/proc/self/mountinfo";
 
     /// <summary>The mount that a path without links lies on; null where the system does not tell. It is not touched, so it may hang.</summary>
@@ -57,8 +60,8 @@ public sealed partial record MountedFileSystem(string MountPoint, string Kind, s
             // Of two at the same place the later one covers the earlier one.
             if (holds && (found is null || mountPoint.Length >= found.MountPoint.Length))
             {
-                found = new(mountPoint, fields[hyphen + 1], Unescaped(fields[hyphen + 2]),
-                    fields[5].Split(',').Contains("ro") || fields[hyphen + 3].Split(',').Contains("ro"));
+                string[] options = fields[hyphen + 3].Split(',');
+                found = new(mountPoint, fields[hyphen + 1], Unescaped(fields[hyphen + 2]), fields[5].Split(',').Contains("ro") || options.Contains("ro")) { Options = options };
             }
         }
 

@@ -30,7 +30,13 @@ public sealed class MountedFileSystemTests
     }
 
     [Fact]
-    public void Names_come_as_they_are() => Assert.Equal(new("/srv/crash dumps", "xfs", "/dev/sdb1", IsReadOnly: false), MountedFileSystem.Find(s_table, "/srv/crash dumps"));
+    public void Names_and_options_come_as_they_are()
+    {
+        var mount = MountedFileSystem.Find(s_table, "/srv/crash dumps")!;
+
+        Assert.Equal(("/srv/crash dumps", "xfs", "/dev/sdb1", false), (mount.MountPoint, mount.Kind, mount.Source, mount.IsReadOnly));
+        Assert.Equal(["rw", "size=64k"], MountedFileSystem.Find(s_table, "/srv")!.Options);
+    }
 
     [Fact]
     public void An_empty_table_tells_nothing() => Assert.Null(MountedFileSystem.Find([], "/"));

@@ -13,7 +13,7 @@ internal sealed class LeftOversActor(DumpDirectory directory, IngressGroup ingre
     /// <summary>It is time.</summary>
     public sealed record Look;
 
-    private const long IntervalUs = 60_000_000;
+    private const long IntervalUs = 15_000_000;
 
     private IActorTimer _timer = null!;
 

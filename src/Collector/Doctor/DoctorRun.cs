@@ -61,7 +61,7 @@ internal sealed class DoctorRun(CollectorSettings settings, bool sends, Examinat
         DumpCatalog? catalog = null;
         bool isThere = IsGood(examination.Look(DirectoryCheck.Subject, 3 * s_quick, UseAnother, _ => DirectoryProbe.Answers(settings.Directory, s_quick) ? DirectoryCheck.Look(settings)
                 : [new(FindingLevel.Problem, DirectoryCheck.Subject, $"{Path.GetFullPath(settings.Directory)} did not answer within {s_quick.TotalSeconds:F0} s: no dump could be stored", UseAnother)]))
-            && IsGood(examination.Look("the file system", s_quick, UseAnother, _ => FileSystemCheck.Look(directory = DirectoryCheck.ExistingOf(settings.Directory))));
+            && IsGood(examination.Look("the file system", s_quick, UseAnother, _ => FileSystemCheck.Look(directory = DirectoryCheck.ExistingOf(settings.Directory), settings.Takeover)));
         // What lies in the directory above one that is yet to be made are no dumps, and may be a whole machine's files.
         bool hasDumps = directory == Path.GetFullPath(settings.Directory);
         bool isRead = isThere && (!hasDumps || IsGood(examination.Look("the dumps that are there", s_long, UseAnother, _ => ReadCatalog(directory, out catalog))));

@@ -12,6 +12,8 @@ internal sealed class SendRun : IDisposable
     /// <summary>More loops would only take processors from a server on the same machine.</summary>
     private const int MaxLoops = 2;
 
+    private const int RefusalsThatTell = 3;
+
     /// <summary>A refusal takes one round trip.</summary>
     private const int RefusalWaitMs = 200;
 
@@ -54,6 +56,7 @@ internal sealed class SendRun : IDisposable
 
         long startedAt = _time.GetTimestamp();
         await OnEveryClient((client, _) => client.Start());
+        int refusals = 0;
         var answerDue = TimeSpan.FromMilliseconds(_options.RetransmitMs);
         while (!_allEnded.Task.IsCompleted)
         {
@@ -64,10 +67,11 @@ internal sealed class SendRun : IDisposable
                 await Abandon("interrupted");
             else if (elapsed > answerDue)
             {
-                // A kernel cannot tell a port that refuses from a slow one; a person at a terminal wants to know.
-                if (!_clients.Any(client => client.HasAck) && Refuses())
+                // A kernel cannot tell a port that refuses from a slow one; a person at a terminal wants to know. An address that moves from one node to another refuses for a moment.
+                bool refuses = !_clients.Any(client => client.HasAck) && Refuses();
+                if (refuses && ++refusals == RefusalsThatTell)
                     await Abandon($"{_options.Server}:{_options.Port} refuses packets: no collector listens there");
-                answerDue = TimeSpan.MaxValue;
+                answerDue = refuses && refusals < RefusalsThatTell ? elapsed + TimeSpan.FromMilliseconds(_options.RetransmitMs) : TimeSpan.MaxValue;
             }
         }
 

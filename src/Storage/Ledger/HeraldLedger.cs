@@ -123,7 +123,12 @@ public sealed class HeraldLedger : IDisposable
     {
         try
         {
-            return Posix.OpenAt(directory.Running().Handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_NOFOLLOW | Posix.O_NONBLOCK, Posix.FileMode);
+            var running = directory.Running();
+            var file = Posix.OpenAt(running.Handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_NOFOLLOW | Posix.O_NONBLOCK, Posix.FileMode);
+            // The name is to outlive this machine as what is written there does. Where it cannot, heralds are still remembered for this node's next process.
+            if (file is not null)
+                _ = running.Sync();
+            return file;
         }
         catch (StorageException)
         {
@@ -134,10 +139,23 @@ public sealed class HeraldLedger : IDisposable
     /// <summary>Reads a file of places; <paramref name="header"/> is what it begins with.</summary>
     private static List<RememberedHerald> ReadFile(SafeFileHandle file, out ReadOnlySpan<byte> header)
     {
-        byte[] found = new byte[HeaderBytes + MaxHeralds * PlaceBytes];
+        // As much as there is: with nodes that share a directory it is read for each herald, of which there may be a storm.
+        byte[] found = new byte[Math.Min(LengthOf(file), HeaderBytes + MaxHeralds * PlaceBytes)];
         int length = Math.Max(0, Posix.ReadAt(file, found, 0));
         header = found.AsSpan(0, Math.Min(length, HeaderBytes));
         return length > HeaderBytes && header.StartsWith(Magic) && BinaryPrimitives.ReadUInt32LittleEndian(header[12..]) == FormatVersion ? Read(found.AsSpan(HeaderBytes..length)) : [];
+    }
+
+    private static long LengthOf(SafeFileHandle file)
+    {
+        try
+        {
+            return RandomAccess.GetLength(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            return 0;
+        }
     }
 
     /// <summary>A place for a herald; false when all are taken.</summary>

@@ -104,7 +104,9 @@ public sealed partial class DumpDirectory
         if (Sharing is null)
             return claimed;
 
-        foreach (var entry in Entries(client: null, onProblem, out var now))
+        var entries = Entries(client: null, onProblem, out var now);
+        RemoveLooks(now - s_commitPatience);
+        foreach (var entry in entries)
         {
             try
             {
@@ -134,6 +136,19 @@ public sealed partial class DumpDirectory
         {
             onProblem(e.Message);
             return [];
+        }
+    }
+
+    /// <summary>Removes what nodes left that were killed while they looked.</summary>
+    private void RemoveLooks(DateTimeOffset before)
+    {
+        try
+        {
+            Running().RemoveLooks(before);
+        }
+        catch (StorageException)
+        {
+            // The list could not be read a moment ago either, of which was told.
         }
     }
 
@@ -196,13 +211,46 @@ public sealed partial class DumpDirectory
             return null;
         var shared = new SharedDump(identity, folder.Handle, epoch: 1, Sharing!.FileName, earlier: [], running);
         var file = TryCreate(identity, endpoint, folder, shared, refused, out error);
+        if (file is null && TryRemoveUnlisted(folder, DumpFile.NameOf(identity), ref error))
+            file = TryCreate(identity, endpoint, folder, shared, refused, out error);
         if (file is null)
         {
             shared.Dispose();
             running.Remove(RunningDumps.NameOf(identity));
         }
+        else if (!file.TrySyncBeginning(out error))
+        {
+            file.Discard();
+            file = null;
+        }
 
         return file;
+    }
+
+    /// <summary>Removes what a machine that crashed left of a dump whose entry it had not made durable, which it had to before its first ack. Whoever has the entry is alone with the dump's names.</summary>
+    /// <param name="folder">The dump's directory.</param>
+    /// <param name="name">What its files' names begin with.</param>
+    /// <param name="error">Becomes why what is there must stay, where it must.</param>
+    /// <returns>Something was there and is gone.</returns>
+    private static bool TryRemoveUnlisted(DumpFolder folder, string name, ref string? error)
+    {
+        string ledgerName = SegmentName.LedgerOf(name, 1);
+        try
+        {
+            using var ledger = OwnerChain.Open(folder, ledgerName);
+            if (ledger is not null && LedgerFile.Read(ledger, folder.PathOf(ledgerName)).State is not null)
+            {
+                error = $"{folder.PathOf(ledgerName)}: is the ledger of a dump whose entry in {RunningDumps.DirectoryName} somebody has removed";
+                return false;
+            }
+        }
+        catch (StorageException e)
+        {
+            error = e.Message;
+            return false;
+        }
+
+        return (Posix.Unlink(folder.Handle, ledgerName) == 0) | (Posix.Unlink(folder.Handle, name) == 0);
     }
 
     /// <summary>Makes the dump's entry; where the list has been removed since it was opened, in a new one.</summary>

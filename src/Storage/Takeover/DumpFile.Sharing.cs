@@ -42,6 +42,10 @@ public sealed unsafe partial class DumpFile
         return error is null;
     }
 
+    /// <summary>Waits until another machine would find that the dump has begun: from then on nobody needs its herald. Blocks.</summary>
+    /// <param name="error">Why it would not, in words, or null.</param>
+    internal bool TrySyncBeginning(out string? error) => TrySyncLedger(out error) && TrySyncData(out error);
+
     /// <summary>Waits until the ledger is on the device. Blocks.</summary>
     /// <param name="error">Why it is not, in words, or null.</param>
     /// <returns>False when it is not. That is never taken back; a new owner, which may be this node (<see cref="DumpDirectory.TakeOverFlow"/>), has a new ledger.</returns>

@@ -27,6 +27,8 @@ internal sealed class RunningDumps : IDisposable
     /// <summary>Links lead from <c>.running</c>.</summary>
     private const string Up = "..";
 
+    private const string LookPrefix = ".look.";
+
     private readonly string _path;
 
     /// <summary>The newest owner of a dump that this process is, by the dump's key, as long as its files are open.</summary>
@@ -100,13 +102,25 @@ internal sealed class RunningDumps : IDisposable
     /// <exception cref="StorageException">That cannot be done.</exception>
     public DateTimeOffset Touch()
     {
-        string name = $".look.{Guid.NewGuid():n}.tmp";
+        string name = $"{LookPrefix}{Guid.NewGuid():n}.tmp";
         FileTimes? times;
         using (var file = Posix.OpenAt(Handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, Posix.FileMode)
             ?? throw new StorageException($"{_path} is not writable: {Errno.Words(Errno.Last)}"))
             times = Posix.IsNamedAndWritable(file) ? Posix.TimesOf(Handle, name) : null;
         _ = Posix.Unlink(Handle, name);
         return times?.ModifiedAt ?? throw new StorageException($"{_path}: the system does not tell what has become of a file (statx); a dump directory cannot be shared here");
+    }
+
+    /// <summary>Removes files of <see cref="Touch"/> whose makers were killed before they did.</summary>
+    /// <param name="before">Only those that were made by then, by the file system's clock.</param>
+    /// <exception cref="StorageException">The list cannot be read.</exception>
+    public void RemoveLooks(DateTimeOffset before)
+    {
+        foreach (string name in NamesOf(LookPrefix))
+        {
+            if (MadeAt(name) <= before)
+                Remove(name);
+        }
     }
 
     /// <summary>When the entry was made; null where there is none.</summary>

@@ -25,7 +25,25 @@ public sealed class StorageChecksTests : IDisposable
     [InlineData("ext4", true, FindingLevel.Problem, "is read-only")]
     internal void Each_kind_of_file_system_has_its_dangers(string kind, bool isReadOnly, FindingLevel level, string found)
     {
-        var finding = FileSystemCheck.Judge(new("/srv", kind, "/dev/sdb1", isReadOnly));
+        var finding = FileSystemCheck.Judge(new("/srv", kind, "/dev/sdb1", isReadOnly), isShared: false);
+
+        Assert.Equal(level, finding.Level);
+        Assert.Contains(found, finding.Found, StringComparison.Ordinal);
+        Assert.Equal(level != FindingLevel.Ok, finding.Advice is not null);
+    }
+
+    [Theory]
+    [InlineData("ext4", "rw", FindingLevel.Warning, "this machine's own")]
+    [InlineData("tmpfs", "rw", FindingLevel.Warning, "this machine's own")]
+    [InlineData("nfs4", "rw,vers=4.2,hard,proto=tcp", FindingLevel.Warning, "remembers which names are not there")]
+    [InlineData("nfs4", "rw,vers=4.2,soft,lookupcache=pos", FindingLevel.Warning, "is mounted soft")]
+    [InlineData("nfs4", "rw,vers=4.2,hard,lookupcache=pos,acregmax=3", FindingLevel.Ok, "for all nodes")]
+    [InlineData("nfs", "rw,vers=3,hard,lookupcache=none", FindingLevel.Ok, "for all nodes")]
+    [InlineData("ceph", "rw,name=x", FindingLevel.Ok, "for all nodes")]
+    [InlineData("cifs", "rw", FindingLevel.Warning, "does not tell a node at once")]
+    internal void What_nodes_share_must_be_seen_by_all_of_them_at_once(string kind, string options, FindingLevel level, string found)
+    {
+        var finding = FileSystemCheck.Judge(new("/srv", kind, "server:/crash", false) { Options = options.Split(',') }, isShared: true);
 
         Assert.Equal(level, finding.Level);
         Assert.Contains(found, finding.Found, StringComparison.Ordinal);

@@ -32,7 +32,7 @@ public sealed class MovedAddressTests(ITestOutputHelper output) : IDisposable
             await owner.DropAddressAsync();
             moves.Add(await lab.OtherThan(owner).TakeAddressAsync());
             await owner.StopAsync();
-            await owner.StartAsync(KilledOwnerTests.TakeoverArguments);
+            await owner.StartAsync(DyingOwnerTests.TakeoverArguments);
             owner = lab.OtherThan(owner);
         }
 
@@ -118,8 +118,8 @@ public sealed class MovedAddressTests(ITestOutputHelper output) : IDisposable
     {
         output.WriteLine($"seed {TakeoverLab.Seed}");
         await using var lab = await TakeoverLab.CreateAsync(_temp.Path);
-        await lab.A.StartAsync(KilledOwnerTests.TakeoverArguments);
-        await lab.B.StartAsync(KilledOwnerTests.TakeoverArguments);
+        await lab.A.StartAsync(DyingOwnerTests.TakeoverArguments);
+        await lab.B.StartAsync(DyingOwnerTests.TakeoverArguments);
         try
         {
             await test(lab, new(TakeoverLab.Seed));

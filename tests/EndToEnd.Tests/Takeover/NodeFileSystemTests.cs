@@ -6,7 +6,9 @@ using Xunit.Abstractions;
 namespace NetdumpCollector.EndToEnd.Tests.Takeover;
 
 /// <summary>The model of a network file system itself: the others see what was synced and nothing else, and names at once.</summary>
+/// <remarks>Alone, because a process that another test starts has this one's files open for a moment, and the model tells a close.</remarks>
 [UnsupportedOSPlatform("windows")]
+[Collection(AloneTests.Name)]
 public sealed class NodeFileSystemTests(ITestOutputHelper output) : IDisposable
 {
     private const int PageBytes = 4096;

@@ -184,8 +184,8 @@ public sealed class PausedOwnerTests(ITestOutputHelper output) : IDisposable
     {
         output.WriteLine($"seed {TakeoverLab.Seed}");
         await using var lab = await TakeoverLab.CreateAsync(_temp.Path);
-        await lab.A.StartAsync([.. KilledOwnerTests.TakeoverArguments, .. arguments]);
-        await lab.B.StartAsync([.. KilledOwnerTests.TakeoverArguments, .. arguments]);
+        await lab.A.StartAsync([.. DyingOwnerTests.TakeoverArguments, .. arguments]);
+        await lab.B.StartAsync([.. DyingOwnerTests.TakeoverArguments, .. arguments]);
         try
         {
             await test(lab, new(TakeoverLab.Seed));

@@ -115,6 +115,42 @@ public sealed class ClaimTests : IDisposable
         Assert.False(begun.IsSuperseded());
     }
 
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void Files_whose_entry_a_crash_took_back_keep_nobody_from_beginning_anew(bool hasLedger, bool hasData)
+    {
+        var identity = new DumpIdentity(DumpId.Of(Dumps.StartedAt, Dumps.Client), Dumps.Client, Dumps.StartedAt);
+        var endpoint = new DumpEndpoint(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1);
+        using var crashed = _shared.Node("a").Directory.Create(identity, endpoint, null);
+        RemoveEntry(crashed.PartialPath);
+        if (!hasLedger)
+            File.Delete(crashed.PartialPath + DumpFile.LedgerSuffix);
+        if (!hasData)
+            File.Delete(crashed.PartialPath);
+
+        using var begun = _shared.Node("b").Directory.Create(identity, endpoint, null);
+
+        Assert.True(crashed.IsSuperseded());
+        Assert.False(begun.IsSuperseded());
+    }
+
+    [Fact]
+    public void Files_of_what_was_acked_stay_though_somebody_has_removed_their_entry()
+    {
+        var node = _shared.Node("a").Begin();
+        Assert.True(new SharedClient(pages: 2).Send(node, bursts: 1));
+        RemoveEntry(node.File!.PartialPath);
+
+        var refused = Assert.Throws<StorageException>(() => _shared.Node("b").Directory.Create(node.File.Identity, node.File.Endpoint, null));
+
+        Assert.Contains("whose entry in .running somebody has removed", refused.Message, StringComparison.Ordinal);
+        Assert.False(node.File.IsSuperseded());
+    }
+
+    private void RemoveEntry(string partial) => File.Delete(Path.Join(_shared.Path, ".running", Path.GetFileName(partial)["partial.".Length..]));
+
     [Fact]
     public void Of_a_client_that_panicked_again_both_dumps_are_taken_over_the_newest_first()
     {
@@ -284,6 +320,10 @@ public sealed class ClaimTests : IDisposable
         node.Dispose();
         File.CreateSymbolicLink(entry + "x", "..");
         File.WriteAllBytes(partial + "x.e3.ledger", [1]);
+        string look = Path.Join(_shared.Path, ".running", ".look.0.tmp"), freshLook = Path.Join(_shared.Path, ".running", ".look.1.tmp");
+        File.WriteAllBytes(look, []);
+        File.WriteAllBytes(freshLook, []);
+        File.SetLastWriteTimeUtc(look, DateTime.UtcNow.AddMinutes(-2));
         var janitor = _shared.Node("janitor").Directory;
         Assert.Empty(janitor.ClaimAbandoned(TimeSpan.FromHours(1), Assert.Fail));
         Assert.True(File.Exists(partial));
@@ -291,7 +331,8 @@ public sealed class ClaimTests : IDisposable
         Assert.Empty(janitor.ClaimAbandoned(TimeSpan.Zero, Assert.Fail));
 
         Assert.Equal([".running"], _shared.Names);
-        Assert.Empty(Directory.GetFileSystemEntries(Path.Join(_shared.Path, ".running")));
+        // Somebody may be looking by it.
+        Assert.Equal([freshLook], Directory.GetFileSystemEntries(Path.Join(_shared.Path, ".running")));
     }
 
     [Fact]

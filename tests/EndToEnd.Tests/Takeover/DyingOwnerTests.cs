@@ -7,22 +7,37 @@ using Xunit.Abstractions;
 
 namespace NetdumpCollector.EndToEnd.Tests.Takeover;
 
-/// <summary>Nodes die in mid-dump with all that they had not synced; the other node goes on and nothing that was acked is missing.</summary>
+/// <summary>Of what a node that dies had not synced nothing is left.</summary>
+/// <param name="output">Told the seed.</param>
 [UnsupportedOSPlatform("windows")]
-public sealed class KilledOwnerTests(ITestOutputHelper output) : IDisposable
+public sealed class KilledOwnerTests(ITestOutputHelper output) : DyingOwnerTests(output);
+
+/// <summary>Some of what a node that dies had not synced is left, and of the names it had made, as a machine leaves it.</summary>
+/// <param name="output">Told the seed.</param>
+[UnsupportedOSPlatform("windows")]
+public sealed class KilledOwnerLeavesSomeTests(ITestOutputHelper output) : DyingOwnerTests(output, "--writeback", "50", "--volatile-names", "50", "--close-flush", "--shared-locks");
+
+/// <summary>Nodes die in mid-dump with all that they had not synced; the other node goes on and nothing that was acked is missing.</summary>
+/// <param name="output">Told the seed.</param>
+/// <param name="files">What the node's file system does beside.</param>
+[UnsupportedOSPlatform("windows")]
+public abstract class DyingOwnerTests(ITestOutputHelper output, params string[] files) : IDisposable
 {
     /// <summary>Longest time from the move of the virtual address to the next ack.</summary>
     private const double LongestSilenceSeconds = 5;
 
     private readonly TempDirectory _temp = new();
 
-    public void Dispose() => _temp.Dispose();
+    public void Dispose()
+    {
+        _temp.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     /// <summary>Long dumps and short ones, so that some are at their herald, first burst, header, key, FINISHED, commit or join at any time.</summary>
     [TakeoverTheory]
     [InlineData(25)]
-    [InlineData(25, "--writeback", "50", "--volatile-names", "50", "--close-flush", "--shared-locks")]
-    public async Task Killed_at_random_moments_every_dump_ends_complete_at_the_other_node(int kills, params string[] files)
+    public async Task Killed_at_random_moments_every_dump_ends_complete_at_the_other_node(int kills)
     {
         output.WriteLine($"seed {TakeoverLab.Seed}");
         var random = new Random(TakeoverLab.Seed);
@@ -88,8 +103,7 @@ public sealed class KilledOwnerTests(ITestOutputHelper output) : IDisposable
     /// <summary>Each packet of a dump is the last that the dying node got; it may have done anything with it, or nothing.</summary>
     [TakeoverTheory]
     [InlineData(6)]
-    [InlineData(6, "--writeback", "50", "--close-flush", "--shared-locks")]
-    public async Task Killed_after_any_packet_the_dump_goes_on(int clientsEach, params string[] files)
+    public async Task Killed_after_any_packet_the_dump_goes_on(int clientsEach)
     {
         output.WriteLine($"seed {TakeoverLab.Seed}");
         var random = new Random(TakeoverLab.Seed);
