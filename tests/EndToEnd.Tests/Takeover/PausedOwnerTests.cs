@@ -76,11 +76,11 @@ public sealed class PausedOwnerTests(ITestOutputHelper output) : IDisposable
                 PatientClient[] clients = [.. Enumerable.Range(0, Clients).Select(k => lab.Clients.In(() =>
                     new PatientClient(new(firstClient + (uint)k), TakeoverLab.VirtualAddress, TakeoverLab.Port, new TestDump(30_000, random.Next()).Content, 1448, heraldSeqno: 1, key: new byte[512])))];
                 sent.AddRange(clients);
-                foreach (var client in clients)
+                await Task.WhenAll(clients.Select(client => Task.Run(() =>
                 {
                     for (int packet = 0; packet < client.Packets.Count - 1; packet++)
                         client.SendUntilAcked(packet);
-                }
+                })));
 
                 // Every other time the first half of a dump is another node's, and there is something to join.
                 if (i % 2 == 0)
