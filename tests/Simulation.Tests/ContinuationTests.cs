@@ -64,7 +64,7 @@ public sealed class ContinuationTests
     [Fact]
     public void Finished_alone_is_not_answered()
     {
-        var session = DumpSession.Continue(new(), 0);
+        var session = DumpSession.Continue(new(), [], 0);
 
         session.OnMessage(new(MessageType.Finished, 9, 0, 0), [], 0, 0);
         session.OnStored(0);

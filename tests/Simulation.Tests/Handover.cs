@@ -127,7 +127,7 @@ internal sealed class Handover : IPacketSink
         // FINISHED alone says that there was a dump, and nothing of it came here.
         if (_second is null && header.Type is not (MessageType.Vmcore or MessageType.Kdh or MessageType.EkcdKey))
             return;
-        _second ??= new(DumpSession.Continue(new(), _nowUs), _length);
+        _second ??= new(DumpSession.Continue(new(), [], _nowUs), _length);
         if (_second.Acked.Count > 0 && _restarts < 3 && _random.Next(100) == 0)
         {
             _restarts++;

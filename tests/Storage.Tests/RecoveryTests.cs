@@ -54,7 +54,7 @@ public sealed class RecoveryTests : IDisposable
         var identity = Dumps.NewIdentity() with { Continues = new("20261121T013939Z-00000001", "a", 2) };
         using (var file = _directory.Create(identity, s_endpoint, null))
         {
-            var before = new Conversation(file, DumpSession.Continue(new(), 0));
+            var before = new Conversation(file, DumpSession.Continue(new(), [], 0));
             before.SendPageAt(700, 65536);
         }
 

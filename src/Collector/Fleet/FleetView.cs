@@ -103,13 +103,7 @@ internal sealed class FleetView(string node, string? url, FleetState state, Lazy
     }
 
     /// <summary>Where the files of a dump of another node can be had: at that node, or at another live one that shares its directory. Null where none says where it is reached.</summary>
-    public string? UrlOf(FleetDump dump)
-    {
-        if (dump.Path is null)
-            return null;
-        var live = state.Snapshot.Nodes.Where(other => other.State == FleetNodeState.Live && other.Identity.Directory == dump.Directory && other.Identity.Url is not null && other.Identity.Url != url);
-        return live.OrderByDescending(other => other.Identity.Name == dump.Node).FirstOrDefault()?.Identity.Url;
-    }
+    public string? UrlOf(FleetDump dump) => state.Snapshot.UrlOf(dump, except: url);
 
     internal static DumpList.Row RowOf(FleetDump dump) => new(dump.Id, dump.Host, dump.Client, dump.StartedAt.UtcDateTime, dump.Bytes, dump.Status.ToLowerInvariant(), dump.Panic, dump.Path ?? dump.Url ?? "-", dump.Pinned, dump.Node);
 

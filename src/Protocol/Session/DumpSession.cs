@@ -72,10 +72,11 @@ public sealed partial class DumpSession
     /// <summary>Goes on with a dump of which another node received a part that is not here: its first packet may be any.</summary>
     /// <remarks>What that node has is its own to promise: unless all of the dump comes here, it ends as incomplete and FINISHED is not acked.</remarks>
     /// <param name="options">Times and limits.</param>
+    /// <param name="path">The path that its herald is believed to have asked for; empty for none.</param>
     /// <param name="nowUs">Monotonic time in microseconds.</param>
-    public static DumpSession Continue(SessionOptions options, long nowUs)
+    public static DumpSession Continue(SessionOptions options, ReadOnlySpan<byte> path, long nowUs)
     {
-        var session = new DumpSession(options, heraldSeqno: 1, nowUs) { IsContinuation = true };
+        var session = new DumpSession(options, heraldSeqno: 1, nowUs) { IsContinuation = true, _path = path.ToArray(), _pathLength = path.Length };
         session.JoinMidway();
         return session;
     }
