@@ -72,7 +72,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
 
         if (_awaiting.Values.Where(dump => dump.NotBeforeUs <= Context.NowUs).MinBy(dump => dump.NotBeforeUs) is { } due)
             Stitch(due);
-        setup.Metrics.AwaitsParts(_awaiting.Count);
+        setup.Metrics.AwaitsParts(_awaiting.Values.Count(dump => dump.IsPart));
         _timer ??= Context.CreateTimer(new Look());
         _timer.Arm(Math.Max(Context.NowUs, Math.Min(_searchUs == 0 ? long.MaxValue : _searchUs, _awaiting.Count == 0 ? long.MaxValue : _awaiting.Values.Min(dump => dump.NotBeforeUs))));
     }
@@ -89,7 +89,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         try
         {
             foreach (var dump in DumpCatalog.Read(setup.Root).Dumps.Where(dump => DumpStitching.IsWanted(dump.Manifest)))
-                _ = _awaiting.TryAdd(dump.Manifest.Id, new(dump.ManifestPath));
+                _ = _awaiting.TryAdd(dump.Manifest.Id, new(dump.ManifestPath, Context.NowUs + FirstRestUs));
         }
         catch (StorageException e)
         {
@@ -103,7 +103,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         {
             var manifest = ManifestFile.Read(manifestPath);
             if (DumpStitching.IsWanted(manifest))
-                _ = _awaiting.TryAdd(manifest.Id, new(manifestPath));
+                _ = _awaiting.TryAdd(manifest.Id, new(manifestPath, Context.NowUs));
         }
         catch (StorageException)
         {
@@ -133,6 +133,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
 
         string? problem;
         long fetched = 0;
+        dump.IsPart |= manifest is { Continues: not null } or { Stitching: true };
         try
         {
             if (setup.Headroom.Judge(Path.GetDirectoryName(dump.ManifestPath)!) is { } shortage)
@@ -140,8 +141,9 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
             _finder ??= setup.Open();
             using var found = _finder.Find(manifest, stopping);
             problem = found.Problem;
+            dump.IsPart |= found.IsKnown;
             // A dump that is only incomplete, of which nobody else knows.
-            if (!found.IsKnown && manifest is { Continues: null, Stitching: false })
+            if (!dump.IsPart)
             {
                 Forget(dump);
                 return;
@@ -173,8 +175,8 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         }
 
         dump.Rest(Context.NowUs, hasProgress: fetched > 0);
-        // Each trouble is told of once.
-        if (problem != dump.Problem)
+        // Each trouble is told of once, and none where a dump is only incomplete, as far as is known.
+        if (dump.IsPart && problem != dump.Problem)
             CollectorLog.AwaitsParts(setup.Logger, FileOf(dump, manifest), manifest.Id, problem);
         dump.Problem = problem;
     }
@@ -203,13 +205,18 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     private void Forget(Awaiting dump) => _ = _awaiting.Remove(_awaiting.First(one => one.Value == dump).Key);
 
     /// <summary>A dump that lacks something.</summary>
-    private sealed class Awaiting(string manifestPath)
+    /// <param name="manifestPath">Its manifest.</param>
+    /// <param name="notBeforeUs">When its parts are asked for; a server that has just started has not reached the catalogue yet.</param>
+    private sealed class Awaiting(string manifestPath, long notBeforeUs)
     {
         private long _restUs = FirstRestUs;
 
         public string ManifestPath => manifestPath;
 
-        public long NotBeforeUs { get; private set; }
+        public long NotBeforeUs { get; private set; } = notBeforeUs;
+
+        /// <summary>Others have parts of it, or had.</summary>
+        public bool IsPart { get; set; }
 
         public string? Problem { get; set; }
 

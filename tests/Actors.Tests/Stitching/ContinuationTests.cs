@@ -102,6 +102,29 @@ public sealed class ContinuationTests : IDisposable
         Assert.Equal(0, b.Metrics.SessionsContinued);
     }
 
+    [Fact]
+    public async Task A_dump_that_is_only_incomplete_waits_for_nothing()
+    {
+        var dump = new TestDump(200_000);
+        await using var b = await StartAsync("portable", "b");
+        using var client = NewClient(b);
+        client.Herald();
+        client.SendBurst(dump);
+        _ = client.TakeBurst(dump);
+        client.SendRest(dump);
+        client.Send(client.TakeFinished());
+        Assert.Equal(DumpStatus.Incomplete, (await b.DumpOf(client)).Status);
+        var finder = new FakeFinder(null);
+        var actor = b.Actors.Spawn<StitchActor.Message>("stitch", _thread, () => new StitchActor(new(b.Root, "b", () => finder, Headroom.Unlimited, b.Metrics, b.Log), CancellationToken.None), new());
+
+        actor.Tell(new StitchActor.DumpReady(Assert.Single(b.Dumps).ManifestPath));
+        await Eventually.Holds(() => finder.Asked == 1, "it was asked for");
+        actor.Tell(new StitchActor.DumpReady(b.Dumps[0].ManifestPath));
+        await Eventually.Holds(() => finder.Asked == 2, "it was forgotten, and asked for again");
+
+        Assert.DoesNotContain($"{LogAwaitsParts} ", b.Log.All, StringComparison.Ordinal);
+    }
+
     /// <summary>The other part ends after this one was first asked for.</summary>
     private async Task StitchAsync(RunningCollector b, Manifest part, TestDump dump)
     {
@@ -130,11 +153,18 @@ public sealed class ContinuationTests : IDisposable
         public byte[] ReadKey() => throw new StorageException("no key");
     }
 
-    private sealed class FakeFinder(IDumpPart part) : IPartFinder
+    /// <summary>Knows of one part that ends after the first question, or of none.</summary>
+    private sealed class FakeFinder(IDumpPart? part) : IPartFinder
     {
         private int _asked;
 
-        public FoundParts Find(Manifest dump, CancellationToken stopping) => ++_asked == 1 ? new([], IsKnown: true, "it has not ended") : new([part], IsKnown: true, null);
+        public int Asked => Volatile.Read(ref _asked);
+
+        public FoundParts Find(Manifest dump, CancellationToken stopping)
+        {
+            bool isFirst = Interlocked.Increment(ref _asked) == 1;
+            return part is null ? new([], IsKnown: false, null) : isFirst ? new([], IsKnown: true, "it has not ended") : new([part], IsKnown: true, null);
+        }
     }
 
     private static FleetSnapshot Orphaned(WireClient client, ushort port) => new FleetSnapshot([Node(FleetNodeState.Dead)], [Session(client, port)], []).Index();
