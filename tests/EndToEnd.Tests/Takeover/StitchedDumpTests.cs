@@ -9,9 +9,9 @@ using Xunit.Abstractions;
 namespace NetdumpCollector.EndToEnd.Tests.Takeover;
 
 /// <summary>Nodes that share a catalogue and a virtual address, and no directory: a dump's parts come together again.</summary>
-[Collection(PostgresTests.Name)]
+/// <remarks>With a server of its own, so that it waits for no other tests of the catalogue.</remarks>
 [UnsupportedOSPlatform("windows")]
-public sealed class StitchedDumpTests(PostgresFixture postgres, ITestOutputHelper output) : IDisposable
+public sealed class StitchedDumpTests(PostgresFixture postgres, ITestOutputHelper output) : IClassFixture<PostgresFixture>, IDisposable
 {
     private const int Clients = 4;
     private const int Kibibytes = 16 * 1024;
