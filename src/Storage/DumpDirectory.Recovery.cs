@@ -331,6 +331,7 @@ public sealed partial class DumpDirectory
             Overwritten = RangesOf(contents, LedgerRecordType.Overwritten),
             UnverifiedEnd = crashed ? (ulong)file.ReadLength() : 0,
             MachineCrashed = crashed,
+            IsContinuation = file.Identity.Continues is not null,
             Header = header.Find(found => found.IsValid) ?? header.LastOrDefault(),
             KeyPieces = [.. contents.Records.OfType<LedgerRecord.Key>().Select(key => (key.Offset, key.Bytes))],
         };

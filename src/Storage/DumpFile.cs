@@ -400,6 +400,7 @@ public sealed unsafe partial class DumpFile : IDisposable
         return AppendRaw(header, [], [], out error)
             && Append(LedgerRecordType.Opened, [], LedgerFormat.OpenedPayload(new(Identity, BootId.Current)), out error)
             && Append(LedgerRecordType.Endpoint, [], LedgerFormat.EndpointPayload(Endpoint), out error)
+            && (Identity.Continues is not { } continues || Append(LedgerRecordType.PartOf, [], LedgerFormat.PartOfPayload(continues), out error))
             && (Shared is null || Append(LedgerRecordType.Owner, [], LedgerFormat.OwnerPayload(Shared.Epoch, Shared.Node), out error));
     }
 

@@ -9,7 +9,21 @@ namespace NetdumpCollector.Storage;
 /// <param name="Id">Unique, sorts by time, safe in file names; see <see cref="DumpId"/>.</param>
 /// <param name="Client">The host that dumps.</param>
 /// <param name="StartedAt">When its herald came.</param>
-public sealed record DumpIdentity(string Id, Ipv4 Client, DateTimeOffset StartedAt);
+public sealed record DumpIdentity(string Id, Ipv4 Client, DateTimeOffset StartedAt)
+{
+    /// <summary>The dump that it goes on with, of which the rest lies elsewhere; null for one that began here.</summary>
+    public DumpContinuation? Continues { get; init; }
+}
+
+/// <summary>What a dump goes on with that another node began: each is a part of one dump, and they are stitched together when all have ended.</summary>
+/// <param name="Id">The id of the part that began with the herald.</param>
+/// <param name="Node">The node that had the dump before.</param>
+/// <param name="Epoch">How many nodes had it before.</param>
+public sealed record DumpContinuation(string Id, string Node, int Epoch)
+{
+    /// <summary>How many nodes have had a dump, with the one that has this part.</summary>
+    public static int EpochOf(DumpContinuation? continues) => (continues?.Epoch ?? 0) + 1;
+}
 
 /// <summary>Makes ids of dumps.</summary>
 public static class DumpId

@@ -96,6 +96,14 @@ public sealed record Manifest
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Node { get; init; }
 
+    /// <summary>The dump goes on with one that another node began, or came to its end here after being one's rest; the others lack the field. Parts of one dump name the same one, which itself lacks the field.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public DumpContinuation? Continues { get; init; }
+
+    /// <summary>What other parts of the dump have is being written into the file; bytes that are not missing are right all the same, and nobody knows the file's hash. The others lack the field.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool Stitching { get; init; }
+
     /// <summary>The owner that ended the dump, where nodes took it over from each other; the others lack the field.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public int? Epoch { get; init; }
@@ -114,6 +122,7 @@ public sealed record Manifest
     internal static Manifest Of(DumpIdentity identity, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, long lengthBytes) => new()
     {
         Id = identity.Id,
+        Continues = identity.Continues,
         Client = identity.Client.ToString(),
         Host = names.Host,
         Index = names.Index,
@@ -156,7 +165,12 @@ public sealed record Manifest
 /// <param name="Node">Its node.</param>
 /// <param name="Bytes">Bytes of the dump.</param>
 /// <param name="Ranges">In so many ranges.</param>
-public sealed record ManifestSegment(int Epoch, string Node, ulong Bytes, int Ranges);
+public sealed record ManifestSegment(int Epoch, string Node, ulong Bytes, int Ranges)
+{
+    /// <summary>The id under which that owner's node has its part; null where nodes share a directory, and with it one id.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Id { get; init; }
+}
 
 /// <summary>Where the client was answered from.</summary>
 /// <param name="Mode">"ephemeral" or "shared".</param>

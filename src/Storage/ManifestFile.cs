@@ -46,7 +46,7 @@ public static class ManifestFile
     /// <param name="name">What errors call it.</param>
     /// <param name="content">All of it.</param>
     /// <exception cref="StorageException">It is not a manifest of this version.</exception>
-    internal static Manifest Parse(string name, ReadOnlySpan<byte> content)
+    public static Manifest Parse(string name, ReadOnlySpan<byte> content)
     {
         try
         {

@@ -59,6 +59,9 @@ internal static class ManifestWriter
         json.WriteBoolean("pinned"u8, manifest.Pinned);
         if (manifest.Node is not null)
             json.WriteString("node"u8, manifest.Node);
+        Write(json, manifest.Continues);
+        if (manifest.Stitching)
+            json.WriteBoolean("stitching"u8, true);
         Write(json, manifest.Epoch, manifest.Segments);
         Write(json, manifest.Stored);
         json.WriteStartObject("files"u8);
@@ -83,10 +86,23 @@ internal static class ManifestWriter
             json.WriteString("node"u8, segment.Node);
             json.WriteNumber("bytes"u8, segment.Bytes);
             json.WriteNumber("ranges"u8, segment.Ranges);
+            if (segment.Id is not null)
+                json.WriteString("id"u8, segment.Id);
             json.WriteEndObject();
         }
 
         json.WriteEndArray();
+    }
+
+    private static void Write(Utf8JsonWriter json, DumpContinuation? continues)
+    {
+        if (continues is null)
+            return;
+        json.WriteStartObject("continues"u8);
+        json.WriteString("id"u8, continues.Id);
+        json.WriteString("node"u8, continues.Node);
+        json.WriteNumber("epoch"u8, continues.Epoch);
+        json.WriteEndObject();
     }
 
     private static void Write(Utf8JsonWriter json, ManifestEndpoint endpoint)

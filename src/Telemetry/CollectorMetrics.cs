@@ -30,6 +30,7 @@ public sealed partial class CollectorMetrics : IDisposable
     private long _relocated;
     private long _resumed;
     private long _takenOver;
+    private long _continued;
     private long _handedOver;
     private long _deleted;
     private long _deletedBytes;
@@ -64,6 +65,9 @@ public sealed partial class CollectorMetrics : IDisposable
 
     /// <summary>Sessions of other nodes that went on here.</summary>
     public long SessionsTakenOver => Interlocked.Read(ref _takenOver);
+
+    /// <summary>Sessions of other nodes that went on here as dumps of their own.</summary>
+    public long SessionsContinued => Interlocked.Read(ref _continued);
 
     /// <summary>Running dumps that went on with another owner.</summary>
     public long DumpsHandedOver => Interlocked.Read(ref _handedOver);
@@ -132,6 +136,9 @@ public sealed partial class CollectorMetrics : IDisposable
 
     /// <summary>A session that another node had goes on here; counted by <see cref="SessionResumed"/> as well.</summary>
     public void SessionTakenOver() => Interlocked.Increment(ref _takenOver);
+
+    /// <summary>A session that another node had goes on here, with nothing of what that node received.</summary>
+    public void SessionContinued() => Interlocked.Increment(ref _continued);
 
     /// <summary>A running dump goes on with another owner.</summary>
     public void DumpHandedOver()

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Aftermath;
+using NetdumpCollector.Actors.Fleet;
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Actors.Runtime;
@@ -38,6 +39,9 @@ internal sealed record CollectorSetup
 
     /// <summary>The node's name where it shares the dump directory with others, or null.</summary>
     public string? Node { get; init; }
+
+    /// <summary>What is known of the fleet where nodes share no directory, or null.</summary>
+    public FleetState? Fleet { get; init; }
 
     /// <summary>The address, herald port and clients' port of another collector, whose place this one takes; null for ones of its own.</summary>
     public RunningCollector? InPlaceOf { get; init; }
@@ -103,7 +107,7 @@ internal sealed class RunningCollector : IAsyncDisposable
         _loops = [.. Enumerable.Range(0, transport.CanShard ? setup.Loops : 1)
             .Select(_ => setup.Decorate(transport.CreateLoop("test", failure => CollectorLog.ActorFailed(Log, "loop", failure))))
             .Select(loop => setup.CrossesLoops ? new CrossedLoop(loop, HeraldSteering) : loop)];
-        _ingresses = new(_loops.Length);
+        _ingresses = new(_loops.Length) { Fleet = setup.Fleet };
         _serverAddress = setup.InPlaceOf?.ServerAddress ?? NextAddress();
         _clientPort = setup.InPlaceOf?.ClientPort ?? FreePort();
         if (setup.Script is string body)

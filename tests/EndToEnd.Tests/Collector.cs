@@ -94,11 +94,12 @@ internal sealed partial class Collector : IAsyncDisposable
     public static Task<Collector> StartInAsync(IEnumerable<string> variables, string address, int port, string directory, params string[] arguments) =>
         ListeningAsync(new Collector(directory, address, "env", [.. variables, Executable, .. Serve(address, port, directory, arguments)]));
 
-    /// <summary>Starts a server in another network, on a machine of that name. HTTP is not reached from here and off.</summary>
+    /// <summary>Starts a server in another network, on a machine of that name. HTTP is not reached from here, and off unless told.</summary>
     public static Task<Collector> StartInNetworkAsync(NetworkNamespace network, string host, string address, int port, string directory, params string[] arguments)
     {
         string[] command = network.Enter(
-            ["unshare", "--uts", "sh", "-c", "hostname \"$1\" && shift && exec \"$@\"", "sh", host, Executable, .. Serve(address, port, directory, ["--http", "off", .. arguments])]);
+            ["unshare", "--uts", "sh", "-c", "hostname \"$1\" && shift && exec \"$@\"", "sh", host, Executable,
+                .. Serve(address, port, directory, arguments.Contains("--http") ? arguments : ["--http", "off", .. arguments])]);
         return ListeningAsync(new Collector(directory, address, command[0], command[1..]));
     }
 

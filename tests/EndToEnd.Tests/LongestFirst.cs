@@ -14,7 +14,7 @@ public sealed class LongestFirst : ITestCollectionOrderer
     /// <summary>Those of more than half a minute.</summary>
     private static readonly string[] s_order =
     [
-        .. new[] { typeof(KilledOwnerTests), typeof(KilledOwnerLeavesSomeTests), typeof(PausedOwnerTests), typeof(MovedAddressTests), typeof(RandomKillTests), typeof(StorageFaultTests), typeof(AccessTests), typeof(MachineCrashTests), typeof(RestartTests), typeof(NdblastTests), typeof(SendTests), typeof(PackageTests), typeof(OtlpTests) }
+        .. new[] { typeof(KilledOwnerTests), typeof(KilledOwnerLeavesSomeTests), typeof(PausedOwnerTests), typeof(MovedAddressTests), typeof(StitchedDumpTests), typeof(RandomKillTests), typeof(StorageFaultTests), typeof(AccessTests), typeof(MachineCrashTests), typeof(RestartTests), typeof(NdblastTests), typeof(SendTests), typeof(PackageTests), typeof(OtlpTests) }
             .Select(type => type.FullName!),
     ];
 

@@ -80,6 +80,19 @@ public sealed partial class ManifestFileTests : IDisposable
     }
 
     [Fact]
+    public void Parts_of_a_dump_name_each_other_as_the_serializer_would_have_it()
+    {
+        var manifest = Full() with { Continues = new("20261121T013940Z-00000001", "a", 1), Stitching = true, Epoch = 2, Segments = [new(1, "a", 4096, 1) { Id = "20261121T013940Z-00000001" }] };
+
+        string text = System.Text.Encoding.UTF8.GetString(ManifestWriter.ToUtf8(manifest));
+
+        Assert.Equal(System.Text.Json.JsonSerializer.Serialize(manifest, ManifestJson.Default.Manifest) + "\n", text);
+        Assert.Equal("""{"id":"20261121T013940Z-00000001","node":"a","epoch":1}""", JsonNode.Parse(text)!["continues"]!.ToJsonString());
+        Assert.Equal("""{"epoch":1,"node":"a","bytes":4096,"ranges":1,"id":"20261121T013940Z-00000001"}""", JsonNode.Parse(text)!["segments"]![0]!.ToJsonString());
+        Assert.Equal("true", JsonNode.Parse(text)!["stitching"]!.ToJsonString());
+    }
+
+    [Fact]
     public void Updates_of_one_manifest_do_not_lose_each_other()
     {
         string path = _temp.File("m.json");

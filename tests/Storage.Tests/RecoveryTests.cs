@@ -48,6 +48,30 @@ public sealed class RecoveryTests : IDisposable
         }
     }
 
+    [Fact]
+    public void A_part_of_another_nodes_dump_stays_one_and_is_described_as_one()
+    {
+        var identity = Dumps.NewIdentity() with { Continues = new("20261121T013939Z-00000001", "a", 2) };
+        using (var file = _directory.Create(identity, s_endpoint, null))
+        {
+            var before = new Conversation(file, DumpSession.Continue(new(), [], 0));
+            before.SendPageAt(700, 65536);
+        }
+
+        var dump = Assert.Single(TakeOver());
+        using (dump.File)
+        {
+            Assert.Equal(identity, dump.File.Identity);
+            var session = DumpSession.Restore(new(), dump.Saved!, nowUs: 0);
+            Assert.True(session.IsContinuation);
+            var after = new Conversation(dump.File, session);
+            after.SendPageAt(702, 65536 + 4096);
+            var summary = after.Finish();
+            Assert.Equal((DumpStatus.Incomplete, EndReason.Finished), (summary.Status, summary.Reason));
+            Assert.Equal(identity.Continues, _directory.Commit(dump.File, summary, Dumps.Circumstances("web")).Manifest.Continues);
+        }
+    }
+
     /// <summary>The file's length tells what is stored, until holes count as stored, and then again.</summary>
     [Fact]
     public void Processes_that_leave_holes_and_others_take_turns_and_lose_nothing()

@@ -45,12 +45,13 @@ public sealed class HashActor(ILogger logger, CancellationToken stopping, Action
         try
         {
             var manifest = ManifestFile.Read(manifestPath);
-            if (manifest.HashState != HashState.Pending)
+            // Of a file that is being written the hash says nothing.
+            if (manifest is not { HashState: HashState.Pending, Stitching: false })
                 return;
 
             string core = Path.Combine(Path.GetDirectoryName(manifestPath)!, manifest.Files.Vmcore);
             string? hash = Compute(core);
-            ManifestFile.Update(manifestPath, m => m with { Sha256 = hash, HashState = hash is null ? HashState.Failed : HashState.Done });
+            ManifestFile.Update(manifestPath, m => IsUnchanged(manifest, m) ? m with { Sha256 = hash, HashState = hash is null ? HashState.Failed : HashState.Done } : m);
             onHashed?.Invoke(manifestPath);
         }
         catch (OperationCanceledException)
@@ -62,6 +63,9 @@ public sealed class HashActor(ILogger logger, CancellationToken stopping, Action
             CollectorLog.ManifestNotUpdated(logger, manifestPath, e.Message);
         }
     }
+
+    /// <summary>Nothing was written into the file since; who does that has it hashed anew.</summary>
+    private static bool IsUnchanged(Manifest before, Manifest now) => now is { HashState: HashState.Pending, Stitching: false } && (before.Bytes, before.CoveredBytes) == (now.Bytes, now.CoveredBytes);
 
     private string? Compute(string core)
     {

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Storage.ObjectStore;
+using NetdumpCollector.Storage.Stitching;
 using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Aftermath;
@@ -54,6 +55,9 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
 
     /// <summary>Uploads that nobody has gone on with for so long are given up; a slow line may need days for a large dump.</summary>
     private static readonly TimeSpan s_stale = TimeSpan.FromDays(7);
+
+    /// <summary>So long a part is kept back for what other nodes have received of its dump: what is in the store stays as it is.</summary>
+    private static readonly TimeSpan s_partsPatience = TimeSpan.FromDays(1);
 
     private readonly Dictionary<string, Pending> _pending = [];
     private readonly Queue<ActorRef<UploadActor.Message>> _idle = [];
@@ -170,7 +174,7 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
     /// <summary>Its hash is known, or never will be, and its script has ended, so that the manifest in the store says both.</summary>
     private bool IsReady(Pending pending)
     {
-        if (pending.Dump.Manifest is { HashState: not HashState.Pending, ScriptPending: false })
+        if (IsReady(pending.Dump.Manifest))
             return true;
         try
         {
@@ -183,8 +187,11 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
             return false;
         }
 
-        return pending.Dump.Manifest is { HashState: not HashState.Pending, ScriptPending: false };
+        return IsReady(pending.Dump.Manifest);
     }
+
+    /// <summary>Nor does it wait for parts that other nodes have received.</summary>
+    private bool IsReady(Manifest manifest) => manifest is { HashState: not HashState.Pending, ScriptPending: false } && !DumpStitching.IsAwaited(manifest, setup.Time.GetUtcNow(), s_partsPatience);
 
     private void Free(Pending pending)
     {

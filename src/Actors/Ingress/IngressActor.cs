@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Actors.Storage;
@@ -257,7 +258,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         var entry = Find(datagram);
         if (entry is null || entry.Key.RemotePort == 0)
         {
-            if (!TrySeekElsewhere(datagram, header.Type))
+            if (!TrySeekElsewhere(datagram, header.Type) && !TryContinue(single, header.Type, entry: null))
                 RejectStray(header.Type is < MessageType.Herald or > MessageType.EkcdKey ? RejectReason.UnknownType : RejectReason.NoSession, datagram);
             return;
         }
@@ -268,6 +269,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             DeliverToOlder(entry, session, header, single);
             return;
         }
+
+        if (session is null or { Phase: not (SessionPhase.HalfOpen or SessionPhase.Receiving) } && TryContinue(single, header.Type, entry))
+            return;
 
         if (session is null || MayGoOnElsewhere(session, header.Type))
         {
@@ -312,6 +316,35 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         if (_sought.End(flow, Context.NowUs) is { } packets)
             group.Release(environment.FileSystems.Stagings, packets);
         return false;
+    }
+
+    /// <summary>A node that is gone had the session, and nothing of its dump is here: the rest of it becomes a dump of its own, a part that is stitched to the others when all have ended.</summary>
+    /// <remarks>Nothing is asked for it: what the other nodes had is known, as of a moment ago. FINISHED begins nothing, because it would be all there is.</remarks>
+    private bool TryContinue(ReadOnlySpan<Datagram> single, MessageType type, ClientEntry? entry)
+    {
+        ref readonly var datagram = ref single[0];
+        if (group.Fleet is not { } fleet || type is not (MessageType.Vmcore or MessageType.Kdh or MessageType.EkcdKey) || _drained is not null || group.IsResuming
+            || fleet.Snapshot.FindOrphan(datagram.Remote, datagram.RemotePort) is not { IsAlive: true } orphan || entry?.Sessions.Any(session => session.StartedAt > orphan.StartedAt) == true)
+            return false;
+
+        if (RefusalOfHerald(datagram, entry) is { } refusal)
+        {
+            Reject(refusal, datagram);
+            return true;
+        }
+
+        if (_halfOpen.Count >= MaxHalfOpen)
+            EvictOldestHalfOpen(datagram);
+        var key = new FlowKey(datagram.Local, datagram.Remote, datagram.RemotePort);
+        var session = DumpSession.Continue(environment.Options, Encoding.UTF8.GetBytes(Path.GetDirectoryName(orphan.Path) ?? ""), Context.NowUs);
+        var actor = new SessionActor(environment, new(datagram.Local, datagram.Remote, datagram.RemotePort, datagram.RemotePort), _socket, session, environment.Time.GetUtcNow(),
+            () => RefusalOfDump(key), (route, milestone) => Self.Deliver(new Reached(key, route, milestone)));
+        actor.Continues(orphan.ContinueElsewhere());
+        Register(key, actor, ref entry).Add(actor.Route);
+        environment.Metrics.SessionContinued();
+        CollectorLog.Continued(environment.Logger, datagram.Remote, orphan.DumpId, orphan.Node);
+        HandTo(actor.Route, single);
+        return true;
     }
 
     /// <summary>

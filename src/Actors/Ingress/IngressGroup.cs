@@ -47,6 +47,9 @@ public sealed class IngressGroup(int count)
     /// <summary>How many dumps may run on all nodes together.</summary>
     public FleetLimits FleetLimits { get; init; } = new(null);
 
+    /// <summary>The fleet, where packets of sessions that other nodes had are continued here although nothing of those dumps is; null where they are not.</summary>
+    public FleetState? Fleet { get; init; }
+
     /// <summary>Whose heralds are answered; there once an ingress is.</summary>
     internal Admission Admission => _admission!;
 

@@ -80,7 +80,7 @@ public sealed partial class SessionActor
         _storage ??= Context.Spawn<StorageActor.Message>("storage", _environment.FileSystems.OpenersOf(path),
             () => new StorageActor(_environment, Route.Ref), new() { MailboxCapacity = 64 });
         string id = _environment.Takeovers is null ? DumpId.New(_startedAt) : DumpId.Of(_startedAt, _client.Remote);
-        var identity = new DumpIdentity(id, _client.Remote, _startedAt);
+        var identity = new DumpIdentity(id, _client.Remote, _startedAt) { Continues = _continues };
         _storage.Tell(new StorageActor.Open(identity, Endpoint, path.Length == 0 ? null : path));
         if (_started)
             return;

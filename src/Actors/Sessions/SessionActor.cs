@@ -101,6 +101,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
     private readonly DateTimeOffset _startedAt;
     private readonly long _startedUs;
     private readonly PacketRun _run = new();
+    private DumpContinuation? _continues;
     private IUdpEndpoint _endpoint;
     private IActorTimer _timer = null!;
     private long _timerDueUs = long.MaxValue;
@@ -199,6 +200,9 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
 
     private DumpEndpoint Endpoint => new(_client.Local, _endpoint.Port, _ownsEndpoint ? (ushort)0 : _client.RemotePort, _client.AckPort, _session.HeraldSeqno);
 
+    /// <summary>The dump goes on with one of another node's, of which nothing is here.</summary>
+    internal void Continues(DumpContinuation continues) => _continues = continues;
+
     /// <summary>The session's herald has its place in the ledger.</summary>
     internal void UseHerald(int place)
     {
@@ -223,7 +227,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         Local = _client.Local,
         ClientPort = _client.RemotePort,
         Endpoint = EndpointMode,
-        Epoch = _file?.Epoch ?? 0,
+        Epoch = _file is null ? 0 : Math.Max(_file.Epoch, DumpContinuation.EpochOf(_file.Identity.Continues)),
+        Continues = _file?.Identity.Continues?.Id,
         Packets = _session.Counters.Packets,
         Repeated = _session.Counters.Retransmissions,
         WriteError = _loggedWriteError,

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using NetdumpCollector.Actors.Aftermath;
 using NetdumpCollector.Actors.HostNames;
 using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Actors.Stitching;
 using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Actors.Takeover;
 using NetdumpCollector.Protocol.Session;
@@ -54,6 +55,9 @@ public sealed class SessionEnvironment
 
     /// <summary>Has ended dumps brought to the object store, or null.</summary>
     public ActorRef<StoreActor.Message>? Store { get; init; }
+
+    /// <summary>Makes dumps whole of which other nodes have a part, or null.</summary>
+    public ActorRef<StitchActor.Message>? Stitching { get; init; }
 
     /// <summary>Makes room for dumps that wait for it, or null when nothing is deleted for them.</summary>
     public ActorRef<RetentionActor.Message>? Room { get; init; }

@@ -46,6 +46,9 @@ public sealed record SessionStatus
     /// <summary>Counts the nodes that have had the dump, from 1; 0 before its files are open.</summary>
     public required int Epoch { get; init; }
 
+    /// <summary>The dump whose part this is, null where it began here or has no files yet.</summary>
+    public string? Continues { get; init; }
+
     /// <summary>"ephemeral" or "shared".</summary>
     public required string Endpoint { get; init; }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using NetdumpCollector.Actors.Aftermath;
 using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Actors.Stitching;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
@@ -28,6 +29,7 @@ internal static class CommitAftermath
         environment.Metrics.Events.Publish(ended);
         environment.Retention?.Tell(new RetentionActor.DumpCommitted());
         environment.Store?.Tell(new StoreActor.DumpReady(dump.ManifestPath));
+        environment.Stitching?.Tell(new StitchActor.DumpReady(dump.ManifestPath));
         environment.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client) { Span = trace });
         if (manifest.HashState == HashState.Pending)
             environment.Hashes?.Tell(new HashActor.HashDump(dump.ManifestPath));

@@ -17,6 +17,10 @@ internal static class DumpDetails
         Line(output, "Status", $"{Word(manifest.Status)} ({Word(manifest.Reason)})");
         if (manifest.Pinned)
             Line(output, "Pinned", "yes, retention never deletes it");
+        if (manifest.Continues is { } continues)
+            Line(output, "Part of", $"{continues.Id}, which node {continues.Node} had before{(manifest.Stitching ? "; what other nodes have is being fetched" : manifest.Status == DumpStatus.Incomplete ? "; what other nodes have is fetched when their parts have ended" : "")}");
+        foreach (var segment in manifest.Segments ?? [])
+            Line(output, "Segment", Text($"{segment.Epoch}, of node {segment.Node}: {segment.Bytes} bytes{(segment.Id is string id ? $" ({id})" : "")}"));
         if (manifest.Error is string error)
             Line(output, "Error", error);
         Line(output, "Started", Text($"{manifest.StartedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z, took {manifest.DurationSeconds:F1} s"));

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using NetdumpCollector.Collector.Cli;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
@@ -14,6 +15,7 @@ internal sealed class DumpList
 
     /// <summary>The status of a dump that no server receives now.</summary>
     public const string Interrupted = "interrupted";
+    private const string Complete = "complete";
     private const int MaxPanicChars = 48;
 
     private readonly string _place;
@@ -61,7 +63,7 @@ internal sealed class DumpList
             foreach (var row in Rows)
             {
                 table.Add([.. isFleet ? [row.Node ?? "-"] : Array.Empty<string>(), row.Id ?? "-", row.Host ?? "-", row.Client ?? "-", row.StartedAt?.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) ?? "-",
-                    ByteSize.Format(row.Bytes), row.Pinned ? $"{row.Status}, pinned" : row.Status, Shorten(row.Panic), row.File]);
+                    ByteSize.Format(row.Bytes), StatusOf(row), Shorten(row.Panic), row.File]);
             }
 
             table.Write(io.Output);
@@ -69,6 +71,12 @@ internal sealed class DumpList
 
         foreach (string problem in _problems)
             io.Complain(problem);
+    }
+
+    private static string StatusOf(Row row)
+    {
+        string status = row is { Continues: string id } && row.Status != Complete ? $"{row.Status}, part of {id}" : row.Status;
+        return row.Pinned ? $"{status}, pinned" : status;
     }
 
     private static string Shorten(string? panic) => panic switch
@@ -79,11 +87,13 @@ internal sealed class DumpList
     };
 
     private static Row RowOf(Manifest dump, string file) => new(
-        dump.Id, dump.Host, dump.Client, dump.StartedAt.UtcDateTime, (long)dump.Bytes, dump.Status.ToString().ToLowerInvariant(), dump.Kdh?.PanicString, file, dump.Pinned);
+        dump.Id, dump.Host, dump.Client, dump.StartedAt.UtcDateTime, (long)dump.Bytes, dump.Status.ToString().ToLowerInvariant(), dump.Kdh?.PanicString, file, dump.Pinned)
+    { Continues = dump.Continues?.Id };
 
     internal static Row RowOf(PartialDump partial, string root) => new(
         partial.Opened?.Identity.Id, null, partial.Opened?.Identity.Client.ToString(), partial.Opened?.Identity.StartedAt.UtcDateTime, partial.LengthBytes,
-        StatusOf(partial), null, Path.GetRelativePath(root, partial.Path), Pinned: false);
+        StatusOf(partial), null, Path.GetRelativePath(root, partial.Path), Pinned: false)
+    { Continues = partial.Opened?.Identity.Continues?.Id };
 
     /// <summary>One dump; its JSON is a published format.</summary>
     /// <param name="Id">Null for a left-over without a readable ledger; so are the other nulls.</param>
@@ -96,5 +106,10 @@ internal sealed class DumpList
     /// <param name="File">Path from the dump directory, or address in the store.</param>
     /// <param name="Pinned">Retention never deletes it.</param>
     /// <param name="Node">The node that has it, null without a fleet.</param>
-    internal sealed record Row(string? Id, string? Host, string? Client, DateTime? StartedAt, long Bytes, string Status, string? Panic, string File, bool Pinned, string? Node = null);
+    internal sealed record Row(string? Id, string? Host, string? Client, DateTime? StartedAt, long Bytes, string Status, string? Panic, string File, bool Pinned, string? Node = null)
+    {
+        /// <summary>The dump whose part this is, which another node began; null for all others.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public string? Continues { get; init; }
+    }
 }

@@ -30,7 +30,7 @@ internal sealed class FleetHost : IDisposable
     private FleetHost(ClusterAddress address, CollectorSettings settings, Server server, ILogger log)
     {
         var time = TimeProvider.System;
-        var state = new FleetState();
+        var state = server.Fleet!;
         var identity = IdentityOf(settings, server);
         var feed = server.Metrics.Events;
         _events = feed.Subscribe(EventCapacity);

@@ -29,6 +29,7 @@ internal static class FleetSessions
         SilentSeconds = session.Silence.TotalSeconds,
         Error = session.WriteError,
         StartedAt = session.StartedAt,
+        Continues = session.Continues,
     };
 
     /// <summary>A session of another node.</summary>

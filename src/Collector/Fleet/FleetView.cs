@@ -63,7 +63,8 @@ internal sealed class FleetView(string node, string? url, FleetState state, Lazy
         {
             var snapshot = Notice is null ? state.Snapshot : FleetSnapshot.Empty;
             return snapshot.Sessions.Select(session => new DumpList.Row(session.DumpId, null, session.Client.ToString(), session.StartedAt.UtcDateTime, session.Bytes,
-                snapshot.IsOrphaned(session) ? DumpList.Interrupted : DumpList.Receiving, null, session.Path, Pinned: false, session.Node));
+                snapshot.IsOrphaned(session) ? DumpList.Interrupted : DumpList.Receiving, null, session.Path, Pinned: false, session.Node)
+            { Continues = session.Continues });
         }
     }
 
@@ -103,15 +104,10 @@ internal sealed class FleetView(string node, string? url, FleetState state, Lazy
     }
 
     /// <summary>Where the files of a dump of another node can be had: at that node, or at another live one that shares its directory. Null where none says where it is reached.</summary>
-    public string? UrlOf(FleetDump dump)
-    {
-        if (dump.Path is null)
-            return null;
-        var live = state.Snapshot.Nodes.Where(other => other.State == FleetNodeState.Live && other.Identity.Directory == dump.Directory && other.Identity.Url is not null && other.Identity.Url != url);
-        return live.OrderByDescending(other => other.Identity.Name == dump.Node).FirstOrDefault()?.Identity.Url;
-    }
+    public string? UrlOf(FleetDump dump) => state.Snapshot.UrlOf(dump, except: url);
 
-    internal static DumpList.Row RowOf(FleetDump dump) => new(dump.Id, dump.Host, dump.Client, dump.StartedAt.UtcDateTime, dump.Bytes, dump.Status.ToLowerInvariant(), dump.Panic, dump.Path ?? dump.Url ?? "-", dump.Pinned, dump.Node);
+    internal static DumpList.Row RowOf(FleetDump dump) => new(dump.Id, dump.Host, dump.Client, dump.StartedAt.UtcDateTime, dump.Bytes, dump.Status.ToLowerInvariant(), dump.Panic, dump.Path ?? dump.Url ?? "-", dump.Pinned, dump.Node)
+    { Continues = dump.Continues };
 
     private static string Stamp(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 }

@@ -6,8 +6,10 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Actors.Scripts;
 using NetdumpCollector.Actors.Sessions;
+using NetdumpCollector.Actors.Stitching;
 using NetdumpCollector.Actors.Storage;
 using NetdumpCollector.Actors.Takeover;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Collector.Http;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Protocol;
@@ -15,6 +17,7 @@ using NetdumpCollector.Protocol.Minidump;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Protocol.Storm;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Fleet;
 using NetdumpCollector.Storage.ObjectStore;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
@@ -59,6 +62,7 @@ internal sealed class Server : IDisposable
     private readonly ThreadDispatcher? _room;
     private readonly ThreadDispatcher? _store;
     private readonly ThreadDispatcher? _uploads;
+    private readonly ThreadDispatcher? _stitch;
     private readonly ActorSystem _system;
     private readonly ITransport _transport;
     private readonly FileSystems _fileSystems;
@@ -66,6 +70,7 @@ internal sealed class Server : IDisposable
     private readonly IngressGroup _ingresses;
     private readonly ActorRef<HashActor.Message>? _hashes;
     private ActorRef<StoreActor.Message>? _stored;
+    private ActorRef<StitchActor.Message>? _stitching;
     private LiveState? _live;
     private Takeovers? _takeovers;
 
@@ -85,6 +90,11 @@ internal sealed class Server : IDisposable
             _uploads = new("upload", store.Concurrency, background: true);
         }
 
+        if (settings.HasFleet)
+            Fleet = new();
+        // Nodes that share a directory have all parts in one place.
+        bool hasParts = settings is { HasFleet: true, Takeover: false };
+        _stitch = hasParts ? new("stitch", 1, background: true) : null;
         if (settings.Script is string script)
         {
             _scripts = new(script, _directory.Root, settings.ScriptConcurrency, TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds), TimeProvider.System);
@@ -105,7 +115,7 @@ internal sealed class Server : IDisposable
 
         Storm = new(settings.Keep);
         FleetLimits = new(settings.MaxClusterSessions);
-        _ingresses = new(_loops.Length) { FleetLimits = FleetLimits };
+        _ingresses = new(_loops.Length) { FleetLimits = FleetLimits, Fleet = hasParts && settings.Endpoint == EndpointMode.Shared ? Fleet : null };
         if (settings.Hash == HashPolicy.Deferred)
         {
             _hashes = _system.Spawn<HashActor.Message>("hash", _hash, () => new HashActor(log, _stopping.Token, path => _stored?.Tell(new StoreActor.DumpReady(path))),
@@ -130,6 +140,9 @@ internal sealed class Server : IDisposable
 
     /// <summary>How much of each dump is stored.</summary>
     public StormPolicy Storm { get; }
+
+    /// <summary>What is known of the other nodes; null without a catalogue. Whoever keeps in touch with that fills it.</summary>
+    public FleetState? Fleet { get; }
 
     /// <summary>How many dumps run on all nodes.</summary>
     public FleetLimits FleetLimits { get; }
@@ -171,7 +184,7 @@ internal sealed class Server : IDisposable
         if (_live is not null)
             return _live;
         var live = _live = new LiveState(_ingresses.Members, TimeProvider.System);
-        ThreadDispatcher[] threads = [.. new[] { _script, _herald, _hash, _retention, _room, _takeovers?.Threads, _store, _uploads }.OfType<ThreadDispatcher>()];
+        ThreadDispatcher[] threads = [.. new[] { _script, _herald, _hash, _retention, _room, _takeovers?.Threads, _store, _uploads, _stitch }.OfType<ThreadDispatcher>()];
         Metrics.Observe(new RuntimeReadings(live, _loops, _system, _fileSystems, threads, _directory.Root, TimeProvider.System));
         return live;
     }
@@ -182,6 +195,7 @@ internal sealed class Server : IDisposable
         ManifestFile.Prepare();
         _hashes?.Tell(new HashActor.HashLeftOvers(_directory.Root));
         _stored?.Tell(new StoreActor.Begin());
+        _stitching?.Tell(new StitchActor.Begin());
         if (_scriptRuns is not { } scripts)
             return;
 
@@ -266,6 +280,7 @@ internal sealed class Server : IDisposable
         _takeovers?.Dispose();
         _store?.Dispose();
         _uploads?.Dispose();
+        _stitch?.Dispose();
         _hostNames.Dispose();
         _scripts?.Dispose();
         _heraldLedger?.Dispose();
@@ -284,6 +299,13 @@ internal sealed class Server : IDisposable
 
     private ActorRef<RetentionActor.Message> SpawnRetention(string name, ThreadDispatcher thread, RetentionSetup setup) => _system.Spawn<RetentionActor.Message>(name, thread,
         () => new RetentionActor(setup, TimeProvider.System, Metrics, _log, _stopping.Token), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
+
+    private StitchSetup StitchingOf(CollectorSettings settings, Headroom headroom) => new(_directory.Root, settings.Node,
+        () => new FleetParts(_directory.Root, Fleet!, FleetReader.Open(FleetHost.AddressOf(settings.Cluster, settings.ClusterFile)!, settings.Node), settings.NodeTokenFile), headroom, Metrics, _log)
+    {
+        Hashes = _hashes,
+        Store = _stored,
+    };
 
     private static ITransport TransportOf(TransportChoice choice)
     {
@@ -351,6 +373,8 @@ internal sealed class Server : IDisposable
         _stored = settings.Store is not { } stores ? null : _system.Spawn<StoreActor.Message>("store", _store!,
             () => new StoreActor(new(_directory.Root, stores, stopping => new S3ObjectStore(stores, TimeProvider.System, stopping), TimeProvider.System, Metrics, _log), _uploads!, _stopping.Token),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
+        _stitching = _stitch is not { } stitch ? null : _system.Spawn<StitchActor.Message>("stitch", stitch, () => new StitchActor(StitchingOf(settings, headroom), _stopping.Token),
+            new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         if (Storm.WantsMessage && !PanicPeek.ReadsZstd)
             CollectorLog.NoZstd(_log);
         _takeovers = settings.Takeover ? new(_system, _directory, settings.Port, _ingresses, TimeSpan.FromSeconds(settings.TimeoutSeconds) + s_abandonedMargin, _log) : null;
@@ -379,6 +403,7 @@ internal sealed class Server : IDisposable
                 Storm = Storm,
                 Headroom = headroom,
                 Store = _stored,
+                Stitching = _stitching,
                 Retention = settings.Retention.IsOff ? null : retentions,
                 Room = room,
             };

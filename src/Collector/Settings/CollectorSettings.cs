@@ -57,6 +57,12 @@ internal sealed record CollectorSettings
     public required Uri? NodeUrl { get; init; }
     public required int? MaxClusterSessions { get; init; }
 
+    /// <summary>Null for none.</summary>
+    public required string? NodeTokenFile { get; init; }
+
+    /// <summary>The node has a catalogue that it shares with others.</summary>
+    public bool HasFleet => Cluster is not null || ClusterFile is not null;
+
     /// <summary>0 for as many as the machine has use for.</summary>
     public required int Loops { get; init; }
     public required TransportChoice Transport { get; init; }

@@ -95,6 +95,7 @@ internal sealed class SettingsResolution
         ClusterFile = Value(SettingsTable.ClusterFile),
         NodeUrl = Value(SettingsTable.NodeUrl),
         MaxClusterSessions = Value(SettingsTable.MaxClusterSessions),
+        NodeTokenFile = Value(SettingsTable.NodeToken),
         Loops = Value(SettingsTable.Loops),
         Transport = Value(SettingsTable.Transport),
         Http = Value(SettingsTable.Http),

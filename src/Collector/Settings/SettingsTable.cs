@@ -213,6 +213,10 @@ internal static class SettingsTable
         "Where other nodes' users reach this node's HTTP; 'auto' is --http's address, or --node where that is all addresses.")
     { ValueName = "URL|auto" };
 
+    public static readonly Setting<string?> NodeToken = new("node-token-file", "", SettingValues.TryOptionalPath, FilePath,
+        "File with the token that this node shows to others when it fetches their parts of a dump; they have it in their --token-file.")
+    { ValueName = "FILE" };
+
     public static readonly Setting<int?> MaxClusterSessions = new("max-cluster-sessions", "off", SettingValues.OrOff(SettingValues.Whole(1, 1_000_000)), "off, or a number from 1 to 1000000",
         "Dumps that may run at the same time on all nodes together, as far as is known; not applied while the catalogue is down.")
     { ValueName = "off|N" };
@@ -240,7 +244,7 @@ internal static class SettingsTable
         Allow, Deny, SourceRate, NetworkRate,
         RetainAge, RetainCount, RetainSize, MinFree, WhenFull,
         Store, StoreEndpoint, StoreRegion, StorePathStyle, StoreCompress, StoreKey, StorePublicKey, StoreRate, StoreConcurrency,
-        Cluster, ClusterFile, NodeUrl, MaxClusterSessions,
+        Cluster, ClusterFile, NodeUrl, NodeToken, MaxClusterSessions,
         Transport, Http, TokenFile, AuditLog, HttpCertificate, HttpKey, Webhook, WebhookSecret, LogFormat, Progress, Config,
     ];
 

@@ -48,6 +48,13 @@ public sealed partial class DumpSession
 
     private void Finish(long nowUs)
     {
+        if (Phase == SessionPhase.HalfOpen && IsContinuation)
+        {
+            // All was sent elsewhere: nothing is known here of what is promised.
+            Phase = SessionPhase.Closed;
+            return;
+        }
+
         if (Phase == SessionPhase.HalfOpen)
         {
             // Nothing was sent, so nothing is promised: the client is let go.
@@ -101,7 +108,7 @@ public sealed partial class DumpSession
             status = !_damaged.IsEmpty ? DumpStatus.Damaged : isCut ? DumpStatus.Truncated : DumpStatus.Complete;
         else if (headerIsValid && cameWhole)
             error ??= "the dump is encrypted and its key did not arrive";
-        else if (!headerIsValid && cameWhole && reason == EndReason.Finished && !_machineCrashed)
+        else if (!headerIsValid && cameWhole && reason == EndReason.Finished && !_machineCrashed && !IsContinuation)
             status = !_damaged.IsEmpty ? DumpStatus.Damaged : isCut ? DumpStatus.Truncated : DumpStatus.Headerless;
 
         return new()

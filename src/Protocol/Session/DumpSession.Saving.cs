@@ -92,6 +92,7 @@ public sealed partial class DumpSession
         _ = Encoding.ASCII.TryGetBytes(policy.AsSpan(0, Math.Min(policy.Length, MaxPolicyBytes)), to.Reserve(MaxPolicyBytes), out _);
         to.Flag(SupersedesOlder);
         to.Flag(LengthMayTell && fileLength > 0 && fileLength == ContiguousBytes && _coverage.Count == 1);
+        to.Flag(IsContinuation);
         _bursts.Save(state[128..]);
         if (_firstBurst is not null)
             _firstBurst.Save(state[(128 + BurstAcks.StateBytes)..]);
@@ -237,6 +238,8 @@ public sealed partial class DumpSession
             var policy = from.Take(MaxPolicyBytes);
             session._keepPolicy = policyBytes == 0 ? null : Encoding.ASCII.GetString(policy[..policyBytes]);
             session.SupersedesOlder = from.Flag();
+            _ = from.Flag();
+            session.IsContinuation = from.Flag();
             session._bursts = BurstAcks.Restore(options, state.AsSpan(128));
             session._firstBurst = hasFirstBurst ? FirstBurst.Restore(state.AsSpan(128 + BurstAcks.StateBytes), saved.FirstBurst, saved.MovedFirstBurst) : null;
             session._coverage.Add(0, contiguous);
@@ -246,9 +249,15 @@ public sealed partial class DumpSession
 
         if (saved.MachineCrashed)
         {
-            // Some of what the crash took back was acked: the client may be further on, and what comes next need not be the dump's first burst.
-            session._bursts.MayBeginLater();
-            session._firstBurst = null;
+            // Some of what the crash took back was acked.
+            session.JoinMidway();
+        }
+
+        // Its state may not have been written, or a crash have taken it back.
+        if (saved.IsContinuation && !session.IsContinuation)
+        {
+            session.IsContinuation = true;
+            session.JoinMidway();
         }
 
         // Without a state nothing was acked, and the ranges may have bytes that a decision it does not know of let go.
@@ -276,6 +285,13 @@ public sealed partial class DumpSession
 
         session._isCatchingUp = true;
         return session;
+    }
+
+    /// <summary>More was acked than is known of: the client may be further on, and what comes next need not be the dump's first burst.</summary>
+    private void JoinMidway()
+    {
+        _bursts.MayBeginLater();
+        _firstBurst = null;
     }
 
     /// <summary>A herald that another process answered and that nothing followed yet.</summary>
@@ -325,6 +341,9 @@ public sealed record SavedSession
 
     /// <summary>The machine has crashed since: nobody knows what else was acked and is gone.</summary>
     public bool MachineCrashed { get; init; }
+
+    /// <summary>The dump goes on with one of another node's; see <see cref="DumpSession.Continue"/>.</summary>
+    public bool IsContinuation { get; init; }
 
     public KernelDumpHeader? Header { get; init; }
     public IReadOnlyList<(ulong Offset, ReadOnlyMemory<byte> Bytes)> KeyPieces { get; init; } = [];

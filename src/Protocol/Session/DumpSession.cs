@@ -69,6 +69,21 @@ public sealed partial class DumpSession
         HeraldSeqno = heraldSeqno;
     }
 
+    /// <summary>Goes on with a dump of which another node received a part that is not here: its first packet may be any.</summary>
+    /// <remarks>What that node has is its own to promise: unless all of the dump comes here, it ends as incomplete and FINISHED is not acked.</remarks>
+    /// <param name="options">Times and limits.</param>
+    /// <param name="path">The path that its herald is believed to have asked for; empty for none.</param>
+    /// <param name="nowUs">Monotonic time in microseconds.</param>
+    public static DumpSession Continue(SessionOptions options, ReadOnlySpan<byte> path, long nowUs)
+    {
+        var session = new DumpSession(options, heraldSeqno: 1, nowUs) { IsContinuation = true, _path = path.ToArray(), _pathLength = path.Length };
+        session.JoinMidway();
+        return session;
+    }
+
+    /// <summary>Another node received a part of the dump that is not here.</summary>
+    public bool IsContinuation { get; private set; }
+
     /// <summary>Seqno of the herald, of its last packet where a long path came in several: what follows has higher ones.</summary>
     public uint HeraldSeqno { get; private set; }
 

@@ -34,6 +34,9 @@ public sealed class StoredFile : IDisposable
 
     public long LengthBytes { get; }
 
+    /// <summary>Its length now.</summary>
+    internal long CurrentLength => RandomAccess.GetLength(Handle);
+
     /// <summary>When it was last written to, UTC.</summary>
     public DateTime ModifiedAt { get; }
 
@@ -43,7 +46,13 @@ public sealed class StoredFile : IDisposable
     /// <param name="kind">Which file.</param>
     /// <returns>Null where the dump has no such file.</returns>
     /// <exception cref="StorageException">It cannot be opened, or is not what its name promises.</exception>
-    public static StoredFile? Open(string root, CatalogedDump dump, StoredFileKind kind)
+    public static StoredFile? Open(string root, CatalogedDump dump, StoredFileKind kind) => Open(root, dump, kind, Posix.O_RDONLY);
+
+    /// <summary>Opens the vmcore of <paramref name="dump"/> to write what it lacks.</summary>
+    /// <exception cref="StorageException">It cannot be opened, or is not what its name promises.</exception>
+    internal static StoredFile OpenToFill(string root, CatalogedDump dump) => Open(root, dump, StoredFileKind.Vmcore, Posix.O_RDWR)!;
+
+    private static StoredFile? Open(string root, CatalogedDump dump, StoredFileKind kind, int access)
     {
         if (NameOf(dump, kind) is not string name)
             return null;
@@ -52,7 +61,7 @@ public sealed class StoredFile : IDisposable
         string folder = Path.GetRelativePath(root, Path.GetDirectoryName(dump.ManifestPath)!);
         using var parent = new ContainedPath(directory).Open(folder, out _, out string? refusal) ?? throw new StorageException($"directory {folder} of {name}: {refusal}");
         // A FIFO of that name must not be waited for.
-        var handle = Posix.OpenAt(parent, name, Posix.O_RDONLY | Posix.O_NOFOLLOW | Posix.O_NONBLOCK)
+        var handle = Posix.OpenAt(parent, name, access | Posix.O_NOFOLLOW | Posix.O_NONBLOCK)
             ?? throw new StorageException($"{Path.Join(folder, name)}: {(Errno.Last == Errno.ELOOP ? "is a link, which is not followed" : Errno.Words(Errno.Last))}");
         try
         {

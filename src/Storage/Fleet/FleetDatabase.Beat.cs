@@ -76,7 +76,8 @@ public sealed partial class FleetDatabase
         sessions.Select(session => session.Repeated).ToArray(),
         sessions.Select(session => (float)session.SilentSeconds).ToArray(),
         Nullable(Texts(sessions.Select(session => session.Error))),
-        sessions.Select(session => session.StartedAt.ToUniversalTime()).ToArray());
+        sessions.Select(session => session.StartedAt.ToUniversalTime()).ToArray(),
+        Nullable(Texts(sessions.Select(session => session.Continues))));
 
     private static NpgsqlParameter Nullable(string?[] texts) => new() { Value = texts, NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text };
 }

@@ -12,7 +12,7 @@ public sealed partial class FleetDatabase
     /// <summary>Columns of a session, for <see cref="FleetRows.Session"/>; what has come since it was told of is added to its silence.</summary>
     internal const string GetSessions = """
         select dump_id, node, host(client), client_port, host, endpoint, host(endpoint_address), endpoint_port, path, phase, epoch, bytes, total_bytes, expected_bytes, packets, repeated,
-            silent_seconds + extract(epoch from now() - updated_at)::float8, error, started_at
+            silent_seconds + extract(epoch from now() - updated_at)::float8, error, started_at, continues
         from netdump.sessions where node <> $1
         """;
 
@@ -37,8 +37,8 @@ public sealed partial class FleetDatabase
         with given as
         (
             select * from unnest($3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::int[], $10::text[], $11::text[], $12::int[], $13::bigint[], $14::bigint[], $15::bigint[],
-                $16::bigint[], $17::bigint[], $18::real[], $19::text[], $20::timestamptz[])
-                as g (dump_id, client, client_port, host, endpoint, endpoint_address, endpoint_port, path, phase, epoch, bytes, total_bytes, expected_bytes, packets, repeated, silent_seconds, error, started_at)
+                $16::bigint[], $17::bigint[], $18::real[], $19::text[], $20::timestamptz[], $21::text[])
+                as g (dump_id, client, client_port, host, endpoint, endpoint_address, endpoint_port, path, phase, epoch, bytes, total_bytes, expected_bytes, packets, repeated, silent_seconds, error, started_at, continues)
             where exists (select from netdump.nodes n where n.name = $1 and n.instance = $2)
         ),
         ended as
@@ -47,14 +47,14 @@ public sealed partial class FleetDatabase
                 and exists (select from netdump.nodes n where n.name = $1 and n.instance = $2)
         )
         insert into netdump.sessions as s (dump_id, node, client, client_port, host, endpoint, endpoint_address, endpoint_port, path, phase, epoch, bytes, total_bytes, expected_bytes, packets, repeated,
-            silent_seconds, error, started_at, updated_at)
+            silent_seconds, error, started_at, continues, updated_at)
         select dump_id, $1, client::inet, client_port, host, endpoint, endpoint_address::inet, endpoint_port, path, phase, epoch, bytes, total_bytes, expected_bytes, packets, repeated,
-            silent_seconds, error, started_at, now()
+            silent_seconds, error, started_at, continues, now()
         from given
         on conflict (dump_id) do update set node = excluded.node, client = excluded.client, client_port = excluded.client_port, host = excluded.host, endpoint = excluded.endpoint,
             endpoint_address = excluded.endpoint_address, endpoint_port = excluded.endpoint_port, path = excluded.path, phase = excluded.phase, epoch = excluded.epoch, bytes = excluded.bytes,
             total_bytes = excluded.total_bytes, expected_bytes = excluded.expected_bytes, packets = excluded.packets, repeated = excluded.repeated, silent_seconds = excluded.silent_seconds,
-            error = excluded.error, started_at = excluded.started_at, updated_at = excluded.updated_at
+            error = excluded.error, started_at = excluded.started_at, continues = excluded.continues, updated_at = excluded.updated_at
         where s.epoch < excluded.epoch or (s.epoch = excluded.epoch and s.node = excluded.node)
         """;
 
@@ -78,15 +78,15 @@ public sealed partial class FleetDatabase
     /// <summary>The manifest is what counts: the columns are made of it here, so that they never say anything else.</summary>
     private const string PutDumps = """
         insert into netdump.dumps (id, directory, node, path, url, host, client, started_at, ended_at, status, reason, panic, bytes, missing_bytes, sha256, hash_state, epoch, segments, pinned,
-            manifest, digest, changed_at, removed_at)
-        select g.id, $1, $2, g.path, m #>> '{object,url}', m ->> 'host', (m ->> 'client')::inet, (m ->> 'startedAt')::timestamptz, (m ->> 'endedAt')::timestamptz, m ->> 'status', m ->> 'reason',
+            continues, manifest, digest, changed_at, removed_at)
+        select g.id, $1, $2, g.path, m #>> '{stored,url}', m ->> 'host', (m ->> 'client')::inet, (m ->> 'startedAt')::timestamptz, (m ->> 'endedAt')::timestamptz, m ->> 'status', m ->> 'reason',
             m #>> '{kdh,panicString}', (m ->> 'bytes')::bigint, (m ->> 'missingBytes')::numeric, m ->> 'sha256', m ->> 'hashState', coalesce((m ->> 'epoch')::int, 1), m -> 'segments',
-            coalesce((m ->> 'pinned')::boolean, false), m, g.digest, now(), null
+            coalesce((m ->> 'pinned')::boolean, false), m #>> '{continues,id}', m, g.digest, now(), null
         from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as g (id, path, json, digest), lateral (select g.json::jsonb as m) as parsed
         on conflict (id) do update set directory = excluded.directory, node = excluded.node, path = excluded.path, url = excluded.url, host = excluded.host, client = excluded.client,
             started_at = excluded.started_at, ended_at = excluded.ended_at, status = excluded.status, reason = excluded.reason, panic = excluded.panic, bytes = excluded.bytes,
             missing_bytes = excluded.missing_bytes, sha256 = excluded.sha256, hash_state = excluded.hash_state, epoch = excluded.epoch, segments = excluded.segments, pinned = excluded.pinned,
-            manifest = excluded.manifest, digest = excluded.digest, changed_at = now(), removed_at = null
+            continues = excluded.continues, manifest = excluded.manifest, digest = excluded.digest, changed_at = now(), removed_at = null
         """;
 
     /// <summary>What an object store has outlives its local copy.</summary>

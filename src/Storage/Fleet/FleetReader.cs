@@ -8,7 +8,7 @@ public sealed class FleetReader : IAsyncDisposable
     /// <summary>Ids that one key may mean before it is refused as too short.</summary>
     private const int MaxFound = 20;
 
-    private const string DumpColumns = "id, node, directory, path, url, host, host(client), started_at, bytes, status, panic, pinned";
+    private const string DumpColumns = "id, node, directory, path, url, host, host(client), started_at, bytes, status, panic, pinned, continues";
 
     private static readonly Dictionary<string, string> s_orders = new()
     {
@@ -58,7 +58,7 @@ public sealed class FleetReader : IAsyncDisposable
         while (await reader.ReadAsync(cancellation).ConfigureAwait(false))
         {
             dumps.Add(DumpOf(reader));
-            total = reader.GetInt64(13);
+            total = reader.GetInt64(14);
         }
 
         return ((IReadOnlyList<FleetDump>)dumps, (int)Math.Min(total, int.MaxValue));
@@ -88,6 +88,22 @@ public sealed class FleetReader : IAsyncDisposable
         return [];
     }, cancellation);
 
+    /// <summary>The ended parts of a dump whose files lie in a directory, with their manifests, which may lack ranges of long lists.</summary>
+    /// <param name="root">The id of the part that began it, which is one of them.</param>
+    /// <param name="cancellation">Gives it up.</param>
+    public Task<IReadOnlyList<FleetDump>> PartsAsync(string root, CancellationToken cancellation) => AskAsync<IReadOnlyList<FleetDump>>(async connection =>
+    {
+        await using var command = new NpgsqlCommand($"select {DumpColumns}, manifest::text from netdump.dumps where removed_at is null and path is not null and (id = $1 or continues = $1) order by started_at, id", connection)
+        {
+            Parameters = { new() { Value = root } },
+        };
+        await using var reader = await command.ExecuteReaderAsync(cancellation).ConfigureAwait(false);
+        var parts = new List<FleetDump>();
+        while (await reader.ReadAsync(cancellation).ConfigureAwait(false))
+            parts.Add(DumpOf(reader));
+        return parts;
+    }, cancellation);
+
     /// <summary>The schema's version, 0 where there is none, and the size of its tables with their indexes in bytes.</summary>
     public Task<(int Version, long Bytes, long Dumps)> StatusAsync(CancellationToken cancellation) => AskAsync(async connection =>
     {
@@ -105,7 +121,7 @@ public sealed class FleetReader : IAsyncDisposable
 
     private static FleetDump DumpOf(NpgsqlDataReader row) => new(
         row.GetString(0), row.GetString(1), row.GetGuid(2), FleetRows.Text(row, 3), FleetRows.Text(row, 4), row.GetString(5), row.GetString(6), row.GetFieldValue<DateTimeOffset>(7),
-        row.GetInt64(8), row.GetString(9), FleetRows.Text(row, 10), row.GetBoolean(11), FleetRows.Text(row, 12));
+        row.GetInt64(8), row.GetString(9), FleetRows.Text(row, 10), row.GetBoolean(11), FleetRows.Text(row, 12), FleetRows.Text(row, 13));
 
     private Task<T> AskAsync<T>(Func<NpgsqlConnection, Task<T>> ask, CancellationToken cancellation) => FleetConnections.AskAsync(_address, async () =>
     {

@@ -36,6 +36,7 @@ internal static class FleetRows
         SilentSeconds = row.GetDouble(16),
         Error = Text(row, 17),
         StartedAt = row.GetFieldValue<DateTimeOffset>(18),
+        Continues = Text(row, 19),
     };
 
     public static string? Text(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);

@@ -18,7 +18,8 @@ public sealed class FleetSnapshot
         Elsewhere = elsewhere;
         _nodes = nodes.ToDictionary(node => node.Identity.Name);
         // Made by whoever builds the snapshot for others (Index), so that no event loop does.
-        _orphans = new(() => sessions.Where(IsOrphaned).GroupBy(session => session.Client).ToDictionary(client => client.Key, client => client.ToArray()));
+        _orphans = new(() => sessions.Where(IsOrphaned).GroupBy(session => session.Client)
+            .ToDictionary(client => client.Key, client => client.OrderByDescending(session => session.StartedAt).ToArray()));
     }
 
     public static FleetSnapshot Empty { get; } = new([], [], []);
@@ -34,10 +35,10 @@ public sealed class FleetSnapshot
     /// <summary>Nobody receives the dump now: its node is dead, has left, or is not known any more.</summary>
     public bool IsOrphaned(FleetSession session) => NodeOf(session.Node) is not { State: FleetNodeState.Live };
 
-    /// <summary>Dumps of a client that nobody receives now; few, mostly none.</summary>
+    /// <summary>Dumps of a client that nobody receives now, the one that began last first; few, mostly none.</summary>
     public ReadOnlySpan<FleetSession> OrphansOf(Ipv4 client) => _orphans.Value.TryGetValue(client, out var sessions) ? sessions : [];
 
-    /// <summary>The dump that nobody receives now and whose packets came from this port of the client, or null.</summary>
+    /// <summary>The dump that nobody receives now and whose packets came from this port of the client, the one that began last, or null.</summary>
     public FleetSession? FindOrphan(Ipv4 client, ushort clientPort)
     {
         foreach (var session in OrphansOf(client))
@@ -48,6 +49,13 @@ public sealed class FleetSnapshot
 
         return null;
     }
+
+    /// <summary>Where the files of an ended dump can be had: at its node, or at another live one that shares its directory. Null where none says where it is reached.</summary>
+    /// <param name="dump">The dump.</param>
+    /// <param name="except">A node that is not asked: the one that wants to know.</param>
+    public string? UrlOf(FleetDump dump, string? except = null) => dump.Path is null ? null : Nodes
+        .Where(node => node.State == FleetNodeState.Live && node.Identity.Directory == dump.Directory && node.Identity.Url is not null && node.Identity.Url != except)
+        .OrderByDescending(node => node.Identity.Name == dump.Node).FirstOrDefault()?.Identity.Url;
 
     /// <summary>Does now what looking would do at first.</summary>
     public FleetSnapshot Index()

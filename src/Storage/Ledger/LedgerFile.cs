@@ -12,7 +12,9 @@ namespace NetdumpCollector.Storage;
 public sealed record LedgerContents(IReadOnlyList<LedgerRecord> Records, bool EndsClean, byte[]? State, uint StateNumber, long LengthBytes)
 {
     /// <summary>Whose dump it is, or null when not even that record is whole.</summary>
-    public LedgerRecord.Opened? Opened => Records.Count > 0 ? Records[0] as LedgerRecord.Opened : null;
+    public LedgerRecord.Opened? Opened => Records.Count > 0 && Records[0] is LedgerRecord.Opened opened
+        ? opened with { Identity = opened.Identity with { Continues = Records.OfType<LedgerRecord.PartOf>().FirstOrDefault()?.Continues } }
+        : null;
 }
 
 /// <summary>Reads the ledger that lies beside a running dump: <c>partial.IP.ID.ledger</c>.</summary>

@@ -123,6 +123,9 @@ internal static class LedgerFormat
         return payload;
     }
 
+    /// <summary>As <see cref="OwnerPayload"/>, of the node before, and the dump's id behind it.</summary>
+    public static byte[] PartOfPayload(DumpContinuation continues) => [.. OwnerPayload(continues.Epoch, continues.Node), .. Encoding.UTF8.GetBytes(continues.Id)];
+
     private static LedgerRecord.Owner? ReadOwner(ReadOnlySpan<byte> payload, out int usedBytes)
     {
         usedBytes = payload.Length < 5 ? int.MaxValue : 5 + payload[4];
@@ -206,7 +209,11 @@ internal static class LedgerFormat
                     : null;
             case LedgerRecordType.Continued when payload.Length is 0 or DumpSession.StateBytes:
                 return new LedgerRecord.Continued(payload.ToArray());
-            case >= LedgerRecordType.Opened and <= LedgerRecordType.Continued:
+            case LedgerRecordType.PartOf:
+                return ReadOwner(payload, out int beforeBytes) is { } before && beforeBytes < payload.Length
+                    ? new LedgerRecord.PartOf(new(Encoding.UTF8.GetString(payload[beforeBytes..]), before.Node, before.Epoch))
+                    : null;
+            case >= LedgerRecordType.Opened and <= LedgerRecordType.PartOf:
                 return null;
             default:
                 return new LedgerRecord.Unknown(type);

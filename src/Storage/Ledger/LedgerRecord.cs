@@ -19,6 +19,7 @@ public enum LedgerRecordType : ushort
     Segment = 12,
     Rewritten = 13,
     Continued = 14,
+    PartOf = 15,
 }
 
 /// <summary>One thing that a dump's ledger remembers.</summary>
@@ -67,6 +68,9 @@ public abstract record LedgerRecord
 
     /// <summary>Everything is noted that this ledger's owner has from those before; what they noted counts no more. Empty state: nothing was acked.</summary>
     public sealed record Continued(ReadOnlyMemory<byte> State) : LedgerRecord;
+
+    /// <summary>The dump goes on with one of another node's; the third record where there is one.</summary>
+    public sealed record PartOf(DumpContinuation Continues) : LedgerRecord;
 
     /// <summary>A whole record of a type that this version does not know.</summary>
     public sealed record Unknown(ushort Type) : LedgerRecord;

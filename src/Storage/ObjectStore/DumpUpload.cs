@@ -57,7 +57,8 @@ public sealed class DumpUpload(IObjectStore store, StoreOptions options, TimePro
         using var state = UploadState.Take(dump);
         if (state is null)
             return UploadOutcome.Elsewhere;
-        if (!File.Exists(dump.ManifestPath))
+        // What has changed meanwhile, into a whole dump perhaps, is looked at anew.
+        if (!File.Exists(dump.ManifestPath) || ManifestFile.Read(dump.ManifestPath) is not { Stitching: false } now || now.CoveredBytes != dump.Manifest.CoveredBytes)
             return UploadOutcome.Elsewhere;
 
         string folder = _location.FolderOf(dump.Manifest);

@@ -66,6 +66,20 @@ public sealed class DumpsVerbTests : IDisposable
     }
 
     [Fact]
+    public async Task A_part_of_another_nodes_dump_says_so()
+    {
+        string id = Commit("web1", "page fault", missingBytes: 4096);
+        ManifestFile.Update(_temp.File("dump.web1.0.json"), manifest => manifest with { Continues = new("20261121T013940Z-00000001", "node-a", 1), Epoch = 2, Segments = [new(2, "node-b", 4096, 1) { Id = id }] });
+
+        Assert.Contains("incomplete, part of 20261121T013940Z-00000001", (await RunAsync("list")).Output, StringComparison.Ordinal);
+        var dump = Assert.Single(JsonDocument.Parse((await RunAsync("list", "--json")).Output).RootElement.EnumerateArray());
+        Assert.Equal("20261121T013940Z-00000001", dump.GetProperty("continues").GetString());
+        string shown = (await RunAsync("show", id)).Output;
+        Assert.Contains("20261121T013940Z-00000001, which node node-a had before", shown, StringComparison.Ordinal);
+        Assert.Contains($"2, of node node-b: 4096 bytes ({id})", shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Broken_manifests_are_told_and_hide_nothing()
     {
         Commit("web1", "p", missingBytes: 0);

@@ -51,6 +51,7 @@ internal static class SampleValues
         ["cluster"] = (["Host=a;Database=b", "Host=a,b;Port=5433;Database=c;Username=d", ""], ["Host=a", "postgres://a/b", "Database=b", "Host=a;Database"]),
         ["cluster-file"] = (["/run/secrets/cluster", "c", ""], ["a\0b"]),
         ["node-url"] = (["auto", "http://192.0.2.1:9464", "https://node1.example.net/netdump/"], ["", "node1", "ftp://node1/", "http://a:b@node1/", "http://node1/?a=b", "http://node1/#a"]),
+        ["node-token-file"] = (["/run/secrets/node", "n", ""], ["a\0b"]),
         ["max-cluster-sessions"] = (["off", "1", "1000000"], ["", "0", "1000001", "auto"]),
         ["transport"] = (["auto", "linux", "portable"], ["", "io_uring"]),
         ["http"] = (["off", "127.0.0.1:9464", "0.0.0.0:0", "[::1]:9464"], ["", "9464", "127.0.0.1", ":9464", "1:9464", "localhost:9464", "::1:9464", "[127.0.0.1]:80", "127.0.0.1:65536", "127.0.0.1:-1", "on"]),

@@ -137,6 +137,7 @@ public sealed class SettingsResolutionTests : IDisposable
             ["NETDUMP_PROGRESS"] = "off",
             ["NETDUMP_CLUSTER"] = "Host=db;Database=n;Password=word",
             ["NETDUMP_CLUSTER_FILE"] = "/cf",
+            ["NETDUMP_NODE_TOKEN_FILE"] = "/nt",
             ["NETDUMP_NODE_URL"] = "https://n.example.net:9464",
             ["NETDUMP_MAX_CLUSTER_SESSIONS"] = "13",
             ["NETDUMP_CONFIG"] = _temp.Write("empty.json", "{}"),
@@ -201,6 +202,7 @@ public sealed class SettingsResolutionTests : IDisposable
                 ClusterFile = "/cf",
                 NodeUrl = new("https://n.example.net:9464"),
                 MaxClusterSessions = 13,
+                NodeTokenFile = "/nt",
                 ConfigFile = environment["NETDUMP_CONFIG"],
             },
             SettingsResolution.Resolve(new Dictionary<Setting, string>(), environment).ToSettings());

@@ -5,6 +5,8 @@ using System.Runtime.Versioning;
 using System.Text.Json;
 using NetdumpCollector.Actors.Tests;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.EndToEnd.Tests.Fleet;
 
@@ -27,7 +29,7 @@ public sealed class FleetTests(PostgresFixture postgres) : IDisposable
         {
             foreach (var node in nodes)
                 await Node.HoldsAsync(async () => await node.NodesAsync() is { Count: 3 } all && all.Values.All(state => state == "live"), $"{node.Name} sees three live nodes");
-            Assert.Equal("1", await postgres.Server.QueryAsync(PostgresServer.DatabaseOf(cluster), "select count(*) from netdump.migrations"));
+            Assert.Equal("2", await postgres.Server.QueryAsync(PostgresServer.DatabaseOf(cluster), "select count(*) from netdump.migrations"));
             var migrate = (await Collector.RunAsync("db", "migrate", "--cluster", cluster)).Expect(0);
             Assert.Contains("nothing to do", migrate.Output, StringComparison.Ordinal);
             var status = (await Collector.RunAsync("db", "status", "--cluster", cluster)).Expect(0);
@@ -85,6 +87,23 @@ public sealed class FleetTests(PostgresFixture postgres) : IDisposable
 
         (await Collector.RunAsync("dumps", "rm", "--directory", a.Collector.Directory, id, "--force")).Expect(0);
         await Node.HoldsAsync(async () => (await b.GetAsync("/api/v1/dumps")).GetProperty("total").GetInt32() == 0, "b shows no dump that a command has deleted at a");
+    }
+
+    [PostgresFact]
+    public async Task The_catalogue_knows_where_a_dump_is_stored_and_whose_part_it_is()
+    {
+        string cluster = await postgres.Server.NewDatabaseAsync();
+        await using var a = await Node.StartAsync("a", cluster, _temp.File("a"));
+        await a.SendAsync();
+        var dump = Assert.Single(a.Collector.Dumps);
+        ManifestFile.Update(dump.ManifestPath, manifest => manifest with
+        {
+            Stored = new("s3://bucket/dumps/x/", DateTimeOffset.UnixEpoch, "vmcore", StoreCompression.None, StoreEncryption.None, 1, "00", "tag"),
+            Continues = new("20261121T013940Z-00000001", "b", 1),
+        });
+
+        await Node.HoldsAsync(async () => await postgres.Server.QueryAsync(PostgresServer.DatabaseOf(cluster), $"select url, continues from netdump.dumps where id = '{dump.Manifest.Id}'")
+            == "s3://bucket/dumps/x/|20261121T013940Z-00000001", "the row has both");
     }
 
     [PostgresFact]

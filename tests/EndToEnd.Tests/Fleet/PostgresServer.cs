@@ -61,6 +61,9 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     public string ConnectionTo(string database, string? password = null) => $"Host={_address};Port={_port};Database={database};Username=netdump;Password={password ?? Password}";
 
+    /// <summary>The same database by a socket in the file system, which is reached from every network.</summary>
+    public string LocalConnectionTo(string database) => $"Host={_root};Port={_port};Database={database};Username=netdump;Password={Password}";
+
     /// <summary>The name of a database by its connection string.</summary>
     public static string DatabaseOf(string connection) => connection.Split(';').Single(part => part.StartsWith("Database=", StringComparison.Ordinal))["Database=".Length..];
 

@@ -27,6 +27,7 @@ internal sealed class LedgerTarget : FuzzTarget
         yield return Ledger(state, (LedgerRecordType.Owner, LedgerFormat.OwnerPayload(3, "c")), (LedgerRecordType.Segment, [.. LedgerFormat.OwnerPayload(1, "a"), .. Range(0, 65536)]),
             (LedgerRecordType.Segment, [.. LedgerFormat.OwnerPayload(2, "b"), .. Range(65536, 131072)]), (LedgerRecordType.Stored, Range(0, 131072)),
             (LedgerRecordType.Continued, state[LedgerFormat.StateHeaderBytes..]), (LedgerRecordType.Rewritten, Range(4096, 8192)));
+        yield return Ledger(state, (LedgerRecordType.PartOf, LedgerFormat.PartOfPayload(new("20261121T013940Z-00000001", "a", 2))), (LedgerRecordType.Stored, Range(65536, 131072)));
     }
 
     public override void Repair(Span<byte> input)
@@ -89,6 +90,7 @@ internal sealed class LedgerTarget : FuzzTarget
         Overwritten = RangesOf(contents, LedgerRecordType.Overwritten),
         UnverifiedEnd = machineCrashed ? 1 << 20 : 0ul,
         MachineCrashed = machineCrashed,
+        IsContinuation = contents.Opened?.Identity.Continues is not null,
         Header = contents.Records.OfType<LedgerRecord.Kdh>().Select(record => KernelDumpHeader.Read(record.Header.Span)).FirstOrDefault(),
         KeyPieces = [.. contents.Records.OfType<LedgerRecord.Key>().Select(key => (key.Offset, key.Bytes))],
     };
@@ -112,7 +114,8 @@ internal sealed class LedgerTarget : FuzzTarget
         LedgerRecord.Owner => 11,
         LedgerRecord.Segment => 12,
         LedgerRecord.Continued => 13,
-        _ => 14,
+        LedgerRecord.PartOf => 14,
+        _ => 15,
     };
 
     private static byte[] Sealed(byte[] state)

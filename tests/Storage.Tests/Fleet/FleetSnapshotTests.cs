@@ -21,6 +21,20 @@ public sealed class FleetSnapshotTests
         Assert.Equal(2, snapshot.OrphansOf(new(1)).Length);
     }
 
+    [Fact]
+    public void Of_several_dumps_of_a_client_the_last_one_is_found_and_what_goes_on_with_it_names_the_first_part()
+    {
+        var later = Session("2", "dead", 1, 5000) with { StartedAt = DateTimeOffset.UnixEpoch.AddSeconds(1), Continues = "0", Epoch = 2 };
+        var snapshot = new FleetSnapshot([Node("dead", FleetNodeState.Dead)], [Session("1", "dead", 1, 5000), later, Session("3", "dead", 1, 5000)], []);
+
+        Assert.Equal("2", snapshot.FindOrphan(new(1), 5000)?.DumpId);
+        Assert.Equal(new("0", "dead", 2), later.ContinueElsewhere());
+        Assert.Equal(new("1", "dead", 1), (Session("1", "dead", 1, 5000) with { Epoch = 1 }).ContinueElsewhere());
+        Assert.True(later.IsAlive);
+        Assert.False((later with { SilentSeconds = 60 }).IsAlive);
+        Assert.False((later with { Phase = "ending" }).IsAlive);
+    }
+
     private static FleetNode Node(string name, FleetNodeState state) => new(new(name, Guid.NewGuid(), Guid.NewGuid(), "0.0.0.0", 20023, null, "1", DateTimeOffset.UnixEpoch), state, TimeSpan.Zero, 0);
 
     private static FleetSession Session(string id, string node, uint client, ushort port) => new()

@@ -12,7 +12,10 @@ public sealed class LedgerFileTests
         Gen.Choose(0, 255).Select(b => (LedgerRecord)new LedgerRecord.Kdh(Enumerable.Repeat((byte)b, 512).ToArray())),
         from offset in Gen.Choose(0, int.MaxValue)
         from length in Gen.Choose(0, 2000)
-        select (LedgerRecord)new LedgerRecord.Key((ulong)offset, Dumps.Pattern(length)));
+        select (LedgerRecord)new LedgerRecord.Key((ulong)offset, Dumps.Pattern(length)),
+        from node in Gen.Elements("a", "", "\u00e9")
+        from epoch in Gen.Choose(1, int.MaxValue)
+        select (LedgerRecord)new LedgerRecord.PartOf(new("20261121T013940Z-5f3a9c1e", node, epoch)));
 
     private static readonly Gen<LedgerRecord[]> s_records = from first in Gen.ArrayOf(s_record) select first;
 
@@ -119,6 +122,7 @@ public sealed class LedgerFileTests
             LedgerRecord.Opened opened => Record(LedgerRecordType.Opened, LedgerFormat.OpenedPayload(opened)),
             LedgerRecord.Kdh kdh => Record(LedgerRecordType.Kdh, kdh.Header.ToArray()),
             LedgerRecord.Key key => Record(LedgerRecordType.Key, [.. BitConverter.GetBytes(key.Offset), .. key.Bytes.ToArray()]),
+            LedgerRecord.PartOf part => Record(LedgerRecordType.PartOf, LedgerFormat.PartOfPayload(part.Continues)),
             _ => throw new ArgumentOutOfRangeException(nameof(records)),
         })];
     }

@@ -215,6 +215,17 @@ public sealed class DumpUploadTests : IDisposable
     }
 
     [Fact]
+    public void A_dump_that_is_being_made_whole_is_left_for_later()
+    {
+        var dump = Write(1_000);
+        ManifestFile.Update(dump.ManifestPath, manifest => manifest with { Stitching = true });
+        Assert.Equal(UploadOutcome.Elsewhere, Upload(dump, Options(StoreCompression.None, isSealed: false)));
+        ManifestFile.Update(dump.ManifestPath, manifest => manifest with { Stitching = false, CoveredBytes = manifest.CoveredBytes - 1 });
+        Assert.Equal(UploadOutcome.Elsewhere, new DumpUpload(_store, Options(StoreCompression.None, isSealed: false), TimeProvider.System, _counts).Run(_temp.Path, dump, CancellationToken.None));
+        Assert.Empty(_store.Objects);
+    }
+
+    [Fact]
     public void Only_one_process_uploads_a_dump_of_a_directory()
     {
         var dump = Write(1_000);

@@ -1,0 +1,89 @@
+using System.Text;
+using NetdumpCollector.Actors.Fleet;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Fleet;
+using NetdumpCollector.Storage.Stitching;
+
+namespace NetdumpCollector.Actors.Stitching;
+
+/// <summary>Finds parts by the fleet's catalogue.</summary>
+/// <param name="root">The dump directory.</param>
+/// <param name="state">What is known of the fleet.</param>
+/// <param name="reader">The catalogue; disposed of with this.</param>
+/// <param name="tokenFile">File with the token that other nodes are shown; null for none.</param>
+public sealed class FleetParts(string root, FleetState state, FleetReader reader, string? tokenFile) : IPartFinder, IDisposable
+{
+    private const int MaxTokenBytes = 4096;
+
+    private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(10), AutomaticDecompression = System.Net.DecompressionMethods.None })
+    {
+        // Each wait has its own end; a part takes as long as it takes.
+        Timeout = Timeout.InfiniteTimeSpan,
+    };
+
+    public FoundParts Find(Manifest dump, CancellationToken stopping)
+    {
+        if (!state.Reach.IsUp)
+            throw new StorageException($"the catalogue is not reached: {state.Reach.Problem}");
+        string first = dump.Continues?.Id ?? dump.Id;
+        IReadOnlyList<FleetDump> rows;
+        try
+        {
+            rows = reader.PartsAsync(first, stopping).GetAwaiter().GetResult();
+        }
+        catch (FleetException e)
+        {
+            throw new StorageException(e.Message, e);
+        }
+
+        var parts = new List<IDumpPart>();
+        var problems = new List<string>();
+        var snapshot = state.Snapshot;
+        foreach (var session in snapshot.Sessions.Where(session => session.DumpId == first || session.Continues == first))
+            problems.Add($"node {session.Node} {(snapshot.IsOrphaned(session) ? "has a part that has not ended, and is gone" : "receives a part, or waits for its kernel")}");
+        foreach (var row in rows.Where(row => row.Id != dump.Id))
+        {
+            if (PartOf(row, snapshot, stopping) is { } part)
+                parts.Add(part);
+            else
+                problems.Add($"node {row.Node}, which has a part, does not live now or does not say where its HTTP is reached (--http, --node-url)");
+        }
+
+        if (problems.Count == 0 && dump.Continues is { } continues && rows.All(row => row.Id != first))
+            problems.Add($"no node has the part that began it ({first}, before on node {continues.Node})");
+        return new(parts, parts.Count > 0 || problems.Count > 0, problems.Count == 0 ? null : string.Join("; ", problems));
+    }
+
+    public void Dispose()
+    {
+        _http.Dispose();
+        reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+
+    private IDumpPart? PartOf(FleetDump row, FleetSnapshot snapshot, CancellationToken stopping)
+    {
+        var manifest = ManifestFile.Parse($"of {row.Id} in the catalogue", Encoding.UTF8.GetBytes(row.Manifest!));
+        if (row.Directory == state.Directory)
+            return new FilePart(root, Path.Join(root, Path.GetDirectoryName(row.Path), $"dump.{manifest.Host}.{manifest.Index}.json"), row.Node);
+        return snapshot.UrlOf(row) is string url ? new HttpPart(_http, url, ReadToken(), manifest, row.Node, stopping) : null;
+    }
+
+    /// <summary>Read anew each time, so that it can change.</summary>
+    private string? ReadToken()
+    {
+        if (tokenFile is null)
+            return null;
+        try
+        {
+            using var file = File.OpenHandle(tokenFile);
+            byte[] bytes = new byte[MaxTokenBytes];
+            int length = RandomAccess.Read(file, bytes, 0);
+            string token = Encoding.ASCII.GetString(bytes, 0, length).Trim();
+            return token.Length > 0 && token.All(c => c is > ' ' and < '\x7f') ? token : throw new StorageException($"node token file {tokenFile}: is not a token on one line");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StorageException($"node token file {tokenFile}: {e.Message}", e);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+using Microsoft.Extensions.Logging;
+using NetdumpCollector.Actors.Aftermath;
+using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Stitching;
+using NetdumpCollector.Telemetry;
+using NetdumpCollector.Telemetry.Events;
+
+namespace NetdumpCollector.Actors.Stitching;
+
+/// <summary>What stitching is about.</summary>
+/// <param name="Root">The dump directory.</param>
+/// <param name="Node">This node's name.</param>
+/// <param name="Open">Makes what finds parts, when it is first needed.</param>
+/// <param name="Headroom">Whether there is room for what is fetched.</param>
+/// <param name="Metrics">What is counted and told of.</param>
+/// <param name="Logger">What is logged.</param>
+public sealed record StitchSetup(string Root, string Node, Func<IPartFinder> Open, Headroom Headroom, CollectorMetrics Metrics, ILogger Logger)
+{
+    /// <summary>Hashes what was made whole, or null.</summary>
+    public ActorRef<HashActor.Message>? Hashes { get; init; }
+
+    /// <summary>Uploads what was made whole, or null.</summary>
+    public ActorRef<StoreActor.Message>? Store { get; init; }
+}
+
+/// <summary>Makes dumps whole of which other nodes have received a part: one at a time, for as long as it takes. The dump directory is its queue.</summary>
+/// <remarks>On a thread of idle priority that may wait for the catalogue and for other nodes.</remarks>
+public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) : Actor<StitchActor.Message>
+{
+    public abstract record Message;
+
+    /// <summary>Begins, with what earlier processes did not get to.</summary>
+    public sealed record Begin : Message;
+
+    /// <summary>A dump stands under its final names.</summary>
+    public sealed record DumpReady(string ManifestPath) : Message;
+
+    private sealed record Look : Message;
+
+    /// <summary>How often the dump directory is searched, for what no message told of (10 min).</summary>
+    private const long SearchEveryUs = 600_000_000;
+
+    /// <summary>The other part has to end first; it is asked for again after so long (2 s), each time after twice as long.</summary>
+    private const long FirstRestUs = 2_000_000;
+
+    /// <summary>But once a minute.</summary>
+    private const long MostRestUs = 60_000_000;
+
+    private readonly Dictionary<string, Awaiting> _awaiting = [];
+    private IPartFinder? _finder;
+    private IActorTimer? _timer;
+    private long _searchUs;
+
+    protected override void PreStart() => setup.Metrics.ObserveStitching();
+
+    protected override void Receive(Message message)
+    {
+        if (stopping.IsCancellationRequested)
+            return;
+        switch (message)
+        {
+            case DumpReady ready:
+                Add(ready.ManifestPath);
+                break;
+            case Begin:
+            case Look when Context.NowUs >= _searchUs:
+                Search();
+                break;
+        }
+
+        if (_awaiting.Values.Where(dump => dump.NotBeforeUs <= Context.NowUs).MinBy(dump => dump.NotBeforeUs) is { } due)
+            Stitch(due);
+        setup.Metrics.AwaitsParts(_awaiting.Values.Count(dump => dump.IsPart));
+        _timer ??= Context.CreateTimer(new Look());
+        _timer.Arm(Math.Max(Context.NowUs, Math.Min(_searchUs == 0 ? long.MaxValue : _searchUs, _awaiting.Count == 0 ? long.MaxValue : _awaiting.Values.Min(dump => dump.NotBeforeUs))));
+    }
+
+    protected override void PostStop(Exception? failure)
+    {
+        _timer?.Arm(long.MaxValue);
+        (_finder as IDisposable)?.Dispose();
+    }
+
+    private void Search()
+    {
+        _searchUs = Context.NowUs + SearchEveryUs;
+        try
+        {
+            foreach (var dump in DumpCatalog.Read(setup.Root).Dumps.Where(dump => DumpStitching.IsWanted(dump.Manifest)))
+                _ = _awaiting.TryAdd(dump.Manifest.Id, new(dump.ManifestPath, Context.NowUs + FirstRestUs));
+        }
+        catch (StorageException e)
+        {
+            CollectorLog.LeftAsItIs(setup.Logger, e.Message);
+        }
+    }
+
+    private void Add(string manifestPath)
+    {
+        try
+        {
+            var manifest = ManifestFile.Read(manifestPath);
+            if (DumpStitching.IsWanted(manifest))
+                _ = _awaiting.TryAdd(manifest.Id, new(manifestPath, Context.NowUs));
+        }
+        catch (StorageException)
+        {
+            // Deleted meanwhile, or found by the next search.
+        }
+    }
+
+    private void Stitch(Awaiting dump)
+    {
+        Manifest manifest;
+        try
+        {
+            manifest = ManifestFile.Read(dump.ManifestPath);
+        }
+        catch (StorageException)
+        {
+            // Deleted; what only cannot be read now is found by the next search.
+            Forget(dump);
+            return;
+        }
+
+        if (!DumpStitching.IsWanted(manifest))
+        {
+            Forget(dump);
+            return;
+        }
+
+        string? problem;
+        long fetched = 0;
+        dump.IsPart |= manifest is { Continues: not null } or { Stitching: true };
+        try
+        {
+            if (setup.Headroom.Judge(Path.GetDirectoryName(dump.ManifestPath)!) is { } shortage)
+                throw new StorageException(shortage.Words);
+            _finder ??= setup.Open();
+            using var found = _finder.Find(manifest, stopping);
+            problem = found.Problem;
+            dump.IsPart |= found.IsKnown;
+            // A dump that is only incomplete, of which nobody else knows.
+            if (!dump.IsPart)
+            {
+                Forget(dump);
+                return;
+            }
+
+            var outcome = new DumpStitching(setup.Root, setup.Node, bytes =>
+            {
+                fetched += bytes;
+                setup.Metrics.PartFetched(bytes);
+            }).Run(dump.ManifestPath, found.Parts, stopping, out manifest);
+            if (fetched > 0 || outcome == StitchOutcome.Whole)
+                OnChanged(dump, manifest, fetched);
+            if (outcome is StitchOutcome.Whole or StitchOutcome.NotWanted)
+            {
+                Forget(dump);
+                return;
+            }
+
+            problem ??= outcome == StitchOutcome.Busy ? "it is being uploaded, or another process has it" : "the other parts do not have all that is missing either";
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // The next start goes on.
+            return;
+        }
+        catch (StorageException e)
+        {
+            problem = e.Message;
+        }
+
+        dump.Rest(Context.NowUs, hasProgress: fetched > 0);
+        // Each trouble is told of once, and none where a dump is only incomplete, as far as is known.
+        if (dump.IsPart && problem != dump.Problem)
+            CollectorLog.AwaitsParts(setup.Logger, FileOf(dump, manifest), manifest.Id, problem);
+        dump.Problem = problem;
+    }
+
+    private void OnChanged(Awaiting dump, Manifest manifest, long fetched)
+    {
+        string file = FileOf(dump, manifest);
+        if (manifest.Status != DumpStatus.Incomplete)
+        {
+            setup.Metrics.DumpStitched();
+            CollectorLog.Stitched(setup.Logger, file, manifest.Id, manifest.Status, fetched);
+            if (Ipv4.TryParse(manifest.Client, out var client))
+            {
+                setup.Metrics.Events.Publish(new DumpEnded(manifest.EndedAt, manifest.Id, client, manifest.Host, manifest.Status, manifest.Reason, manifest.Bytes, manifest.MissingBytes, manifest.Kdh?.PanicString, file,
+                    manifest.DurationSeconds));
+            }
+        }
+
+        if (manifest.HashState == HashState.Pending)
+            setup.Hashes?.Tell(new HashActor.HashDump(dump.ManifestPath));
+        setup.Store?.Tell(new StoreActor.DumpReady(dump.ManifestPath));
+    }
+
+    private string FileOf(Awaiting dump, Manifest manifest) => Path.GetRelativePath(setup.Root, new CatalogedDump(dump.ManifestPath, manifest).VmcorePath);
+
+    private void Forget(Awaiting dump) => _ = _awaiting.Remove(_awaiting.First(one => one.Value == dump).Key);
+
+    /// <summary>A dump that lacks something.</summary>
+    /// <param name="manifestPath">Its manifest.</param>
+    /// <param name="notBeforeUs">When its parts are asked for; a server that has just started has not reached the catalogue yet.</param>
+    private sealed class Awaiting(string manifestPath, long notBeforeUs)
+    {
+        private long _restUs = FirstRestUs;
+
+        public string ManifestPath => manifestPath;
+
+        public long NotBeforeUs { get; private set; } = notBeforeUs;
+
+        /// <summary>Others have parts of it, or had.</summary>
+        public bool IsPart { get; set; }
+
+        public string? Problem { get; set; }
+
+        public void Rest(long nowUs, bool hasProgress)
+        {
+            _restUs = hasProgress ? FirstRestUs : Math.Min(2 * _restUs, MostRestUs);
+            NotBeforeUs = nowUs + _restUs;
+        }
+    }
+}

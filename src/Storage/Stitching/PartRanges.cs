@@ -1,0 +1,42 @@
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
+
+namespace NetdumpCollector.Storage.Stitching;
+
+/// <summary>Which bytes of a dump a part has, by its manifest; what that leaves open counts as missing.</summary>
+internal static class PartRanges
+{
+    /// <summary>The bytes that the part vouches for.</summary>
+    public static Coverage HeldBy(Manifest manifest)
+    {
+        // Nobody knows what of it is in the file.
+        if (manifest.Reason == EndReason.WriteError)
+            return new();
+
+        ulong end = Math.Min(manifest.Bytes, manifest.Kdh is { Valid: true } kdh ? kdh.DumpLength : SaturatedSum(manifest.CoveredBytes, manifest.MissingBytes));
+        // Holes behind the last one that is listed may be anywhere.
+        if (manifest.MissingRanges > manifest.Missing.Count)
+            end = Math.Min(end, manifest.Missing.Count == 0 ? 0 : manifest.Missing[^1].End);
+        var missing = RangeList.ToCoverage(manifest.Missing.Where(range => range.Start < range.End));
+        return RangeList.ToCoverage(missing.Missing(end));
+    }
+
+    /// <summary>What of <paramref name="wanted"/> the parts have, the first of them first; in order of offsets, with the part's index.</summary>
+    public static List<(ByteRange Range, int Part)> Plan(IReadOnlyList<ByteRange> wanted, IReadOnlyList<Manifest> parts)
+    {
+        var plan = new List<(ByteRange Range, int Part)>();
+        ByteRange[] left = [.. wanted];
+        for (int i = 0; i < parts.Count && left.Length > 0; i++)
+        {
+            var held = HeldBy(parts[i]).Ranges;
+            int part = i;
+            plan.AddRange(RangeList.Common(left, held).Select(range => (range, part)));
+            left = [.. RangeList.Except(left, held)];
+        }
+
+        plan.Sort((a, b) => a.Range.Start.CompareTo(b.Range.Start));
+        return plan;
+    }
+
+    private static ulong SaturatedSum(ulong a, ulong b) => a > ulong.MaxValue - b ? ulong.MaxValue : a + b;
+}

@@ -1,0 +1,272 @@
+using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.ObjectStore;
+using NetdumpCollector.Storage.Stitching;
+
+namespace NetdumpCollector.Storage.Tests.Stitching;
+
+public sealed class DumpStitchingTests : IDisposable
+{
+    private const int Length = 5 * 4096 + 123;
+    private const string Root = "20261121T013939Z-00000001";
+
+    private readonly TempDirectory _temp = new();
+    private readonly DumpDirectory _directory;
+    private readonly byte[] _content = Dumps.Pattern(Length);
+
+    public DumpStitchingTests() => _directory = DumpDirectory.Open(_temp.Path, null);
+
+    public void Dispose()
+    {
+        _directory.Dispose();
+        _temp.Dispose();
+    }
+
+    [Fact]
+    public void What_the_other_node_has_makes_the_dump_whole()
+    {
+        var ended = Receive(new(8192, 3 * 4096), new(4 * 4096, Length));
+        string before = ManifestFile.Update(ended.ManifestPath, m => m with { Sha256 = "00", HashState = HashState.Done }).Sha256!;
+        var part = Part(new(0, 8192), new(12288 - 100, 4 * 4096));
+
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out var manifest, part));
+
+        Assert.Equal(_content, File.ReadAllBytes(_temp.File("vmcore.web.0")));
+        Assert.Equal((DumpStatus.Complete, (ulong)Length, (ulong)Length, 0ul, 0), (manifest.Status, manifest.Bytes, manifest.CoveredBytes, manifest.MissingBytes, manifest.MissingRanges));
+        Assert.Equal((null, HashState.Pending, false, 3), (manifest.Sha256, manifest.HashState, manifest.Stitching, manifest.Epoch));
+        Assert.NotEqual(before, manifest.Sha256);
+        Assert.Equal([new(1, "a", 8192 + 4096, 2) { Id = Root }, new(3, "b", Length - 8192 - 4096, 2) { Id = manifest.Id }], manifest.Segments!);
+        Assert.EndsWith("Dump complete\n", _temp.Text("info.web.0"), StringComparison.Ordinal);
+        Assert.Equal(8192 + 4096, part.ReadBytes);
+        Assert.True(DumpVerifier.Verify(new(ended.ManifestPath, ManifestFile.Read(ended.ManifestPath)), default).IsGood);
+        Assert.DoesNotContain(_temp.Names, name => name.StartsWith('.'));
+        Assert.Equal(StitchOutcome.NotWanted, Stitch(ended, out _, part));
+    }
+
+    [Fact]
+    public void Only_its_end_came_here()
+    {
+        var ended = Receive();
+
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out var manifest, Part(new ByteRange(0, Length))));
+
+        Assert.Equal(_content, File.ReadAllBytes(_temp.File("vmcore.web.0")));
+        Assert.Equal(DumpStatus.Complete, manifest.Status);
+    }
+
+    [Fact]
+    public void What_no_part_has_stays_missing_and_is_told_of()
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+
+        Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out _));
+        Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out var manifest, Part(new(0, 4096), new(5000, 6000))));
+
+        Assert.Equal(DumpStatus.Incomplete, manifest.Status);
+        Assert.Equal([new(4096, 5000), new(6000, 8192)], manifest.Missing);
+        Assert.Equal((2192ul + 904, 2, false), (manifest.MissingBytes, manifest.MissingRanges, manifest.Stitching));
+        Assert.Contains("bytes missing in 2 ranges", _temp.Text("info.web.0"), StringComparison.Ordinal);
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out manifest, Part(new ByteRange(4096, 8192))));
+        Assert.Equal(_content, File.ReadAllBytes(_temp.File("vmcore.web.0")));
+    }
+
+    /// <summary>Whatever the manifest says is there is there, however often the process ends in the middle, and nobody takes the hash of before for the file's.</summary>
+    [Fact]
+    public void Interrupted_anywhere_it_never_claims_too_much_and_goes_on()
+    {
+        const int Pieces = 6;
+        int length = Pieces * DumpStitching.PieceBytes / 2;
+        byte[] content = Dumps.Pattern(length);
+        var ended = ReceiveOf(content, 0, new ByteRange((ulong)length - 4096, (ulong)length));
+        ManifestFile.Update(ended.ManifestPath, m => m with { Sha256 = "00", HashState = HashState.Done });
+        var part = new MemoryPart(PartManifest((ulong)length, new ByteRange(0, (ulong)length - 4096)), content);
+        var outcome = StitchOutcome.Busy;
+        var asked = new List<ulong>();
+        for (int attempt = 0; outcome != StitchOutcome.Whole; attempt++)
+        {
+            Assert.True(attempt < 20);
+            bool dies = attempt % 2 == 0;
+            int reads = 0;
+            part.BeforeRead = offset =>
+            {
+                asked.Add(offset);
+                AssertTruthful(ended.ManifestPath, content);
+                if (++reads == 2)
+                    throw dies ? new OperationCanceledException() : new StorageException("the other node does not answer");
+            };
+            try
+            {
+                outcome = new DumpStitching(_temp.Path, "b") { NoteEveryBytes = DumpStitching.PieceBytes }.Run(ended.ManifestPath, [part], default, out _);
+            }
+            catch (Exception e) when (e is OperationCanceledException or StorageException)
+            {
+                var left = ManifestFile.Read(ended.ManifestPath);
+                Assert.Equal((true, null, HashState.Pending, DumpStatus.Incomplete), (left.Stitching, left.Sha256, left.HashState, left.Status));
+            }
+
+            AssertTruthful(ended.ManifestPath, content);
+        }
+
+        Assert.Equal(content, File.ReadAllBytes(_temp.File("vmcore.web.0")));
+        // Each piece was asked for at most twice, the second time because the first time there was no answer.
+        Assert.All(asked.CountBy(offset => offset), offset => Assert.InRange(offset.Value, 1, 2));
+        Assert.Equal((ulong)length, ManifestFile.Read(ended.ManifestPath).Segments!.Aggregate(0ul, (sum, segment) => sum + segment.Bytes));
+    }
+
+    [Fact]
+    public void The_key_that_came_to_the_other_node_comes_along()
+    {
+        byte[] key = Dumps.Pattern(64);
+        var ended = ReceiveOf(_content, 64, new ByteRange(0, Length));
+        Assert.Equal((0ul, null), (ended.Manifest.MissingBytes, ended.Manifest.Files.Key));
+
+        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 4096)) with { Files = new("vmcore.web.7", "info.web.7", "key.web.7") }, _content, key);
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out var manifest, part));
+
+        Assert.Equal((DumpStatus.Complete, "key.web.0", null), (manifest.Status, manifest.Files.Key, manifest.Error));
+        Assert.Equal(key, File.ReadAllBytes(_temp.File("key.web.0")));
+        Assert.Equal(UnixFileMode.UserRead, File.GetUnixFileMode(_temp.File("key.web.0")));
+    }
+
+    [Fact]
+    public void A_key_that_is_cut_off_is_none()
+    {
+        var ended = ReceiveOf(_content, 64, new ByteRange(0, Length));
+
+        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 4096)) with { Files = new("vmcore.web.7", "info.web.7", "key.web.7") }, _content, new byte[63]);
+
+        Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out var manifest, part));
+        Assert.Equal((DumpStatus.Incomplete, null), (manifest.Status, manifest.Files.Key));
+        Assert.Contains("key did not arrive", manifest.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Damage_of_the_other_part_is_the_dumps()
+    {
+        var ended = Receive(new ByteRange(4096, Length));
+        var part = Part(new ByteRange(0, Length));
+        part = new(part.Manifest with { Damaged = [new(100, 200), new(5000, 6000)] }, _content);
+
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out var manifest, part));
+
+        Assert.Equal(DumpStatus.Damaged, manifest.Status);
+        Assert.Equal([new(100, 200)], manifest.Damaged);
+    }
+
+    [Fact]
+    public void The_node_that_had_it_last_is_asked_first()
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+        byte[] older = [.. _content];
+        older[5000] ^= 0xff;
+        var first = new MemoryPart(PartManifest(Length, new ByteRange(0, 8192)), older);
+        var second = new MemoryPart(PartManifest(Length, new ByteRange(4096, 8192)) with { Id = "20261121T013942Z-00000002", StartedAt = Dumps.StartedAt.AddSeconds(2), Continues = new(Root, "a", 1) }, _content) { Node = "c" };
+
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out var manifest, first, second));
+
+        Assert.Equal(_content, File.ReadAllBytes(_temp.File("vmcore.web.0")));
+        Assert.Equal([(1, "a", 4096ul), (2, "c", 4096ul), (3, "b", (ulong)Length - 8192)], manifest.Segments!.Select(segment => (segment.Epoch, segment.Node, segment.Bytes)));
+    }
+
+    [Fact]
+    public void What_is_not_said_to_be_there_is_not_fetched()
+    {
+        var manifest = PartManifest(Length, new(0, 4096), new(8192, Length));
+
+        // Not all holes are listed: what lies behind the last one that is may be one.
+        Assert.Equal([new(0, 4096)], PartRanges.HeldBy(manifest with { MissingRanges = 2 }).Ranges.ToArray());
+        Assert.Empty(PartRanges.HeldBy(manifest with { MissingRanges = 2, Missing = [] }).Ranges.ToArray());
+        Assert.Empty(PartRanges.HeldBy(manifest with { Reason = EndReason.WriteError }).Ranges.ToArray());
+        // Its file is shorter than the dump.
+        Assert.Equal([new(0, 4096), new(8192, 9000)], PartRanges.HeldBy(manifest with { Bytes = 9000 }).Ranges.ToArray());
+        Assert.Equal([new(0, 4096), new(8192, Length)], PartRanges.HeldBy(manifest with { Kdh = null }).Ranges.ToArray());
+        Assert.Empty(PartRanges.HeldBy(manifest with { Missing = [new(0, ulong.MaxValue)] }).Ranges.ToArray());
+    }
+
+    [Theory]
+    [InlineData("truncated")]
+    [InlineData("stored")]
+    [InlineData("failed")]
+    [InlineData("headless")]
+    public void What_is_to_stay_as_it_is_does(string why)
+    {
+        var ended = Receive(new ByteRange(4096, Length));
+        ManifestFile.Update(ended.ManifestPath, m => why switch
+        {
+            "truncated" => m with { TruncatedBy = "head" },
+            "stored" => m with { Stored = new("s3://b/x/", Dumps.StartedAt, "vmcore", StoreCompression.None, StoreEncryption.None, 1, "00", "e") },
+            "failed" => m with { Reason = EndReason.WriteError },
+            _ => m with { Kdh = null },
+        });
+        string before = _temp.Text("dump.web.0.json");
+
+        Assert.Equal(StitchOutcome.NotWanted, Stitch(ended, out _, Part(new ByteRange(0, 4096))));
+        Assert.Equal(before, _temp.Text("dump.web.0.json"));
+    }
+
+    [Fact]
+    public void While_it_is_uploaded_it_is_left_alone()
+    {
+        var ended = Receive(new ByteRange(4096, Length));
+        using (UploadState.Take(new(ended.ManifestPath, ended.Manifest)))
+            Assert.Equal(StitchOutcome.Busy, Stitch(ended, out _, Part(new ByteRange(0, 4096))));
+
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out _, Part(new ByteRange(0, 4096))));
+    }
+
+    [Fact]
+    public void Parts_are_waited_for_a_day_and_while_they_come()
+    {
+        var manifest = PartManifest(Length, new ByteRange(0, 4096));
+        var day = TimeSpan.FromDays(1);
+
+        Assert.False(DumpStitching.IsAwaited(manifest, manifest.EndedAt, day));
+        Assert.True(DumpStitching.IsAwaited(manifest with { Continues = new(Root, "a", 1) }, manifest.EndedAt + day - TimeSpan.FromSeconds(1), day));
+        Assert.False(DumpStitching.IsAwaited(manifest with { Continues = new(Root, "a", 1) }, manifest.EndedAt + day, day));
+        Assert.False(DumpStitching.IsAwaited(manifest with { Continues = new(Root, "a", 1), Status = DumpStatus.Complete }, manifest.EndedAt, day));
+        Assert.True(DumpStitching.IsAwaited(manifest with { Stitching = true }, manifest.EndedAt + 2 * day, day));
+    }
+
+    private StitchOutcome Stitch(CommittedDump ended, out Manifest manifest, params IDumpPart[] parts) =>
+        new DumpStitching(_temp.Path, "b").Run(ended.ManifestPath, parts, default, out manifest);
+
+    private MemoryPart Part(params ByteRange[] held) => new(PartManifest(Length, held), _content);
+
+    /// <summary>Of the node that began the dump.</summary>
+    private static Manifest PartManifest(ulong length, params ByteRange[] held)
+    {
+        var covered = RangeList.ToCoverage(held);
+        ByteRange[] missing = [.. covered.Missing(length)];
+        var summary = Dumps.TimedOut(length) with { Header = Dumps.Header(length), Missing = missing, MissingRanges = missing.Length, MissingBytes = RangeList.BytesOf(missing), CoveredBytes = covered.CoveredBytes };
+        return Manifest.Of(new(Root, Dumps.Client, Dumps.StartedAt), new() { Host = "web", Index = 7, Core = "vmcore.web.7" }, summary, Dumps.Circumstances("web"), (long)length);
+    }
+
+    private CommittedDump Receive(params ByteRange[] held) => ReceiveOf(_content, 0, held);
+
+    /// <summary>The part of the node that got the dump's end.</summary>
+    private CommittedDump ReceiveOf(byte[] content, uint keyBytes, params ByteRange[] held)
+    {
+        using var file = _directory.Create(Dumps.NewIdentity() with { StartedAt = Dumps.StartedAt.AddSeconds(5), Continues = new(Root, "c", 2) }, default, null);
+        foreach (var range in held)
+            Dumps.Write(file, range.Start, content.AsSpan((int)range.Start, (int)range.Length));
+        var covered = RangeList.ToCoverage(held);
+        ByteRange[] missing = [.. covered.Missing((ulong)content.Length)];
+        var summary = Dumps.Complete((ulong)content.Length, Dumps.Header((ulong)content.Length, keyBytes)) with
+        {
+            Status = DumpStatus.Incomplete,
+            LengthBytes = covered.End,
+            CoveredBytes = covered.CoveredBytes,
+            Missing = missing,
+            MissingBytes = RangeList.BytesOf(missing),
+            MissingRanges = missing.Length,
+        };
+        return _directory.Commit(file, summary, Dumps.Circumstances("web"));
+    }
+
+    private static void AssertTruthful(string manifestPath, byte[] content)
+    {
+        var manifest = ManifestFile.Read(manifestPath);
+        byte[] file = File.ReadAllBytes(new CatalogedDump(manifestPath, manifest).VmcorePath);
+        foreach (var range in PartRanges.HeldBy(manifest).Ranges)
+            Assert.True(file.AsSpan((int)range.Start, (int)range.Length).SequenceEqual(content.AsSpan((int)range.Start, (int)range.Length)), $"{range} is said to be there");
+    }
+}
