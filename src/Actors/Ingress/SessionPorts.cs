@@ -19,11 +19,12 @@ internal sealed class SessionPorts((ushort From, ushort To) range, int shard, in
     private (Ipv4 Address, EndpointException Reason)? _full;
     private long _fullUntilUs;
 
-    /// <summary>A session of an earlier process has this port: the search goes on behind it, because its neighbours are likely to be taken as well.</summary>
+    /// <summary>A session of an earlier process has this port: where the search would come to it soon it goes on far away, because that process's other ports are next to it, and a dump whose file system answers late wants its own.</summary>
     public void Skip(ushort taken)
     {
-        if (taken >= _next && taken < range.To)
-            _next = taken + 1;
+        int size = range.To - range.From + 1, ahead = (taken - _next + size) % size;
+        if (ahead <= size / 3 || ahead >= size - size / 3)
+            _next = range.From + (taken - range.From + size / 2) % size;
     }
 
     /// <exception cref="EndpointException">No port can be had.</exception>

@@ -34,12 +34,32 @@ public sealed class SessionPortsTests : IDisposable
         Assert.Equal(20, _loop.Attempts);
     }
 
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(3, true)]
+    [InlineData(9, true)]
+    [InlineData(5, false)]
+    public void New_sessions_get_no_ports_next_to_those_that_an_earlier_process_has_left(int ahead, bool isNear)
+    {
+        Assert.Throws<EndpointException>(() => Open(Ipv4.Loopback));
+        int next = _loop.Ports[0] - 30_000;
+
+        _ports.Skip((ushort)(30_000 + (next + ahead) % 10));
+        _loop.NowUs += 1_000_000;
+        _loop.Ports.Clear();
+        Assert.Throws<EndpointException>(() => Open(Ipv4.Loopback));
+
+        Assert.Equal(30_000 + (isNear ? next + ahead + 5 : next) % 10, _loop.Ports[0]);
+    }
+
     private void Open(Ipv4 local) => _ports.Open(_loop, local, 0, null!);
 
     /// <summary>All ports are taken.</summary>
     private sealed class FullLoop : IEventLoop
     {
-        public int Attempts { get; private set; }
+        public int Attempts => Ports.Count;
+
+        public List<int> Ports { get; } = [];
 
         public bool IsCurrent => true;
 
@@ -49,7 +69,7 @@ public sealed class SessionPortsTests : IDisposable
 
         public IUdpEndpoint Open(EndpointOptions options, IDatagramReceiver receiver)
         {
-            Attempts++;
+            Ports.Add(options.Port);
             throw new EndpointException("taken", EndpointError.PortTaken);
         }
 
