@@ -252,13 +252,14 @@ public sealed partial class SessionActor
     }
 
     /// <summary>Another thread has carried out the batch.</summary>
-    private void OnBatchStored()
+    /// <returns>False where the dump is not this owner's any more: what time or the batch released is acked by whoever has it.</returns>
+    private bool TrySettleStored()
     {
         _isStoring = false;
         if (_store.IsSuperseded || _store.HasFailed)
         {
             LeaveToNextOwner();
-            return;
+            return false;
         }
 
         Settle();
@@ -268,6 +269,7 @@ public sealed partial class SessionActor
             _session.End(reason);
         AfterChange();
         OnStaged();
+        return true;
     }
 
     private void GiveBack(ref Staging? staging)

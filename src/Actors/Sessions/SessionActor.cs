@@ -309,7 +309,8 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
                 SizeDump();
                 break;
             case BatchStored:
-                OnBatchStored();
+                if (!TrySettleStored())
+                    return;
                 break;
             case Opened opened:
                 OnOpened(opened.File, opened.Lane, opened.Headroom);

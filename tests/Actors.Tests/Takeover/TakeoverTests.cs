@@ -1,6 +1,7 @@
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Actors.Tests.Takeover;
@@ -111,6 +112,33 @@ public sealed class TakeoverTests : IDisposable
     }
 
     [Theory, EveryTransport]
+    public async Task Who_was_superseded_acks_nothing_that_time_releases(string transport)
+    {
+        var dump = new TestDump(500_000);
+        await using var a = await StartAsync(transport, "a", sessions: new() { QuietPeriodUs = 500_000 });
+        using var client = NewClient(a);
+        client.Herald();
+        client.SendBurst(dump);
+        string segment = Assert.Single(Directory.EnumerateFiles(_root, "partial.*"), path => !path.EndsWith(".ledger", StringComparison.Ordinal));
+        long length = new FileInfo(segment).Length;
+
+        // Those of them that share no bit with a packet that is missing are acked when the burst goes quiet.
+        byte[][] burst = client.TakeBurst(dump)[..30];
+        foreach (byte[] message in burst)
+            client.Send(message);
+        await Eventually.Holds(() => new FileInfo(segment).Length >= length + burst.Length * TestDump.PayloadBytes, "the packets are stored");
+        using var directory = DumpDirectory.Open(_root, defaultPath: null);
+        directory.Sharing = new("b");
+        var claimed = Assert.Single(directory.TakeOverFlow(a.ServerAddress, client.Address, a.ClientPort, problem => Assert.Fail(problem)));
+        Assert.DoesNotContain(claimed.Saved!.Ranges, range => range.End > (ulong)length);
+        claimed.File.Dispose();
+
+        await a.Log.Line(LogTakenOver);
+        await Eventually.Holds(() => a.Metrics.Receiving == 0, "the session is gone");
+        Assert.Equal(0, burst.Sum(message => client.CountAcks(TestDump.SeqnoOf(message))));
+    }
+
+    [Theory, EveryTransport]
     public async Task Packets_of_nobodys_session_are_refused_after_one_look(string transport)
     {
         await using var a = await StartAsync(transport, "a");
@@ -123,8 +151,9 @@ public sealed class TakeoverTests : IDisposable
         Assert.Empty(a.Dumps);
     }
 
-    private Task<RunningCollector> StartAsync(string transport, string node, RunningCollector? inPlaceOf = null) => RunningCollector.StartAsync(new()
+    private Task<RunningCollector> StartAsync(string transport, string node, RunningCollector? inPlaceOf = null, SessionOptions? sessions = null) => RunningCollector.StartAsync(new()
     {
+        Sessions = sessions ?? new(),
         Transport = transport,
         Mode = EndpointMode.Shared,
         Node = node,
