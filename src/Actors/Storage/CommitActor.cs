@@ -91,7 +91,11 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
             if (kept is not null)
             {
                 order.File.RemoveLedger();
-                order.Trace?.End(Follow(kept, host, order), kept.Manifest.Error);
+                // Whoever gave the manifest its name sees to what follows.
+                if (kept.IsElsewhere)
+                    order.Trace?.Interrupt();
+                else
+                    order.Trace?.End(Follow(kept, host, order), kept.Manifest.Error);
             }
             else
             {

@@ -35,8 +35,10 @@ internal sealed class LeftOversActor(DumpDirectory directory, IngressGroup ingre
         {
             CollectorLog.LeftAsItIs(logger, e.Message);
         }
-
-        _timer.Arm(Context.NowUs + IntervalUs);
+        finally
+        {
+            _timer.Arm(Context.NowUs + IntervalUs);
+        }
     }
 
     protected override void PostStop(Exception? failure) => _timer.Arm(long.MaxValue);

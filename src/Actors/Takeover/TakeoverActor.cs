@@ -32,7 +32,10 @@ internal sealed class TakeoverActor(DumpDirectory directory, ushort heraldPort, 
             // The client repeats its packets, and with them comes the next attempt.
             CollectorLog.LeftAsItIs(logger, e.Message);
         }
-
-        ingress.Tell(new IngressActor.FlowSought(flow));
+        finally
+        {
+            // Packets wait for it.
+            ingress.Tell(new IngressActor.FlowSought(flow));
+        }
     }
 }

@@ -48,9 +48,9 @@ public sealed partial class DumpSession
 
     private void Finish(long nowUs)
     {
-        if (Phase == SessionPhase.HalfOpen && IsContinuation)
+        if (Phase == SessionPhase.HalfOpen && (IsContinuation || _isHeraldRemembered))
         {
-            // All was sent elsewhere: nothing is known here of what is promised.
+            // All was sent elsewhere, or to another process: nothing is known here of what is promised.
             Phase = SessionPhase.Closed;
             return;
         }

@@ -38,6 +38,9 @@ public sealed partial class DumpSession
     /// <summary>Another process would find a state.</summary>
     private bool _isSaved;
 
+    /// <summary>Another process answered the herald; the note of that may be older than what it, or another node, has received since.</summary>
+    private bool _isHeraldRemembered;
+
     /// <summary>What was saved last.</summary>
     private byte[] _saved = [];
 
@@ -300,7 +303,7 @@ public sealed partial class DumpSession
     /// <param name="path">The path it asked for.</param>
     /// <param name="nowUs">Monotonic time in microseconds.</param>
     public static DumpSession RestoreHalfOpen(SessionOptions options, uint heraldSeqno, ReadOnlySpan<byte> path, long nowUs) =>
-        new(options, heraldSeqno, nowUs) { _path = path.ToArray(), _pathLength = path.Length };
+        new(options, heraldSeqno, nowUs) { _path = path.ToArray(), _pathLength = path.Length, _isHeraldRemembered = true };
 
     /// <summary>A session whose dump was made durable by a process that did not live to see its FINISHED answered for long enough.</summary>
     /// <param name="options">Times and limits.</param>

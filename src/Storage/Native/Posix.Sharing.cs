@@ -67,6 +67,13 @@ internal static unsafe partial class Posix
     /// <summary>Gives a file one more name in the same directory, never one that exists (<see cref="Errno.EEXIST"/>); 0 or the error.</summary>
     public static int Link(SafeFileHandle directory, string from, string to) => linkat(directory, from, directory, to, 0) == 0 ? 0 : Errno.Last;
 
+    /// <summary>The number of what has the name, which a link's target has no part in; 0 where nothing has it or the system does not say.</summary>
+    public static ulong InodeOf(SafeFileHandle directory, string name)
+    {
+        uint* status = stackalloc uint[StatxWords];
+        return statx(StatxNumber, directory, name, AtSymlinkNoFollow | AtStatxForceSync, StatxInodeMask, status) == 0 ? *(ulong*)(status + StatxInode) : 0;
+    }
+
     /// <summary>The number of an open file, by which its names are known; 0 where the system does not say.</summary>
     public static ulong InodeOf(SafeFileHandle file)
     {

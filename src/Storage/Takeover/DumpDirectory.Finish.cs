@@ -26,12 +26,25 @@ public sealed partial class DumpDirectory
         SyncNames(folder);
         Step(SharedStep.ManifestDurable);
         SharedRemoval.RemoveSegments(folder, marker, Step);
-        var manifest = JsonSerializer.Deserialize(marker.Manifest.Span, ManifestJson.Default.Manifest) ?? throw new StorageException($"{folder.PathOf(marker.Names.Manifest)}: is null");
+        var manifest = ManifestIn(folder, marker);
         return new(marker.Identity.Id, folder.PathOf(marker.Names.Manifest), folder.RelativePathOf(marker.Names.Info), folder.RelativePathOf(marker.Names.Core), manifest)
         {
             PointerProblem = pointerProblem,
             IsElsewhere = !commit.IsPublisher,
         };
+    }
+
+    private static Manifest ManifestIn(DumpFolder folder, CommitMarker marker)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(marker.Manifest.Span, ManifestJson.Default.Manifest) ?? throw new StorageException($"{folder.PathOf(marker.Names.Manifest)}: is null");
+        }
+        catch (JsonException e)
+        {
+            // A later version of this program may have written it.
+            throw new StorageException($"{folder.PathOf(marker.Names.Manifest)}: {e.Message}", e);
+        }
     }
 
     private static bool IsPublished(DumpFolder folder, CommitMarker marker) =>

@@ -63,7 +63,7 @@ public sealed partial class DumpDirectory
             var chain = OwnerChain.Read(folder, entry.Name);
             bool isBegun = chain is null
                 ? entry.Id == identity.Id && !TryRemoveBeginning(folder, entry)
-                : chain.Endpoint.RemotePort == remotePort && chain.Identity.StartedAt >= identity.StartedAt;
+                : chain.Endpoint.RemotePort == remotePort && chain.Identity.StartedAt >= identity.StartedAt && (entry.Id == identity.Id || !Running().IsOwner(chain.Identity, chain.LastEpoch));
             if (isBegun)
                 return true;
         }
@@ -209,6 +209,7 @@ public sealed partial class DumpDirectory
     {
         if (TryAddEntry(identity, folder.Relative, out error) is not { } running)
             return null;
+        ulong entry = running.InodeOf(identity);
         var shared = new SharedDump(identity, folder.Handle, epoch: 1, Sharing!.FileName, earlier: [], running);
         var file = TryCreate(identity, endpoint, folder, shared, refused, out error);
         if (file is null && TryRemoveUnlisted(folder, DumpFile.NameOf(identity), ref error))
@@ -216,15 +217,25 @@ public sealed partial class DumpDirectory
         if (file is null)
         {
             shared.Dispose();
-            running.Remove(RunningDumps.NameOf(identity));
+            // Another node may have begun the dump while this one was paused, and then the entry is its.
+            if (running.InodeOf(identity) == entry)
+                running.Remove(RunningDumps.NameOf(identity));
         }
-        else if (!file.TrySyncBeginning(out error))
+        else if (!file.TrySyncBeginning(out error) || !IsListed(file, running, entry, out error))
         {
             file.Discard();
             file = null;
         }
 
         return file;
+    }
+
+    /// <summary>Names and entry are still the ones that were made: where this node was paused meanwhile, another one may have taken them for what a dead one had left.</summary>
+    private static bool IsListed(DumpFile file, RunningDumps running, ulong entry, out string? error)
+    {
+        bool isListed = entry != 0 && running.InodeOf(file.Identity) == entry && file.IsCalled(file.Name) && !file.IsSuperseded();
+        error = isListed ? null : $"{file.PartialPath}: another node has removed what this one had begun";
+        return isListed;
     }
 
     /// <summary>Removes what a machine that crashed left of a dump whose entry it had not made durable, which it had to before its first ack. Whoever has the entry is alone with the dump's names.</summary>
@@ -238,19 +249,20 @@ public sealed partial class DumpDirectory
         try
         {
             using var ledger = OwnerChain.Open(folder, ledgerName);
-            if (ledger is not null && LedgerFile.Read(ledger, folder.PathOf(ledgerName)).State is not null)
-            {
-                error = $"{folder.PathOf(ledgerName)}: is the ledger of a dump whose entry in {RunningDumps.DirectoryName} somebody has removed";
-                return false;
-            }
+            if (ledger is null)
+                return Posix.Unlink(folder.Handle, name) == 0;
+            // As with a beginning: who made it sees before its next ack that it is no owner, and what it has acked by then is read after that.
+            if (LedgerFile.Read(ledger, folder.PathOf(ledgerName)).State is null && Posix.MakeReadOnly(ledger) == 0 && LedgerFile.Read(ledger, folder.PathOf(ledgerName)).State is null
+                && Posix.IsNameOf(Posix.InodeOf(ledger), folder.Handle, ledgerName))
+                return (Posix.Unlink(folder.Handle, ledgerName) == 0) | (Posix.Unlink(folder.Handle, name) == 0);
+            error = $"{folder.PathOf(ledgerName)}: is the ledger of a dump whose entry in {RunningDumps.DirectoryName} somebody has removed";
         }
         catch (StorageException e)
         {
             error = e.Message;
-            return false;
         }
 
-        return (Posix.Unlink(folder.Handle, ledgerName) == 0) | (Posix.Unlink(folder.Handle, name) == 0);
+        return false;
     }
 
     /// <summary>Makes the dump's entry; where the list has been removed since it was opened, in a new one.</summary>

@@ -81,6 +81,9 @@ internal sealed class RunningDumps : IDisposable
         return errno == 0;
     }
 
+    /// <summary>Tells the dump's entry from one that is made in its place; 0 where there is none.</summary>
+    public ulong InodeOf(DumpIdentity identity) => Posix.InodeOf(Handle, NameOf(identity));
+
     /// <summary>This process is the owner from now on.</summary>
     public void Own(DumpIdentity identity, int epoch) => _owned[NameOf(identity)] = epoch;
 

@@ -234,4 +234,16 @@ public sealed partial class DumpSessionTests
         Assert.True(session.UnsavedRanges.Length <= 2 * options.MaxRanges);
         Assert.True(session.UnsavedOverwrites.Length <= 2 * DumpSummary.MaxListedRanges);
     }
+
+    [Fact]
+    public void FINISHED_is_not_acked_by_whoever_only_remembers_that_another_process_answered_the_herald()
+    {
+        var session = DumpSession.RestoreHalfOpen(new(), heraldSeqno: 1, path: [], nowUs: 0);
+
+        Assert.Null(session.OnMessage(new(MessageType.Finished, 900, 0, 0), [], 0, nowUs: 1));
+        session.OnStored(nowUs: 1);
+
+        Assert.Equal(0, session.Acks.Length);
+        Assert.Equal(SessionPhase.Closed, session.Phase);
+    }
 }
