@@ -54,13 +54,21 @@ public sealed partial class DumpDirectory
     private static SafeFileHandle? OpenCore(DumpFolder folder, CommitMarker marker)
     {
         string core = marker.Names.Core;
+        string segment = SegmentName.Of(DumpFile.NameOf(marker.Identity), marker.BaseEpoch);
         if (Open() is SafeFileHandle file)
-            return file;
+        {
+            // Somebody may have deleted it, and the host's next dump has the name.
+            if (marker.BaseEpoch == 0 || Posix.InodeOf(folder.Handle, segment) is 0 || Posix.IsNameOf(Posix.InodeOf(file), folder.Handle, segment))
+                return file;
+            file.Dispose();
+            throw new StorageException($"{folder.PathOf(core)}: is another dump's, not {segment}'s; its segments stay as they are");
+        }
+
         if (Errno.Last != Errno.ENOENT)
             throw new StorageException($"{folder.PathOf(core)}: {Errno.Words(Errno.Last)}");
 
         // A crash of the storage took the name.
-        int errno = marker.BaseEpoch == 0 ? Errno.ENOENT : Posix.Link(folder.Handle, SegmentName.Of(DumpFile.NameOf(marker.Identity), marker.BaseEpoch), core);
+        int errno = marker.BaseEpoch == 0 ? Errno.ENOENT : Posix.Link(folder.Handle, segment, core);
         if (errno == Errno.ENOENT)
             return null;
         return Open() ?? throw new StorageException($"{folder.PathOf(core)}: {Errno.Words(errno)}");
