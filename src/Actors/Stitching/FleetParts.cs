@@ -11,7 +11,8 @@ namespace NetdumpCollector.Actors.Stitching;
 /// <param name="state">What is known of the fleet.</param>
 /// <param name="reader">The catalogue; disposed of with this.</param>
 /// <param name="tokenFile">File with the token that other nodes are shown; null for none.</param>
-public sealed class FleetParts(string root, FleetState state, FleetReader reader, string? tokenFile) : IPartFinder, IDisposable
+/// <param name="servesHttps">This node answers https: its token goes to no other one in the clear.</param>
+public sealed class FleetParts(string root, FleetState state, FleetReader reader, string? tokenFile, bool servesHttps) : IPartFinder, IDisposable
 {
     private const int MaxTokenBytes = 4096;
 
@@ -82,12 +83,15 @@ public sealed class FleetParts(string root, FleetState state, FleetReader reader
             return null;
         if (!IsNodeUrl(url))
             throw new StorageException($"node {row.Node}: is said to be reached at '{url}', which is not an http or https URL without user; see its --node-url");
-        return new HttpPart(_http, url, ReadToken(), manifest, row.Node, stopping);
+        return new HttpPart(_http, url, IsShownTo(url, servesHttps) ? ReadToken() : null, manifest, row.Node, stopping);
     }
 
     /// <summary>Whoever may write to the catalogue names nodes there.</summary>
     internal static bool IsNodeUrl(string text) =>
         Uri.TryCreate(text, UriKind.Absolute, out var url) && (url.Scheme == Uri.UriSchemeHttp || url.Scheme == Uri.UriSchemeHttps) && url.UserInfo.Length == 0 && url.Query.Length == 0 && url.Fragment.Length == 0;
+
+    /// <summary>The token may be sent there.</summary>
+    internal static bool IsShownTo(string url, bool servesHttps) => !servesHttps || url.StartsWith("https:", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Read anew each time, so that it can change.</summary>
     private string? ReadToken()
