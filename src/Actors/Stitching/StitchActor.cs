@@ -150,8 +150,6 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         dump.IsPart |= manifest is { Continues: not null } or { Stitching: true };
         try
         {
-            if (setup.Headroom.Judge(Path.GetDirectoryName(dump.ManifestPath)!) is { } shortage)
-                throw new StorageException(shortage.Words);
             _finder ??= setup.Open();
             using var found = _finder.Find(manifest, stopping);
             problem = found.Problem;
@@ -167,7 +165,10 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
             {
                 fetched += bytes;
                 setup.Metrics.PartFetched(bytes);
-            }).Run(dump.ManifestPath, found.Parts, stopping, out manifest);
+            })
+            {
+                Headroom = setup.Headroom,
+            }.Run(dump.ManifestPath, found.Parts, stopping, out manifest);
             problem ??= outcome == StitchOutcome.Busy ? "it is being uploaded, or another process has it" : "the other parts do not have all that is missing either";
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)

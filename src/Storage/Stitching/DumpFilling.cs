@@ -29,6 +29,9 @@ internal sealed class DumpFilling : IDisposable
         _vmcore = StoredFile.OpenToFill(root, dump);
     }
 
+    /// <summary>Absolute path of the directory it lies in.</summary>
+    public string Directory => Path.GetDirectoryName(_manifestPath)!;
+
     /// <summary>What the manifest says.</summary>
     public Manifest Manifest { get; private set; }
 
@@ -117,5 +120,5 @@ internal sealed class DumpFilling : IDisposable
     }
 
     private SafeFileHandle OpenDirectory() =>
-        Posix.Open(Path.GetDirectoryName(_manifestPath)!, Posix.O_RDONLY | Posix.O_DIRECTORY) ?? throw new StorageException($"directory of {_manifestPath}: {Errno.Words(Errno.Last)}");
+        Posix.Open(Directory, Posix.O_RDONLY | Posix.O_DIRECTORY) ?? throw new StorageException($"directory of {_manifestPath}: {Errno.Words(Errno.Last)}");
 }

@@ -36,10 +36,13 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
     /// <summary>Bytes that may have to be fetched again after a crash.</summary>
     internal ulong NoteEveryBytes { get; init; } = 256 << 20;
 
+    /// <summary>Whether there is room for what is fetched.</summary>
+    public Headroom Headroom { get; init; } = Headroom.Unlimited;
+
     /// <summary>Parts are fetched for it: it has its end, which says how long it is, and lacks something that other nodes may have.</summary>
-    /// <remarks>Not where policy let bytes go, nor where the object store has it as it is: that one stays what it says.</remarks>
+    /// <remarks>Not where policy let bytes go, nor where nobody knows all holes, nor where the object store has it as it is: that one stays what it says.</remarks>
     public static bool IsWanted(Manifest manifest) =>
-        manifest is { Status: DumpStatus.Incomplete, Kdh.Valid: true, TruncatedBy: null, Stored: null, Reason: not EndReason.WriteError };
+        manifest is { Status: DumpStatus.Incomplete, Kdh.Valid: true, TruncatedBy: null, Stored: null, Reason: not EndReason.WriteError } && (manifest.Stitching || manifest.MissingRanges <= manifest.Missing.Count);
 
     /// <summary>It may become more than it is: whoever brings dumps elsewhere waits.</summary>
     /// <param name="manifest">The dump.</param>
@@ -69,7 +72,7 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
         List<IDumpPart> newestFirst = [.. parts.Where(part => part.Manifest.Id != dump.Manifest.Id).OrderByDescending(part => part.Manifest.StartedAt)];
         bool wantsKey = StitchedDescription.KeyBytesOf(manifest) > 0 && DumpFilling.KeyNameOf(manifestPath, manifest) is null;
         var keyPart = wantsKey ? newestFirst.FirstOrDefault(part => part.Manifest.Files.Key is not null) : null;
-        using var filling = new DumpFilling(root, node, dump, () => { });
+        using var filling = new DumpFilling(root, node, dump, claim.Clear);
         StorageException? problem = null;
         byte[]? key = null;
         bool isWanted;
@@ -107,9 +110,10 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
             while (PartRanges.Plan([.. filling.Held.Missing(length)], [.. newestFirst.Select(part => part.Manifest)]) is { Count: > 0 } plan)
             {
                 IDumpPart? unreadable = null;
+                ulong left = RangeList.BytesOf(plan.Select(next => next.Range));
                 foreach (var (range, index) in plan)
                 {
-                    unreadable = TryCopy(filling, newestFirst[index], range, buffer, ref problem, cancellation);
+                    unreadable = TryCopy(filling, newestFirst[index], range, buffer, ref left, ref problem, cancellation);
                     if (!DumpStitching.IsWanted(filling.Manifest))
                         return false;
                     if (unreadable is not null)
@@ -130,11 +134,13 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
     }
 
     /// <returns>The part where it cannot be read, else null.</returns>
-    private IDumpPart? TryCopy(DumpFilling filling, IDumpPart part, ByteRange range, byte[] buffer, ref StorageException? problem, CancellationToken cancellation)
+    private IDumpPart? TryCopy(DumpFilling filling, IDumpPart part, ByteRange range, byte[] buffer, ref ulong left, ref StorageException? problem, CancellationToken cancellation)
     {
         for (ulong at = range.Start; at < range.End; at += PieceBytes)
         {
             cancellation.ThrowIfCancellationRequested();
+            if (Headroom.JudgeGrowth(filling.Directory, left) is string shortage)
+                throw new StorageException(shortage);
             var piece = new ByteRange(at, Math.Min(range.End, at + PieceBytes));
             var bytes = buffer.AsSpan(0, (int)piece.Length);
             try
@@ -153,6 +159,7 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
             if (at == range.Start)
                 filling.BeginRange(part);
             filling.Write(part, piece, bytes);
+            left -= piece.Length;
             onFetched?.Invoke((long)piece.Length);
             if (filling.UnnotedBytes >= NoteEveryBytes)
                 filling.Note();

@@ -257,6 +257,7 @@ public sealed class DumpStitchingTests : IDisposable
     [InlineData("truncated")]
     [InlineData("stored")]
     [InlineData("failed")]
+    [InlineData("unlisted")]
     [InlineData("headless")]
     public void What_is_to_stay_as_it_is_does(string why)
     {
@@ -265,6 +266,7 @@ public sealed class DumpStitchingTests : IDisposable
         {
             "truncated" => m with { TruncatedBy = "head" },
             "stored" => m with { Stored = new("s3://b/x/", Dumps.StartedAt, "vmcore", StoreCompression.None, StoreEncryption.None, 1, "00", "e") },
+            "unlisted" => m with { MissingRanges = 2 },
             "failed" => m with { Reason = EndReason.WriteError },
             _ => m with { Kdh = null },
         });
@@ -282,6 +284,52 @@ public sealed class DumpStitchingTests : IDisposable
             Assert.Equal(StitchOutcome.Busy, Stitch(ended, out _, Part(new ByteRange(0, 4096))));
 
         Assert.Equal(StitchOutcome.Whole, Stitch(ended, out _, Part(new ByteRange(0, 4096))));
+    }
+
+    /// <summary>Before each piece: what arrives goes before what is fetched.</summary>
+    [Theory]
+    [InlineData(0, 12_000_000, 12_000_000, true)]
+    [InlineData(30_000_000, 40_000_000, 40_000_000, true)]
+    [InlineData(0, 12_000_000, 5_000_000, false)]
+    [InlineData(0, 8_500_000, 8_500_000, false)]
+    [InlineData(30_000_000, 40_000_000, 20_000_000, false)]
+    public void Running_dumps_keep_their_room(long minFree, long free, long freeLater, bool isWhole)
+    {
+        byte[] content = Dumps.Pattern(8 << 20);
+        var ended = ReceiveOf(content, 0);
+        var part = new MemoryPart(PartManifest((ulong)content.Length, new ByteRange(0, (ulong)content.Length)), content);
+        long now = free;
+        part.BeforeRead = _ => now = freeLater;
+        var headroom = new Headroom(new(minFree, 0), WhenFull.Refuse, _ => new(now, 100_000_000));
+        var stitching = new DumpStitching(_temp.Path, "b") { Headroom = headroom };
+
+        if (isWhole)
+        {
+            Assert.Equal(StitchOutcome.Whole, stitching.Run(ended.ManifestPath, [part], default, out _));
+            return;
+        }
+
+        Assert.Contains("are free on the file system", Assert.Throws<StorageException>(() => stitching.Run(ended.ManifestPath, [part], default, out _)).Message, StringComparison.Ordinal);
+        var left = ManifestFile.Read(ended.ManifestPath);
+        Assert.Equal((false, free == freeLater ? 0ul : DumpStitching.PieceBytes), (left.Stitching, left.CoveredBytes));
+    }
+
+    [Fact]
+    public void What_was_encrypted_of_the_file_of_before_is_not_gone_on_with()
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+        using (var state = UploadState.Take(new(ended.ManifestPath, ended.Manifest)))
+            state!.Write(new() { Version = UploadState.Version, Url = "s3://b/x", UploadId = "u", PartBytes = 8 << 20, FileBytes = Length, Compression = StoreCompression.None, SealHeader = [1], DataKey = new byte[32] });
+        var part = Part(new ByteRange(0, 4096));
+        part.BeforeRead = _ => throw new StorageException("503");
+        Assert.Throws<StorageException>(() => Stitch(ended, out _, part));
+        Assert.Contains(_temp.Names, name => name.StartsWith(".upload.", StringComparison.Ordinal));
+        part.BeforeRead = null;
+
+        Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out var manifest, part));
+
+        using var after = UploadState.Take(new(ended.ManifestPath, manifest));
+        Assert.Null(after!.Begun);
     }
 
     [Fact]
