@@ -49,6 +49,9 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     private const long MostRestUs = 60_000_000;
 
     private readonly Dictionary<string, Awaiting> _awaiting = [];
+
+    /// <summary>Dumps whose parts are of other panics.</summary>
+    private readonly HashSet<string> _foreign = [];
     private IPartFinder? _finder;
     private IActorTimer? _timer;
     private long _searchUs;
@@ -100,7 +103,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         _searchUs = Context.NowUs + SearchEveryUs;
         try
         {
-            foreach (var dump in DumpCatalog.Read(setup.Root).Dumps.Where(dump => DumpStitching.IsWanted(dump.Manifest)))
+            foreach (var dump in DumpCatalog.Read(setup.Root).Dumps.Where(dump => DumpStitching.IsWanted(dump.Manifest) && !_foreign.Contains(dump.Manifest.Id)))
                 _ = _awaiting.TryAdd(dump.Manifest.Id, new(dump.ManifestPath, Context.NowUs + FirstRestUs));
         }
         catch (StorageException e)
@@ -179,6 +182,13 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         catch (Exception e)
         {
             problem = e.Message;
+            if (e is ForeignPartException)
+            {
+                outcome = StitchOutcome.NotWanted;
+                _foreign.Add(manifest.Id);
+                CollectorLog.NotStitched(setup.Logger, FileOf(dump, manifest), manifest.Id, problem);
+            }
+
             manifest = ReadAgain(dump, manifest);
         }
 

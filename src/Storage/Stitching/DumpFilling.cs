@@ -41,6 +41,37 @@ internal sealed class DumpFilling : IDisposable
     /// <summary>Bytes that were written and that the manifest does not say are there.</summary>
     public ulong UnnotedBytes { get; private set; }
 
+    /// <summary>The part and the file have the same where both have something: all of it where that is little, else samples.</summary>
+    /// <param name="part">The part; one that gave bytes before is not looked at again.</param>
+    /// <exception cref="StorageException">One of them cannot be read.</exception>
+    public bool AgreesWith(IDumpPart part)
+    {
+        if (Manifest.Segments?.Any(segment => segment.Id == part.Manifest.Id) == true)
+            return true;
+        // What a kernel sent again, and otherwise, is not compared.
+        var rewritten = RangeList.ToCoverage([.. Manifest.Damaged, .. Manifest.Overwritten, .. part.Manifest.Damaged, .. part.Manifest.Overwritten]);
+        ByteRange[] both = [.. RangeList.Except([.. RangeList.Common(Held.Ranges, PartRanges.HeldBy(part.Manifest).Ranges)], rewritten.Ranges)];
+        byte[] ours = new byte[PartSamples.SampleBytes];
+        byte[] theirs = new byte[PartSamples.SampleBytes];
+        foreach (var sample in PartSamples.Of(both))
+        {
+            var mine = ours.AsSpan(0, (int)sample.Length);
+            part.Read(sample.Start, theirs.AsSpan(0, mine.Length));
+            for (int done = 0; done < mine.Length;)
+            {
+                int read = RandomAccess.Read(_vmcore.Handle, mine[done..], (long)sample.Start + done);
+                if (read == 0)
+                    throw new StorageException($"{_vmcore.Name}: ends after {sample.Start + (ulong)done} bytes");
+                done += read;
+            }
+
+            if (!mine.SequenceEqual(theirs.AsSpan(0, mine.Length)))
+                return false;
+        }
+
+        return true;
+    }
+
     /// <summary>A range that comes from <paramref name="part"/> is next.</summary>
     public void BeginRange(IDumpPart part) => _segments.Begin(part);
 

@@ -56,6 +56,7 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
     /// <param name="parts">Other parts of the same dump that have ended, in any order.</param>
     /// <param name="cancellation">Ends it; the next attempt goes on.</param>
     /// <param name="manifest">What the dump's manifest says afterwards.</param>
+    /// <exception cref="ForeignPartException">What is said to be a part is of another dump.</exception>
     /// <exception cref="StorageException">A part cannot be read now, or the dump's own files cannot be written; the next attempt goes on.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was requested.</exception>
     public StitchOutcome Run(string manifestPath, IReadOnlyList<IDumpPart> parts, CancellationToken cancellation, out Manifest manifest)
@@ -69,7 +70,7 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
             return StitchOutcome.Busy;
 
         // Of bytes that several parts have, those of the one that was at it last are the client's last.
-        List<IDumpPart> newestFirst = [.. parts.Where(part => part.Manifest.Id != dump.Manifest.Id).OrderByDescending(part => part.Manifest.StartedAt)];
+        List<IDumpPart> newestFirst = [.. parts.Where(part => part.Manifest.Id != dump.Manifest.Id && part.Manifest.Client == dump.Manifest.Client).OrderByDescending(part => part.Manifest.StartedAt)];
         bool wantsKey = StitchedDescription.KeyBytesOf(manifest) > 0 && DumpFilling.KeyNameOf(manifestPath, manifest) is null;
         var keyPart = wantsKey ? newestFirst.FirstOrDefault(part => part.Manifest.Files.Key is not null) : null;
         using var filling = new DumpFilling(root, node, dump, claim.Clear);
@@ -107,9 +108,19 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
         try
         {
             ulong length = filling.Manifest.Kdh!.DumpLength;
+            var compared = new HashSet<IDumpPart>();
             while (PartRanges.Plan([.. filling.Held.Missing(length)], [.. newestFirst.Select(part => part.Manifest)]) is { Count: > 0 } plan)
             {
                 IDumpPart? unreadable = null;
+                if (plan.Select(next => next.Part).Distinct().Select(index => newestFirst[index]).FirstOrDefault(part => !compared.Contains(part)) is { } uncompared)
+                {
+                    if (TryCompare(filling, uncompared, ref problem))
+                        compared.Add(uncompared);
+                    else
+                        _ = newestFirst.Remove(uncompared);
+                    continue;
+                }
+
                 ulong left = RangeList.BytesOf(plan.Select(next => next.Range));
                 foreach (var (range, index) in plan)
                 {
@@ -130,6 +141,21 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <returns>False where it cannot be read.</returns>
+    /// <exception cref="ForeignPartException">It is of another dump.</exception>
+    private static bool TryCompare(DumpFilling filling, IDumpPart part, ref StorageException? problem)
+    {
+        try
+        {
+            return filling.AgreesWith(part) ? true : throw new ForeignPartException($"{part.Manifest.Id} of node {part.Node} has other bytes where both have some: it is of another panic; each stays as it is");
+        }
+        catch (StorageException e) when (e is not ForeignPartException)
+        {
+            problem ??= e;
+            return false;
         }
     }
 

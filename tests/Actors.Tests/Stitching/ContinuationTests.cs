@@ -75,11 +75,12 @@ public sealed class ContinuationTests : IDisposable
     [InlineData("ended")]
     [InlineData("port")]
     [InlineData("finished")]
+    [InlineData("offset")]
     public async Task Nothing_else_begins_a_part(string why)
     {
         await using var b = await StartAsync("portable", "b");
         using var client = NewClient(b);
-        var session = Session(client, (ushort)(b.ClientPort + (why == "port" ? 1 : 0))) with { SilentSeconds = why == "silent" ? 100 : 5, Phase = why == "ended" ? "ending" : "receiving" };
+        var session = Session(client, (ushort)(b.ClientPort + (why == "port" ? 1 : 0))) with { SilentSeconds = why == "silent" ? 100 : 5, Phase = why == "ended" ? "ending" : "receiving", Bytes = why == "offset" ? 65536 + 65537 : 1 };
         _fleet.Snapshot = new FleetSnapshot([Node(why == "live" ? FleetNodeState.Live : FleetNodeState.Dead)], [session], []).Index();
 
         client.Send(TestDump.Message(why == "finished" ? MessageType.Finished : MessageType.Vmcore, 700, 65536, why == "finished" ? [] : new byte[1000]), b.HeraldPort);

@@ -36,7 +36,8 @@ public sealed class DumpStitchingTests : IDisposable
         Assert.NotEqual(before, manifest.Sha256);
         Assert.Equal([new(1, "a", 8192 + 4096, 2) { Id = Root }, new(3, "b", Length - 8192 - 4096, 2) { Id = manifest.Id }], manifest.Segments!);
         Assert.EndsWith("Dump complete\n", _temp.Text("info.web.0"), StringComparison.Ordinal);
-        Assert.Equal(8192 + 4096, part.ReadBytes);
+        // With the hundred bytes that both have, which are compared.
+        Assert.Equal(8192 + 4096 + 100, part.ReadBytes);
         Assert.True(DumpVerifier.Verify(new(ended.ManifestPath, ManifestFile.Read(ended.ManifestPath)), default).IsGood);
         Assert.DoesNotContain(_temp.Names, name => name.StartsWith('.'));
         Assert.Equal(StitchOutcome.NotWanted, Stitch(ended, out _, part));
@@ -184,6 +185,34 @@ public sealed class DumpStitchingTests : IDisposable
         Assert.Equal(_content, File.ReadAllBytes(new CatalogedDump(ended.ManifestPath, left).VmcorePath));
         Assert.Throws<StorageException>(() => Stitch(ended, out _, part));
         Assert.Equal(8192, part.ReadBytes);
+    }
+
+    [Fact]
+    public void A_part_of_another_panic_is_not_stitched_in()
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+        byte[] other = [.. _content];
+        other[9000] ^= 0xff;
+        string before = _temp.Text("dump.web.0.json");
+        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 12288)), other);
+
+        Assert.Throws<ForeignPartException>(() => Stitch(ended, out _, part));
+        Assert.Equal(before, _temp.Text("dump.web.0.json"));
+        Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out _, new MemoryPart(part.Manifest with { Client = "10.9.9.9" }, _content)));
+
+        // Where the kernel sent something else again, that says nothing.
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out _, new MemoryPart(part.Manifest with { Overwritten = [new(8900, 9100)] }, other)));
+    }
+
+    [Fact]
+    public void Little_is_compared_whole_and_much_from_end_to_end()
+    {
+        Assert.Equal([new(10, 20), new(100, 100 + PartSamples.SampleBytes), new(100 + PartSamples.SampleBytes, 70_000)], PartSamples.Of([new(10, 20), new(100, 70_000)]));
+
+        ByteRange[] much = [.. PartSamples.Of([new(0, 1_000_000), new(5_000_000, 1_000_000_000)])];
+        Assert.Equal((16, 0ul), (much.Length, much[0].Start));
+        Assert.InRange(much[^1].End, 1_000_000_000ul - 16, 1_000_000_000ul);
+        Assert.All(much, sample => Assert.InRange(sample.Length, 1ul, (ulong)PartSamples.SampleBytes));
     }
 
     [Fact]
