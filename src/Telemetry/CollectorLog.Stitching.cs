@@ -13,4 +13,7 @@ public static partial class CollectorLog
 
     [LoggerMessage(1192, LogLevel.Warning, "{File} ({Id}) waits for the rest of its dump: {Problem}")]
     public static partial void AwaitsParts(ILogger logger, string file, string id, string problem);
+
+    [LoggerMessage(1193, LogLevel.Warning, "{File} ({Id}) is not stitched: {Problem}")]
+    public static partial void NotStitched(ILogger logger, string file, string id, string problem);
 }

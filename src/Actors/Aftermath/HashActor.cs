@@ -19,6 +19,9 @@ public sealed class HashActor(ILogger logger, CancellationToken stopping, Action
     /// <summary>Looks for dumps whose hash an earlier run of the collector did not get to.</summary>
     public sealed record HashLeftOvers(string Root) : Message;
 
+    /// <summary>Called between a file's reading and the noting of its hash.</summary>
+    internal Action<string>? OnRead { get; init; }
+
     protected override void Receive(Message message)
     {
         if (stopping.IsCancellationRequested)
@@ -50,8 +53,10 @@ public sealed class HashActor(ILogger logger, CancellationToken stopping, Action
                 return;
 
             string core = Path.Combine(Path.GetDirectoryName(manifestPath)!, manifest.Files.Vmcore);
+            var writtenAt = File.GetLastWriteTimeUtc(core);
             string? hash = Compute(core);
-            ManifestFile.Update(manifestPath, m => IsUnchanged(manifest, m) ? m with { Sha256 = hash, HashState = hash is null ? HashState.Failed : HashState.Done } : m);
+            OnRead?.Invoke(core);
+            ManifestFile.Update(manifestPath, m => IsUnchanged(manifest, m) && File.GetLastWriteTimeUtc(core) == writtenAt ? m with { Sha256 = hash, HashState = hash is null ? HashState.Failed : HashState.Done } : m);
             onHashed?.Invoke(manifestPath);
         }
         catch (OperationCanceledException)

@@ -258,7 +258,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         var entry = Find(datagram);
         if (entry is null || entry.Key.RemotePort == 0)
         {
-            if (!TrySeekElsewhere(datagram, header.Type) && !TryContinue(single, header.Type, entry: null))
+            if (!TrySeekElsewhere(datagram, header.Type) && !TryContinue(single, header, entry: null))
                 RejectStray(header.Type is < MessageType.Herald or > MessageType.EkcdKey ? RejectReason.UnknownType : RejectReason.NoSession, datagram);
             return;
         }
@@ -270,7 +270,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
             return;
         }
 
-        if (session is null or { Phase: not (SessionPhase.HalfOpen or SessionPhase.Receiving) } && TryContinue(single, header.Type, entry))
+        if (session is null or { Phase: not (SessionPhase.HalfOpen or SessionPhase.Receiving) } && TryContinue(single, header, entry))
             return;
 
         if (session is null || MayGoOnElsewhere(session, header.Type))
@@ -320,11 +320,14 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
 
     /// <summary>A node that is gone had the session, and nothing of its dump is here: the rest of it becomes a dump of its own, a part that is stitched to the others when all have ended.</summary>
     /// <remarks>Nothing is asked for it: what the other nodes had is known, as of a moment ago. FINISHED begins nothing, because it would be all there is.</remarks>
-    private bool TryContinue(ReadOnlySpan<Datagram> single, MessageType type, ClientEntry? entry)
+    private bool TryContinue(ReadOnlySpan<Datagram> single, in MessageHeader header, ClientEntry? entry)
     {
         ref readonly var datagram = ref single[0];
-        if (group.Fleet is not { } fleet || type is not (MessageType.Vmcore or MessageType.Kdh or MessageType.EkcdKey) || _drained is not null || group.IsResuming
+        if (group.Fleet is not { } fleet || header.Type is not (MessageType.Vmcore or MessageType.Kdh or MessageType.EkcdKey) || _drained is not null || group.IsResuming
             || fleet.Snapshot.FindOrphan(datagram.Remote, datagram.RemotePort) is not { IsAlive: true } orphan || entry?.Sessions.Any(session => session.StartedAt > orphan.StartedAt) == true)
+            return false;
+        // A kernel that goes on sends what it has no ack for: another panic of the host begins at 0.
+        if (header.Type == MessageType.Vmcore && orphan.Bytes > WellKnown.BurstBytes && header.Offset < (ulong)orphan.Bytes - WellKnown.BurstBytes)
             return false;
 
         if (RefusalOfHerald(datagram, entry) is { } refusal)

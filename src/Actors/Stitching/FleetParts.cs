@@ -11,11 +11,12 @@ namespace NetdumpCollector.Actors.Stitching;
 /// <param name="state">What is known of the fleet.</param>
 /// <param name="reader">The catalogue; disposed of with this.</param>
 /// <param name="tokenFile">File with the token that other nodes are shown; null for none.</param>
-public sealed class FleetParts(string root, FleetState state, FleetReader reader, string? tokenFile) : IPartFinder, IDisposable
+/// <param name="servesHttps">This node answers https: its token goes to no other one in the clear.</param>
+public sealed class FleetParts(string root, FleetState state, FleetReader reader, string? tokenFile, bool servesHttps) : IPartFinder, IDisposable
 {
     private const int MaxTokenBytes = 4096;
 
-    private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(10), AutomaticDecompression = System.Net.DecompressionMethods.None })
+    private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false, ConnectTimeout = TimeSpan.FromSeconds(10), AutomaticDecompression = System.Net.DecompressionMethods.None })
     {
         // Each wait has its own end; a part takes as long as it takes.
         Timeout = Timeout.InfiniteTimeSpan,
@@ -43,10 +44,23 @@ public sealed class FleetParts(string root, FleetState state, FleetReader reader
             problems.Add($"node {session.Node} {(snapshot.IsOrphaned(session) ? "has a part that has not ended, and is gone" : "receives a part, or waits for its kernel")}");
         foreach (var row in rows.Where(row => row.Id != dump.Id))
         {
-            if (PartOf(row, snapshot, stopping) is { } part)
-                parts.Add(part);
-            else
-                problems.Add($"node {row.Node}, which has a part, does not live now or does not say where its HTTP is reached (--http, --node-url)");
+            IDumpPart? part = null;
+            try
+            {
+                part = PartOf(row, snapshot, stopping);
+                if (part is null)
+                    problems.Add($"node {row.Node}, which has a part, does not live now or does not say where its HTTP is reached (--http, --node-url)");
+                else if (part.Manifest.Id == row.Id)
+                    parts.Add(part);
+                else
+                    problems.Add($"node {row.Node}: what is to be the dump {row.Id} is {part.Manifest.Id}");
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                // One part that cannot be had keeps none of the others away.
+                problems.Add(e.Message);
+                (part as IDisposable)?.Dispose();
+            }
         }
 
         if (problems.Count == 0 && dump.Continues is { } continues && rows.All(row => row.Id != first))
@@ -65,8 +79,19 @@ public sealed class FleetParts(string root, FleetState state, FleetReader reader
         var manifest = ManifestFile.Parse($"of {row.Id} in the catalogue", Encoding.UTF8.GetBytes(row.Manifest!));
         if (row.Directory == state.Directory)
             return new FilePart(root, Path.Join(root, Path.GetDirectoryName(row.Path), $"dump.{manifest.Host}.{manifest.Index}.json"), row.Node);
-        return snapshot.UrlOf(row) is string url ? new HttpPart(_http, url, ReadToken(), manifest, row.Node, stopping) : null;
+        if (snapshot.UrlOf(row) is not string url)
+            return null;
+        if (!IsNodeUrl(url))
+            throw new StorageException($"node {row.Node}: is said to be reached at '{url}', which is not an http or https URL without user; see its --node-url");
+        return new HttpPart(_http, url, IsShownTo(url, servesHttps) ? ReadToken() : null, manifest, row.Node, stopping);
     }
+
+    /// <summary>Whoever may write to the catalogue names nodes there.</summary>
+    internal static bool IsNodeUrl(string text) =>
+        Uri.TryCreate(text, UriKind.Absolute, out var url) && (url.Scheme == Uri.UriSchemeHttp || url.Scheme == Uri.UriSchemeHttps) && url.UserInfo.Length == 0 && url.Query.Length == 0 && url.Fragment.Length == 0;
+
+    /// <summary>The token may be sent there.</summary>
+    internal static bool IsShownTo(string url, bool servesHttps) => !servesHttps || url.StartsWith("https:", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Read anew each time, so that it can change.</summary>
     private string? ReadToken()

@@ -49,6 +49,9 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     private const long MostRestUs = 60_000_000;
 
     private readonly Dictionary<string, Awaiting> _awaiting = [];
+
+    /// <summary>Dumps whose parts are of other panics.</summary>
+    private readonly HashSet<string> _foreign = [];
     private IPartFinder? _finder;
     private IActorTimer? _timer;
     private long _searchUs;
@@ -70,9 +73,21 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
                 break;
         }
 
-        if (_awaiting.Values.Where(dump => dump.NotBeforeUs <= Context.NowUs).MinBy(dump => dump.NotBeforeUs) is { } due)
-            Stitch(due);
-        setup.Metrics.AwaitsParts(_awaiting.Values.Count(dump => dump.IsPart));
+        try
+        {
+            if (_awaiting.Values.Where(dump => dump.NotBeforeUs <= Context.NowUs).MinBy(dump => dump.NotBeforeUs) is { } due)
+                Stitch(due);
+        }
+        finally
+        {
+            // Whatever comes of one dump, the others have their turn.
+            setup.Metrics.AwaitsParts(_awaiting.Values.Count(dump => dump.IsPart));
+            Arm();
+        }
+    }
+
+    private void Arm()
+    {
         _timer ??= Context.CreateTimer(new Look());
         _timer.Arm(Math.Max(Context.NowUs, Math.Min(_searchUs == 0 ? long.MaxValue : _searchUs, _awaiting.Count == 0 ? long.MaxValue : _awaiting.Values.Min(dump => dump.NotBeforeUs))));
     }
@@ -88,7 +103,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         _searchUs = Context.NowUs + SearchEveryUs;
         try
         {
-            foreach (var dump in DumpCatalog.Read(setup.Root).Dumps.Where(dump => DumpStitching.IsWanted(dump.Manifest)))
+            foreach (var dump in DumpCatalog.Read(setup.Root).Dumps.Where(dump => DumpStitching.IsWanted(dump.Manifest) && !_foreign.Contains(dump.Manifest.Id)))
                 _ = _awaiting.TryAdd(dump.Manifest.Id, new(dump.ManifestPath, Context.NowUs + FirstRestUs));
         }
         catch (StorageException e)
@@ -133,11 +148,11 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
 
         string? problem;
         long fetched = 0;
+        var outcome = StitchOutcome.Lacking;
+        ulong coveredBytes = manifest.CoveredBytes;
         dump.IsPart |= manifest is { Continues: not null } or { Stitching: true };
         try
         {
-            if (setup.Headroom.Judge(Path.GetDirectoryName(dump.ManifestPath)!) is { } shortage)
-                throw new StorageException(shortage.Words);
             _finder ??= setup.Open();
             using var found = _finder.Find(manifest, stopping);
             problem = found.Problem;
@@ -149,19 +164,14 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
                 return;
             }
 
-            var outcome = new DumpStitching(setup.Root, setup.Node, bytes =>
+            outcome = new DumpStitching(setup.Root, setup.Node, bytes =>
             {
                 fetched += bytes;
                 setup.Metrics.PartFetched(bytes);
-            }).Run(dump.ManifestPath, found.Parts, stopping, out manifest);
-            if (fetched > 0 || outcome == StitchOutcome.Whole)
-                OnChanged(dump, manifest, fetched);
-            if (outcome is StitchOutcome.Whole or StitchOutcome.NotWanted)
+            })
             {
-                Forget(dump);
-                return;
-            }
-
+                Headroom = setup.Headroom,
+            }.Run(dump.ManifestPath, found.Parts, stopping, out manifest);
             problem ??= outcome == StitchOutcome.Busy ? "it is being uploaded, or another process has it" : "the other parts do not have all that is missing either";
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
@@ -169,22 +179,51 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
             // The next start goes on.
             return;
         }
-        catch (StorageException e)
+        catch (Exception e)
         {
             problem = e.Message;
+            if (e is ForeignPartException)
+            {
+                outcome = StitchOutcome.NotWanted;
+                _foreign.Add(manifest.Id);
+                CollectorLog.NotStitched(setup.Logger, FileOf(dump, manifest), manifest.Id, problem);
+            }
+
+            manifest = ReadAgain(dump, manifest);
         }
 
-        dump.Rest(Context.NowUs, hasProgress: fetched > 0);
+        // What was written and not noted, or could not be, is no progress: it would be fetched again and again.
+        bool hasProgress = manifest.CoveredBytes > coveredBytes;
+        OnTried(dump, manifest, hasProgress || outcome == StitchOutcome.Whole, fetched);
+        if (outcome is StitchOutcome.Whole or StitchOutcome.NotWanted)
+        {
+            Forget(dump);
+            return;
+        }
+
+        dump.Rest(Context.NowUs, hasProgress);
         // Each trouble is told of once, and none where a dump is only incomplete, as far as is known.
         if (dump.IsPart && problem != dump.Problem)
             CollectorLog.AwaitsParts(setup.Logger, FileOf(dump, manifest), manifest.Id, problem);
         dump.Problem = problem;
     }
 
-    private void OnChanged(Awaiting dump, Manifest manifest, long fetched)
+    private static Manifest ReadAgain(Awaiting dump, Manifest before)
+    {
+        try
+        {
+            return ManifestFile.Read(dump.ManifestPath);
+        }
+        catch (StorageException)
+        {
+            return before;
+        }
+    }
+
+    private void OnTried(Awaiting dump, Manifest manifest, bool hasChanged, long fetched)
     {
         string file = FileOf(dump, manifest);
-        if (manifest.Status != DumpStatus.Incomplete)
+        if (hasChanged && manifest.Status != DumpStatus.Incomplete)
         {
             setup.Metrics.DumpStitched();
             CollectorLog.Stitched(setup.Logger, file, manifest.Id, manifest.Status, fetched);
@@ -195,9 +234,12 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
             }
         }
 
-        if (manifest.HashState == HashState.Pending)
+        // Also where nothing came: the file was written to, or the hash was left because it was about to be.
+        bool isUnhashed = manifest is { HashState: HashState.Pending, Stitching: false };
+        if (isUnhashed)
             setup.Hashes?.Tell(new HashActor.HashDump(dump.ManifestPath));
-        setup.Store?.Tell(new StoreActor.DumpReady(dump.ManifestPath));
+        if (hasChanged || isUnhashed)
+            setup.Store?.Tell(new StoreActor.DumpReady(dump.ManifestPath));
     }
 
     private string FileOf(Awaiting dump, Manifest manifest) => Path.GetRelativePath(setup.Root, new CatalogedDump(dump.ManifestPath, manifest).VmcorePath);

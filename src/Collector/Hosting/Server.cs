@@ -301,7 +301,7 @@ internal sealed class Server : IDisposable
         () => new RetentionActor(setup, TimeProvider.System, Metrics, _log, _stopping.Token), new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
 
     private StitchSetup StitchingOf(CollectorSettings settings, Headroom headroom) => new(_directory.Root, settings.Node,
-        () => new FleetParts(_directory.Root, Fleet!, FleetReader.Open(FleetHost.AddressOf(settings.Cluster, settings.ClusterFile)!, settings.Node), settings.NodeTokenFile), headroom, Metrics, _log)
+        () => new FleetParts(_directory.Root, Fleet!, FleetReader.Open(FleetHost.AddressOf(settings.Cluster, settings.ClusterFile)!, settings.Node), settings.NodeTokenFile, settings.HttpCertificate is not null), headroom, Metrics, _log)
     {
         Hashes = _hashes,
         Store = _stored,

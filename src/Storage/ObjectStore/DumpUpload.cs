@@ -58,7 +58,8 @@ public sealed class DumpUpload(IObjectStore store, StoreOptions options, TimePro
         if (state is null)
             return UploadOutcome.Elsewhere;
         // What has changed meanwhile, into a whole dump perhaps, is looked at anew.
-        if (!File.Exists(dump.ManifestPath) || ManifestFile.Read(dump.ManifestPath) is not { Stitching: false } now || now.CoveredBytes != dump.Manifest.CoveredBytes)
+        if (!File.Exists(dump.ManifestPath) || ManifestFile.Read(dump.ManifestPath) is not { Stitching: false } now
+            || (now.CoveredBytes, now.Status, now.Files) != (dump.Manifest.CoveredBytes, dump.Manifest.Status, dump.Manifest.Files))
             return UploadOutcome.Elsewhere;
 
         string folder = _location.FolderOf(dump.Manifest);

@@ -74,10 +74,14 @@ internal sealed class UploadState : IDisposable
         Begun = begun;
     }
 
-    /// <summary>Forgets the upload.</summary>
+    /// <summary>Forgets the upload, also after a crash: a data key must not encrypt other bytes at the same place.</summary>
+    /// <exception cref="StorageException">It cannot be forgotten for sure.</exception>
     public void Clear()
     {
-        _ = Posix.Truncate(_file, 0);
+        if (Begun is null)
+            return;
+        if (Posix.Truncate(_file, 0) is not 0 and var errno || (errno = Posix.Sync(_file)) != 0)
+            throw new StorageException($"{_name}: cannot be cleared: {Errno.Words(errno)}");
         Begun = null;
     }
 

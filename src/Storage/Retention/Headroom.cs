@@ -79,6 +79,22 @@ public sealed class Headroom(MinFree minFree, WhenFull whenFull, Func<string, Fi
         }, words);
     }
 
+    /// <summary>Most that is left to running dumps, also where nothing must stay free (1 GiB); on small file systems it is one per cent.</summary>
+    private const long MostLeftBytes = 1L << 30;
+
+    /// <summary>Whether a file in <paramref name="directory"/> may grow by <paramref name="bytes"/>: what arrives goes before what is only brought here.</summary>
+    /// <returns>What is missing, in words, or null when there is room.</returns>
+    public string? JudgeGrowth(string directory, ulong bytes)
+    {
+        if (Judge(directory) is { } shortage)
+            return shortage.Words;
+        if (spaceOf(directory) is not FileSystemSpace space)
+            return null;
+        long left = Math.Min(MostLeftBytes, space.TotalBytes / 100);
+        return (UInt128)bytes + (UInt128)left <= (UInt128)space.FreeBytes ? null
+            : string.Create(CultureInfo.InvariantCulture, $"{Words(space.FreeBytes)} are free on the file system of {directory}, {bytes} bytes are still to be fetched, and {Words(left)} are left to dumps that arrive; make room there");
+    }
+
     /// <summary>What would have to become free on the file system of <paramref name="directory"/>, 0 when there is room.</summary>
     public long MissingBytes(string directory) => MissingBytes(directory, out _, out _);
 

@@ -1,8 +1,5 @@
 using System.Buffers;
-using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Protocol;
-using NetdumpCollector.Protocol.Session;
-using NetdumpCollector.Storage.Native;
 using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Storage.Stitching;
@@ -39,131 +36,107 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
     /// <summary>Bytes that may have to be fetched again after a crash.</summary>
     internal ulong NoteEveryBytes { get; init; } = 256 << 20;
 
+    /// <summary>Whether there is room for what is fetched.</summary>
+    public Headroom Headroom { get; init; } = Headroom.Unlimited;
+
     /// <summary>Parts are fetched for it: it has its end, which says how long it is, and lacks something that other nodes may have.</summary>
-    /// <remarks>Not where policy let bytes go, nor where the object store has it as it is: that one stays what it says.</remarks>
+    /// <remarks>Not where policy let bytes go, nor where nobody knows all holes, nor where the object store has it as it is: that one stays what it says.</remarks>
     public static bool IsWanted(Manifest manifest) =>
-        manifest is { Status: DumpStatus.Incomplete, Kdh.Valid: true, TruncatedBy: null, Stored: null, Reason: not EndReason.WriteError };
+        manifest is { Status: DumpStatus.Incomplete, Kdh.Valid: true, TruncatedBy: null, Stored: null, Reason: not EndReason.WriteError } && (manifest.Stitching || manifest.MissingRanges <= manifest.Missing.Count);
 
     /// <summary>It may become more than it is: whoever brings dumps elsewhere waits.</summary>
     /// <param name="manifest">The dump.</param>
     /// <param name="now">The time.</param>
     /// <param name="patience">So long after its end nobody waits any more.</param>
     public static bool IsAwaited(Manifest manifest, DateTimeOffset now, TimeSpan patience) =>
-        manifest.Stitching || (manifest is { Status: DumpStatus.Incomplete, Continues: not null } && now - manifest.EndedAt < patience);
+        manifest is { Stitching: true } or { Status: DumpStatus.Incomplete, Continues: not null } && now - manifest.EndedAt < patience;
 
     /// <summary>Fetches what the dump lacks and the parts have. Blocks for as long as that takes.</summary>
     /// <param name="manifestPath">The dump's manifest.</param>
     /// <param name="parts">Other parts of the same dump that have ended, in any order.</param>
     /// <param name="cancellation">Ends it; the next attempt goes on.</param>
     /// <param name="manifest">What the dump's manifest says afterwards.</param>
+    /// <exception cref="ForeignPartException">What is said to be a part is of another dump.</exception>
     /// <exception cref="StorageException">A part cannot be read now, or the dump's own files cannot be written; the next attempt goes on.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was requested.</exception>
     public StitchOutcome Run(string manifestPath, IReadOnlyList<IDumpPart> parts, CancellationToken cancellation, out Manifest manifest)
     {
         manifest = ManifestFile.Read(manifestPath);
-        string own = manifest.Id;
         if (!IsWanted(manifest))
             return StitchOutcome.NotWanted;
-        using var claim = UploadState.Take(new(manifestPath, manifest));
+        var dump = new CatalogedDump(manifestPath, manifest);
+        using var claim = UploadState.Take(dump);
         if (claim is null)
             return StitchOutcome.Busy;
 
         // Of bytes that several parts have, those of the one that was at it last are the client's last.
-        IDumpPart[] newestFirst = [.. parts.Where(part => part.Manifest.Id != own).OrderByDescending(part => part.Manifest.StartedAt)];
-        var held = PartRanges.HeldBy(manifest);
-        var plan = PartRanges.Plan([.. held.Missing(manifest.Kdh!.DumpLength)], [.. newestFirst.Select(part => part.Manifest)]);
-        bool wantsKey = StitchedDescription.KeyBytesOf(manifest) > 0 && KeyNameOf(manifestPath, manifest) is null;
+        List<IDumpPart> newestFirst = [.. parts.Where(part => part.Manifest.Id != dump.Manifest.Id && part.Manifest.Client == dump.Manifest.Client).OrderByDescending(part => part.Manifest.StartedAt)];
+        bool wantsKey = StitchedDescription.KeyBytesOf(manifest) > 0 && DumpFilling.KeyNameOf(manifestPath, manifest) is null;
         var keyPart = wantsKey ? newestFirst.FirstOrDefault(part => part.Manifest.Files.Key is not null) : null;
-        if (plan.Count == 0 && keyPart is null && !manifest.Stitching)
-            return StitchOutcome.Lacking;
-
-        using var vmcore = StoredFile.OpenToFill(root, new(manifestPath, manifest));
-        var segments = new SegmentTally(manifest, node, held);
-        manifest = ManifestFile.Update(manifestPath, m => IsWanted(m) ? Unhashed(m) with { Stitching = true } : m);
-        if (!IsWanted(manifest))
-            return StitchOutcome.NotWanted;
-
-        var damaged = new List<ByteRange>();
-        ulong unnoted = 0;
+        using var filling = new DumpFilling(root, node, dump, claim.Clear);
+        StorageException? problem = null;
+        byte[]? key = null;
+        bool isWanted;
         try
         {
-            foreach (var (range, index) in plan)
-            {
-                var part = newestFirst[index];
-                segments.Begin(part);
-                damaged.AddRange(RangeList.Common([range], RangeList.ToCoverage(part.Manifest.Damaged).Ranges));
-                for (ulong at = range.Start; at < range.End; at += PieceBytes)
-                {
-                    cancellation.ThrowIfCancellationRequested();
-                    var piece = new ByteRange(at, Math.Min(range.End, at + PieceBytes));
-                    Copy(part, vmcore, piece);
-                    held.Add(piece.Start, piece.End);
-                    segments.Add(piece.Length);
-                    onFetched?.Invoke((long)piece.Length);
-                    unnoted += piece.Length;
-                    if (unnoted < NoteEveryBytes)
-                        continue;
-                    unnoted = 0;
-                    Note(manifestPath, vmcore, held, damaged, segments.All, isEnd: false);
-                }
-            }
+            isWanted = TryFill(filling, newestFirst, ref problem, cancellation);
+            key = keyPart is null || !isWanted ? null : TryReadKey(keyPart, manifest, ref problem);
+            if (key is not null && !filling.Manifest.Stitching)
+                isWanted = filling.TryBegin();
         }
-        catch (StorageException) when (unnoted > 0)
+        catch
         {
-            // A part that cannot be read for a while costs no byte of what was.
-            Note(manifestPath, vmcore, held, damaged, segments.All, isEnd: false);
+            EndInTrouble(filling);
             throw;
         }
-
-        string? key = keyPart is null ? null : FetchKey(manifestPath, manifest, keyPart);
-        ulong length = manifest.Kdh!.DumpLength;
-        if (held.Contains(0, length) && vmcore.CurrentLength > (long)length && Posix.Truncate(vmcore.Handle, (long)length) is not 0 and var errno)
-            throw new StorageException($"{vmcore.Name}: cannot be truncated to {length} bytes: {Errno.Words(errno)}");
-        manifest = Note(manifestPath, vmcore, held, damaged, segments.All, isEnd: true, key);
-        return manifest.Status == DumpStatus.Incomplete ? StitchOutcome.Lacking : StitchOutcome.Whole;
-    }
-
-    /// <summary>Nobody may take the file's hash of before for true.</summary>
-    private static Manifest Unhashed(Manifest manifest) => manifest.HashState == HashState.Off ? manifest : manifest with { Sha256 = null, HashState = HashState.Pending };
-
-    /// <summary>Says what is durable by now; where it has come to its end, info file and key first, which a manifest tells of.</summary>
-    private static Manifest Note(string manifestPath, StoredFile vmcore, Coverage held, List<ByteRange> damaged, IReadOnlyList<ManifestSegment> segments, bool isEnd, string? key = null)
-    {
-        Sync(vmcore);
-        return ManifestFile.Update(manifestPath, before =>
+        finally
         {
-            if (!before.Stitching || before.Kdh is null)
-                return before;
-            var now = StitchedDescription.Of(before, held, damaged, segments, (ulong)vmcore.CurrentLength, key ?? KeyNameOf(manifestPath, before));
-            if (!isEnd)
-                return now;
-            var names = NamesOf(before);
-            using var directory = OpenDirectoryOf(manifestPath);
-            AtomicFile.Write(directory, names.Info, StitchedDescription.InfoOf(now, names.Manifest), Posix.FileMode, replace: true);
-            if (Posix.SyncDirectory(directory) is not 0 and var errno)
-                throw new StorageException($"directory of {manifestPath}: not durable, fsync failed: {Errno.Words(errno)}");
-            return now with
-            {
-                Stitching = false,
-                HashState = now.HashState == HashState.Pending && !DumpHash.IsWorthwhile(now.Bytes, now.CoveredBytes) ? HashState.Skipped : now.HashState,
-            };
-        });
+            manifest = filling.Manifest;
+        }
+
+        if (filling.Manifest.Stitching)
+            filling.End(key);
+        manifest = filling.Manifest;
+        return !isWanted ? StitchOutcome.NotWanted : manifest.Status != DumpStatus.Incomplete ? StitchOutcome.Whole : problem is null ? StitchOutcome.Lacking : throw problem;
     }
 
-    private static void Copy(IDumpPart part, StoredFile vmcore, ByteRange piece)
+    /// <summary>Writes what the parts have; a part that cannot be read is left out, for this time.</summary>
+    /// <returns>False where the dump is not one any more that parts are fetched for.</returns>
+    private bool TryFill(DumpFilling filling, List<IDumpPart> newestFirst, ref StorageException? problem, CancellationToken cancellation)
     {
-        byte[] buffer = ArrayPool<byte>.Shared.Rent((int)piece.Length);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(PieceBytes);
         try
         {
-            var bytes = buffer.AsSpan(0, (int)piece.Length);
-            part.Read(piece.Start, bytes);
-            for (int done = 0; done < bytes.Length;)
+            ulong length = filling.Manifest.Kdh!.DumpLength;
+            var compared = new HashSet<IDumpPart>();
+            while (PartRanges.Plan([.. filling.Held.Missing(length)], [.. newestFirst.Select(part => part.Manifest)]) is { Count: > 0 } plan)
             {
-                int written = Posix.WriteAt(vmcore.Handle, bytes[done..], (long)piece.Start + done);
-                if (written <= 0)
-                    throw new StorageException($"{vmcore.Name}: cannot be written: {Errno.Words(written < 0 ? Errno.Last : Errno.EIO)}");
-                done += written;
+                IDumpPart? unreadable = null;
+                if (plan.Select(next => next.Part).Distinct().Select(index => newestFirst[index]).FirstOrDefault(part => !compared.Contains(part)) is { } uncompared)
+                {
+                    if (TryCompare(filling, uncompared, ref problem))
+                        compared.Add(uncompared);
+                    else
+                        _ = newestFirst.Remove(uncompared);
+                    continue;
+                }
+
+                ulong left = RangeList.BytesOf(plan.Select(next => next.Range));
+                foreach (var (range, index) in plan)
+                {
+                    unreadable = TryCopy(filling, newestFirst[index], range, buffer, ref left, ref problem, cancellation);
+                    if (!DumpStitching.IsWanted(filling.Manifest))
+                        return false;
+                    if (unreadable is not null)
+                        break;
+                }
+
+                if (unreadable is null)
+                    break;
+                _ = newestFirst.Remove(unreadable);
             }
+
+            return true;
         }
         finally
         {
@@ -171,30 +144,82 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
         }
     }
 
-    private static void Sync(StoredFile vmcore)
+    /// <returns>False where it cannot be read.</returns>
+    /// <exception cref="ForeignPartException">It is of another dump.</exception>
+    private static bool TryCompare(DumpFilling filling, IDumpPart part, ref StorageException? problem)
     {
-        if (Posix.Sync(vmcore.Handle) is not 0 and var errno)
-            throw new StorageException($"{vmcore.Name}: not durable, fsync failed: {Errno.Words(errno)}");
+        try
+        {
+            return filling.AgreesWith(part) ? true : throw new ForeignPartException($"{part.Manifest.Id} of node {part.Node} has other bytes where both have some: it is of another panic; each stays as it is");
+        }
+        catch (StorageException e) when (e is not ForeignPartException)
+        {
+            problem ??= e;
+            return false;
+        }
     }
 
-    /// <returns>Its name; null where that part does not have all of it either.</returns>
-    private static string? FetchKey(string manifestPath, Manifest manifest, IDumpPart part)
+    /// <returns>The part where it cannot be read, else null.</returns>
+    private IDumpPart? TryCopy(DumpFilling filling, IDumpPart part, ByteRange range, byte[] buffer, ref ulong left, ref StorageException? problem, CancellationToken cancellation)
     {
-        byte[] key = part.ReadKey();
-        if (key.Length < StitchedDescription.KeyBytesOf(manifest))
+        for (ulong at = range.Start; at < range.End; at += PieceBytes)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            if (Headroom.JudgeGrowth(filling.Directory, left) is string shortage)
+                throw new StorageException(shortage);
+            var piece = new ByteRange(at, Math.Min(range.End, at + PieceBytes));
+            var bytes = buffer.AsSpan(0, (int)piece.Length);
+            try
+            {
+                part.Read(piece.Start, bytes);
+            }
+            catch (StorageException e)
+            {
+                problem ??= e;
+                return part;
+            }
+
+            // What cannot be had leaves the dump as it is.
+            if (!filling.Manifest.Stitching && !filling.TryBegin())
+                return null;
+            if (at == range.Start)
+                filling.BeginRange(part);
+            filling.Write(part, piece, bytes);
+            left -= piece.Length;
+            onFetched?.Invoke((long)piece.Length);
+            if (filling.UnnotedBytes >= NoteEveryBytes)
+                filling.Note();
+        }
+
+        return null;
+    }
+
+    /// <returns>It; null where that part does not have all of it either, or cannot be read.</returns>
+    private static byte[]? TryReadKey(IDumpPart part, Manifest manifest, ref StorageException? problem)
+    {
+        try
+        {
+            byte[] key = part.ReadKey();
+            return key.Length < StitchedDescription.KeyBytesOf(manifest) ? null : key;
+        }
+        catch (StorageException e)
+        {
+            problem ??= e;
             return null;
-        string name = NamesOf(manifest).Key;
-        using var directory = OpenDirectoryOf(manifestPath);
-        AtomicFile.Write(directory, name, key, Posix.KeyMode, replace: true);
-        return name;
+        }
     }
 
-    /// <summary>The key file's name where all of it is there.</summary>
-    private static string? KeyNameOf(string manifestPath, Manifest manifest) =>
-        manifest.Files.Key is string key && new FileInfo(Path.Join(Path.GetDirectoryName(manifestPath), key)) is { Exists: true } file && file.Length >= StitchedDescription.KeyBytesOf(manifest) ? key : null;
-
-    private static CoreNames NamesOf(Manifest manifest) => new() { Host = manifest.Host, Index = manifest.Index, Core = manifest.Files.Vmcore };
-
-    private static SafeFileHandle OpenDirectoryOf(string manifestPath) =>
-        Posix.Open(Path.GetDirectoryName(manifestPath)!, Posix.O_RDONLY | Posix.O_DIRECTORY) ?? throw new StorageException($"directory of {manifestPath}: {Errno.Words(Errno.Last)}");
+    /// <summary>Whatever comes to pass, what was written is told of, and the dump is no longer one that is being written.</summary>
+    private static void EndInTrouble(DumpFilling filling)
+    {
+        try
+        {
+            if (filling.Manifest.Stitching)
+                filling.End(key: null);
+        }
+        catch (StorageException)
+        {
+            // Then it stays one, and the next attempt ends it.
+        }
+    }
 }

@@ -1,6 +1,7 @@
 using System.Runtime.Versioning;
 using System.Security.Cryptography;
 using NetdumpCollector.Actors.Aftermath;
+using NetdumpCollector.Actors.Runtime;
 using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Actors.Tests.Aftermath;
@@ -46,5 +47,31 @@ public sealed class HashActorTests
         collector.Hashes!.Tell(new HashActor.HashLeftOvers(collector.Root));
 
         await Eventually.Holds(() => ManifestFile.Read(manifest) is { HashState: HashState.Done, Sha256.Length: 64 }, "the hash is there again");
+    }
+
+    [Fact]
+    public async Task Of_a_file_that_was_written_to_meanwhile_the_hash_is_not_noted()
+    {
+        using var thread = new ThreadDispatcher("hash", 1);
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = "portable", Hashes = true });
+        collector.NewClient().SendDump(new TestDump(50_000));
+        await Eventually.Holds(() => collector.Dumps is [{ Manifest.HashState: HashState.Done }], "the hash is there");
+        string manifest = Assert.Single(collector.Dumps).ManifestPath;
+        ManifestFile.Update(manifest, done => done with { Sha256 = null, HashState = HashState.Pending });
+        using var tried = new SemaphoreSlim(0);
+        int reads = 0;
+        var hashes = collector.Actors.Spawn<HashActor.Message>("again", thread, () => new HashActor(collector.Log, CancellationToken.None, _ => tried.Release())
+        {
+            // As one who stitches and was refused everything after its first write.
+            OnRead = core => File.SetLastWriteTimeUtc(core, ++reads == 1 ? DateTime.UnixEpoch : File.GetLastWriteTimeUtc(core)),
+        }, new());
+
+        hashes.Tell(new HashActor.HashDump(manifest));
+        Assert.True(await tried.WaitAsync(Eventually.Deadline));
+        Assert.Equal((HashState.Pending, null), (ManifestFile.Read(manifest).HashState, ManifestFile.Read(manifest).Sha256));
+
+        hashes.Tell(new HashActor.HashDump(manifest));
+        Assert.True(await tried.WaitAsync(Eventually.Deadline));
+        Assert.Equal(HashState.Done, ManifestFile.Read(manifest).HashState);
     }
 }

@@ -222,6 +222,11 @@ public sealed class DumpUploadTests : IDisposable
         Assert.Equal(UploadOutcome.Elsewhere, Upload(dump, Options(StoreCompression.None, isSealed: false)));
         ManifestFile.Update(dump.ManifestPath, manifest => manifest with { Stitching = false, CoveredBytes = manifest.CoveredBytes - 1 });
         Assert.Equal(UploadOutcome.Elsewhere, new DumpUpload(_store, Options(StoreCompression.None, isSealed: false), TimeProvider.System, _counts).Run(_temp.Path, dump, CancellationToken.None));
+        // Its key has come, and nothing else.
+        ManifestFile.Update(dump.ManifestPath, _ => dump.Manifest with { Files = dump.Manifest.Files with { Key = "key.web.0" } });
+        Assert.Equal(UploadOutcome.Elsewhere, new DumpUpload(_store, Options(StoreCompression.None, isSealed: false), TimeProvider.System, _counts).Run(_temp.Path, dump, CancellationToken.None));
+        ManifestFile.Update(dump.ManifestPath, _ => dump.Manifest with { Status = DumpStatus.Damaged });
+        Assert.Equal(UploadOutcome.Elsewhere, new DumpUpload(_store, Options(StoreCompression.None, isSealed: false), TimeProvider.System, _counts).Run(_temp.Path, dump, CancellationToken.None));
         Assert.Empty(_store.Objects);
     }
 

@@ -36,7 +36,8 @@ public sealed class DumpStitchingTests : IDisposable
         Assert.NotEqual(before, manifest.Sha256);
         Assert.Equal([new(1, "a", 8192 + 4096, 2) { Id = Root }, new(3, "b", Length - 8192 - 4096, 2) { Id = manifest.Id }], manifest.Segments!);
         Assert.EndsWith("Dump complete\n", _temp.Text("info.web.0"), StringComparison.Ordinal);
-        Assert.Equal(8192 + 4096, part.ReadBytes);
+        // With the hundred bytes that both have, which are compared.
+        Assert.Equal(8192 + 4096 + 100, part.ReadBytes);
         Assert.True(DumpVerifier.Verify(new(ended.ManifestPath, ManifestFile.Read(ended.ManifestPath)), default).IsGood);
         Assert.DoesNotContain(_temp.Names, name => name.StartsWith('.'));
         Assert.Equal(StitchOutcome.NotWanted, Stitch(ended, out _, part));
@@ -86,21 +87,32 @@ public sealed class DumpStitchingTests : IDisposable
             Assert.True(attempt < 20);
             bool dies = attempt % 2 == 0;
             int reads = 0;
+            (byte[] Manifest, byte[] Vmcore)? atDeath = null;
+            string vmcorePath = _temp.File("vmcore.web.0");
             part.BeforeRead = offset =>
             {
                 asked.Add(offset);
                 AssertTruthful(ended.ManifestPath, content);
-                if (++reads == 2)
-                    throw dies ? new OperationCanceledException() : new StorageException("the other node does not answer");
+                if (++reads != 2)
+                    return;
+                if (dies)
+                    atDeath = (File.ReadAllBytes(ended.ManifestPath), File.ReadAllBytes(vmcorePath));
+                throw new StorageException("the other node does not answer");
             };
             try
             {
                 outcome = new DumpStitching(_temp.Path, "b") { NoteEveryBytes = DumpStitching.PieceBytes }.Run(ended.ManifestPath, [part], default, out _);
             }
-            catch (Exception e) when (e is OperationCanceledException or StorageException)
+            catch (StorageException)
             {
+                if (atDeath is var (manifestAtDeath, vmcoreAtDeath))
+                {
+                    File.WriteAllBytes(ended.ManifestPath, manifestAtDeath);
+                    File.WriteAllBytes(vmcorePath, vmcoreAtDeath);
+                }
+
                 var left = ManifestFile.Read(ended.ManifestPath);
-                Assert.Equal((true, null, HashState.Pending, DumpStatus.Incomplete), (left.Stitching, left.Sha256, left.HashState, left.Status));
+                Assert.Equal((dies, null, HashState.Pending, DumpStatus.Incomplete), (left.Stitching, left.Sha256, left.HashState, left.Status));
             }
 
             AssertTruthful(ended.ManifestPath, content);
@@ -128,15 +140,103 @@ public sealed class DumpStitchingTests : IDisposable
     }
 
     [Fact]
+    public void A_part_that_refuses_leaves_the_dump_as_it_is()
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+        ManifestFile.Update(ended.ManifestPath, m => m with { Sha256 = "00", HashState = HashState.Done });
+        string before = _temp.Text("dump.web.0.json");
+        var part = Part(new ByteRange(0, 8192));
+        part.BeforeRead = _ => throw new StorageException("401");
+
+        Assert.Equal("401", Assert.Throws<StorageException>(() => Stitch(ended, out _, part)).Message);
+
+        Assert.Equal(before, _temp.Text("dump.web.0.json"));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_a_crash_has_left_in_the_middle_ends_also_where_nothing_comes(bool isAsked)
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+        ManifestFile.Update(ended.ManifestPath, m => m with { HashState = HashState.Pending, Stitching = true });
+        var part = Part(new ByteRange(0, 8192));
+        part.BeforeRead = _ => throw new StorageException("503");
+
+        if (isAsked)
+            Assert.Throws<StorageException>(() => Stitch(ended, out _, part));
+        else
+            Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out _));
+
+        var left = ManifestFile.Read(ended.ManifestPath);
+        Assert.Equal((false, HashState.Pending, DumpStatus.Incomplete), (left.Stitching, left.HashState, left.Status));
+    }
+
+    [Fact]
+    public void A_refused_key_costs_nothing_of_what_came()
+    {
+        var ended = ReceiveOf(_content, 64, new ByteRange(8192, Length));
+        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 8192)) with { Files = new("vmcore.web.7", "info.web.7", "key.web.7") }, _content);
+
+        Assert.Throws<StorageException>(() => Stitch(ended, out _, part));
+
+        var left = ManifestFile.Read(ended.ManifestPath);
+        Assert.Equal((false, (ulong)Length, DumpStatus.Incomplete), (left.Stitching, left.CoveredBytes, left.Status));
+        Assert.Equal(_content, File.ReadAllBytes(new CatalogedDump(ended.ManifestPath, left).VmcorePath));
+        Assert.Throws<StorageException>(() => Stitch(ended, out _, part));
+        Assert.Equal(8192, part.ReadBytes);
+    }
+
+    [Fact]
+    public void A_part_of_another_panic_is_not_stitched_in()
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+        byte[] other = [.. _content];
+        other[9000] ^= 0xff;
+        string before = _temp.Text("dump.web.0.json");
+        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 12288)), other);
+
+        Assert.Throws<ForeignPartException>(() => Stitch(ended, out _, part));
+        Assert.Equal(before, _temp.Text("dump.web.0.json"));
+        Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out _, new MemoryPart(part.Manifest with { Client = "10.9.9.9" }, _content)));
+
+        // Where the kernel sent something else again, that says nothing.
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out _, new MemoryPart(part.Manifest with { Overwritten = [new(8900, 9100)] }, other)));
+    }
+
+    [Fact]
+    public void Little_is_compared_whole_and_much_from_end_to_end()
+    {
+        Assert.Equal([new(10, 20), new(100, 100 + PartSamples.SampleBytes), new(100 + PartSamples.SampleBytes, 70_000)], PartSamples.Of([new(10, 20), new(100, 70_000)]));
+
+        ByteRange[] much = [.. PartSamples.Of([new(0, 1_000_000), new(5_000_000, 1_000_000_000)])];
+        Assert.Equal((16, 0ul), (much.Length, much[0].Start));
+        Assert.InRange(much[^1].End, 1_000_000_000ul - 16, 1_000_000_000ul);
+        Assert.All(much, sample => Assert.InRange(sample.Length, 1ul, (ulong)PartSamples.SampleBytes));
+    }
+
+    [Fact]
+    public void A_part_that_cannot_be_read_keeps_no_other_away()
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+        var bad = new MemoryPart(PartManifest(Length, new ByteRange(0, 8192)) with { Id = "20261121T013942Z-00000002", StartedAt = Dumps.StartedAt.AddSeconds(2) }, _content) { BeforeRead = _ => throw new StorageException("503") };
+
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out _, bad, Part(new ByteRange(0, 8192))));
+
+        Assert.Equal(_content, File.ReadAllBytes(_temp.File("vmcore.web.0")));
+    }
+
+    [Fact]
     public void A_key_that_is_cut_off_is_none()
     {
         var ended = ReceiveOf(_content, 64, new ByteRange(0, Length));
+        string before = File.ReadAllText(ended.ManifestPath);
 
         var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 4096)) with { Files = new("vmcore.web.7", "info.web.7", "key.web.7") }, _content, new byte[63]);
 
         Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out var manifest, part));
         Assert.Equal((DumpStatus.Incomplete, null), (manifest.Status, manifest.Files.Key));
-        Assert.Contains("key did not arrive", manifest.Error, StringComparison.Ordinal);
+        Assert.Equal(before, File.ReadAllText(ended.ManifestPath));
     }
 
     [Fact]
@@ -186,6 +286,7 @@ public sealed class DumpStitchingTests : IDisposable
     [InlineData("truncated")]
     [InlineData("stored")]
     [InlineData("failed")]
+    [InlineData("unlisted")]
     [InlineData("headless")]
     public void What_is_to_stay_as_it_is_does(string why)
     {
@@ -194,6 +295,7 @@ public sealed class DumpStitchingTests : IDisposable
         {
             "truncated" => m with { TruncatedBy = "head" },
             "stored" => m with { Stored = new("s3://b/x/", Dumps.StartedAt, "vmcore", StoreCompression.None, StoreEncryption.None, 1, "00", "e") },
+            "unlisted" => m with { MissingRanges = 2 },
             "failed" => m with { Reason = EndReason.WriteError },
             _ => m with { Kdh = null },
         });
@@ -213,6 +315,52 @@ public sealed class DumpStitchingTests : IDisposable
         Assert.Equal(StitchOutcome.Whole, Stitch(ended, out _, Part(new ByteRange(0, 4096))));
     }
 
+    /// <summary>Before each piece: what arrives goes before what is fetched.</summary>
+    [Theory]
+    [InlineData(0, 12_000_000, 12_000_000, true)]
+    [InlineData(30_000_000, 40_000_000, 40_000_000, true)]
+    [InlineData(0, 12_000_000, 5_000_000, false)]
+    [InlineData(0, 8_500_000, 8_500_000, false)]
+    [InlineData(30_000_000, 40_000_000, 20_000_000, false)]
+    public void Running_dumps_keep_their_room(long minFree, long free, long freeLater, bool isWhole)
+    {
+        byte[] content = Dumps.Pattern(8 << 20);
+        var ended = ReceiveOf(content, 0);
+        var part = new MemoryPart(PartManifest((ulong)content.Length, new ByteRange(0, (ulong)content.Length)), content);
+        long now = free;
+        part.BeforeRead = _ => now = freeLater;
+        var headroom = new Headroom(new(minFree, 0), WhenFull.Refuse, _ => new(now, 100_000_000));
+        var stitching = new DumpStitching(_temp.Path, "b") { Headroom = headroom };
+
+        if (isWhole)
+        {
+            Assert.Equal(StitchOutcome.Whole, stitching.Run(ended.ManifestPath, [part], default, out _));
+            return;
+        }
+
+        Assert.Contains("are free on the file system", Assert.Throws<StorageException>(() => stitching.Run(ended.ManifestPath, [part], default, out _)).Message, StringComparison.Ordinal);
+        var left = ManifestFile.Read(ended.ManifestPath);
+        Assert.Equal((false, free == freeLater ? 0ul : DumpStitching.PieceBytes), (left.Stitching, left.CoveredBytes));
+    }
+
+    [Fact]
+    public void What_was_encrypted_of_the_file_of_before_is_not_gone_on_with()
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+        using (var state = UploadState.Take(new(ended.ManifestPath, ended.Manifest)))
+            state!.Write(new() { Version = UploadState.Version, Url = "s3://b/x", UploadId = "u", PartBytes = 8 << 20, FileBytes = Length, Compression = StoreCompression.None, SealHeader = [1], DataKey = new byte[32] });
+        var part = Part(new ByteRange(0, 4096));
+        part.BeforeRead = _ => throw new StorageException("503");
+        Assert.Throws<StorageException>(() => Stitch(ended, out _, part));
+        Assert.Contains(_temp.Names, name => name.StartsWith(".upload.", StringComparison.Ordinal));
+        part.BeforeRead = null;
+
+        Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out var manifest, part));
+
+        using var after = UploadState.Take(new(ended.ManifestPath, manifest));
+        Assert.Null(after!.Begun);
+    }
+
     [Fact]
     public void Parts_are_waited_for_a_day_and_while_they_come()
     {
@@ -223,7 +371,8 @@ public sealed class DumpStitchingTests : IDisposable
         Assert.True(DumpStitching.IsAwaited(manifest with { Continues = new(Root, "a", 1) }, manifest.EndedAt + day - TimeSpan.FromSeconds(1), day));
         Assert.False(DumpStitching.IsAwaited(manifest with { Continues = new(Root, "a", 1) }, manifest.EndedAt + day, day));
         Assert.False(DumpStitching.IsAwaited(manifest with { Continues = new(Root, "a", 1), Status = DumpStatus.Complete }, manifest.EndedAt, day));
-        Assert.True(DumpStitching.IsAwaited(manifest with { Stitching = true }, manifest.EndedAt + 2 * day, day));
+        Assert.True(DumpStitching.IsAwaited(manifest with { Stitching = true }, manifest.EndedAt, day));
+        Assert.False(DumpStitching.IsAwaited(manifest with { Stitching = true }, manifest.EndedAt + day, day));
     }
 
     private StitchOutcome Stitch(CommittedDump ended, out Manifest manifest, params IDumpPart[] parts) =>
