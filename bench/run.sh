@@ -8,6 +8,7 @@
 #   --rows REGEX      only the loads that match
 #   --parts LIST      sink    against ndsink
 #                     shared  --endpoint shared against ephemeral
+#                     durable --takeover, where acks wait for the device, against --endpoint shared alone; on a disk, and on tmpfs, where syncing costs calls only
 #                     loops   --loops 2 against --loops 1; by default where 'serve' has the option
 #                     storm   1000 heralds at once, three times
 #                     start   from exec to the first answer
@@ -56,6 +57,7 @@ server_of() {
         ndsink) command_line=("$work/ndsink" -a "$address" -P "$port" --fsync $2) ;;
         ephemeral) collector --hash off ;;
         shared) collector --hash off --endpoint shared ;;
+        durable) collector --hash off --endpoint shared --takeover ;;
         loops-*) collector --hash off --loops "${1#loops-}" ;;
         unwatched | scraped) collector --hash off --http "$http" ;;
         traced)
@@ -354,12 +356,12 @@ memory_directory=
 new_directory memory_directory /dev/shm
 touch_memory 5G
 if [ -z "$parts" ]; then
-    parts=sink,shared,storm,start,hash,watch
+    parts=sink,shared,durable,storm,start,hash,watch
     if "$program" serve --help | grep -q -e '--loops'; then parts=$parts,loops; fi
 fi
 
 directories=()
-if part sink; then
+if part sink || part durable; then
     if [ ${#own_directories[@]} -gt 0 ]; then
         parents=("${own_directories[@]}")
     else
@@ -380,6 +382,7 @@ echo
 echo "Medians of $pairs interleaved pairs of runs; \"ratio\" is the median of the ratios of the pairs. CPU is the server's, its start and just-in-time compilation included, and without"
 echo "what it had used when it began to listen; RSS is its peak."
 for directory in ${directories[@]+"${directories[@]}"}; do
+    part sink || break
     echo
     echo "## Against ndsink, $(file_system_of "$directory") (${directory%/*})"
     compare sink "$directory" ephemeral ndsink
@@ -389,6 +392,12 @@ if part shared; then
     echo "## Shared endpoint against ephemeral, tmpfs"
     compare shared "$memory_directory" shared ephemeral
 fi
+for directory in ${directories[@]+"${directories[@]}"}; do
+    part durable || break
+    echo
+    echo "## Acks that wait for the device (--takeover) against acks that do not, $(file_system_of "$directory") (${directory%/*})"
+    compare durable "$directory" durable shared
+done
 if part loops; then
     echo
     echo "## Two event loops against one, tmpfs"
