@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # How long kernels wait for acks when their node dies or is drained and the other one takes over, and whether anything is lost. Exit code 1 when something was.
-# Usage: bench/takeover.sh [--events N] [--seed N] [--only kill|drain] [--writeback PERCENT] [--sync-us N] [--program FILE] [-- SERVE-OPTIONS...]
+# Usage: bench/takeover.sh [--events N] [--seed N] [--only kill|drain] [--writeback PERCENT] [--sync-us N] [--call-us N] [--loads LOADS] [--apart MS] [--program FILE] [-- SERVE-OPTIONS...]
+# LOADS: what sends during a round, 'CLIENTS KIB-EACH US-BETWEEN-HERALDS' with commas between several ('8 8192 500000,60 512 200000'). --apart: least time between two moves. --sync-us and --call-us: how far away the directory's server is.
 # Two nodes, their clients and a bridge in network namespaces; the shared directory through bench/tools/nodefs.c, which drops what a dead node had not synced. Needs root.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
@@ -12,6 +13,9 @@ seed=$((RANDOM * 32768 + RANDOM))
 only=
 writeback=0
 sync_us=0
+call_us=0
+apart=0
+loads='8 8192 500000,60 512 200000'
 own_program=
 serve=
 while [ $# -gt 0 ]; do
@@ -21,9 +25,12 @@ while [ $# -gt 0 ]; do
         --only) only=$2; shift 2 ;;
         --writeback) writeback=$2; shift 2 ;;
         --sync-us) sync_us=$2; shift 2 ;;
+        --call-us) call_us=$2; shift 2 ;;
+        --apart) apart=$2; shift 2 ;;
+        --loads) loads=$2; shift 2 ;;
         --program) own_program=$2; shift 2 ;;
         --) shift; serve=$*; break ;;
-        -h | --help) sed -n '2,4s/^# //p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
         *) fail "unknown option $1" ;;
     esac
 done
@@ -34,8 +41,7 @@ virtual=192.0.2.10
 client_network=198.18.0.0/16
 herald_port=20023
 kernel_like=(--pattern --kernel-pacing --poll-us 10000 --alias32)
-# One round, in which some client is at any part of its dump: number of clients, KiB of each, µs between their heralds.
-loads=("8 8192 500000" "60 512 200000")
+IFS=, read -ra loads <<< "$loads"
 
 # ---------------------------------------------------------------- the lab
 
@@ -78,7 +84,7 @@ start_node() {
     local node=$1 tries
     if [ -z "${files_of[$node]:-}" ]; then
         mkdir -p "$data/$node"
-        "$work/nodefs" --writeback "$writeback" --sync-us "$sync_us" --seed "$RANDOM" "$data/store" "$data/$node" > "$work/files-$node" &
+        "$work/nodefs" --writeback "$writeback" --sync-us "$sync_us" --call-us "$call_us" --seed "$RANDOM" "$data/store" "$data/$node" > "$work/files-$node" &
         files_of[$node]=$!
         for ((tries = 0; tries < 500; tries++)); do
             grep -q ready "$work/files-$node" && break
@@ -136,7 +142,7 @@ manifests_of() { grep -l "\"client\": \"$1\"" "$data"/store/dump.*.json 2> /dev/
 check() {
     local k client manifests core deadline=$((SECONDS + 100))
     for ((k = 0; k < $2; k++)); do
-        client=${1%.*}.$((${1##*.} + k))
+        client=${1%.*.*}.$(($(cut -d. -f3 <<< "$1") + (k + 1) / 256)).$(((k + 1) % 256))
         while manifests=$(manifests_of "$client"); [ -z "$manifests" ] && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.2; done
         if [ "$(grep -c . <<< "$manifests")" != 1 ]; then complain "$client has not one dump: $manifests"; continue; fi
         grep -q '"status": "complete"' "$manifests" || complain "$manifests is not complete"
@@ -156,7 +162,7 @@ round_of() {
     : > "$work/moves"
     for load in "${loads[@]}"; do
         read -r n kib ramp <<< "$load"
-        base=198.18.$((rounds % 120 * 2 + i)).1
+        base=198.18.$((rounds % 30 * 8 + i * 4)).1
         bases+=("$base $n $kib")
         become_in_network clients "$work/ndblast" -a $virtual -P $herald_port --base "$base" -n "$n" -s "${kib}K" --ramp-us "$ramp" --seed "$RANDOM" \
             --gaps "$work/gaps-$i" "${kernel_like[@]}" > "$work/load-$i" &
@@ -166,7 +172,7 @@ round_of() {
     done
     while sending; do
         # The longer ones let every kernel, which repeats a burst each second, get through now and then.
-        pause $((RANDOM % 4 ? RANDOM % 1200 : 2500))
+        pause $((apart + (RANDOM % 4 ? RANDOM % 1200 : 2500)))
         sending || break
         dead=$owner
         owner=$(other_than "$owner")
@@ -217,7 +223,7 @@ echo "# Takeover"
 echo
 machine_markdown
 echo
-echo "Time from the move of the virtual address to the next ack, of each client that waited then. Shared directory: nodefs, --writeback $writeback, --sync-us $sync_us."
+echo "Time from the move of the virtual address to the next ack, of each client that waited then. Shared directory: nodefs, --writeback $writeback, --sync-us $sync_us, --call-us $call_us, --apart $apart; loads $(IFS=,; echo "${loads[*]}")."
 echo
 echo "| event | events | clients that waited | min ms | median ms | p95 ms | max ms | dumps | lost, cut or damaged | clients that gave up | seed |"
 echo "|---|---|---|---|---|---|---|---|---|---|---|"

@@ -27,7 +27,9 @@
  *                       not synced since are gone; a renamed file has its old
  *                       name then.  Network file systems do better.
  *   --seed N            of what --writeback and --volatile-names choose (1)
- *   --sync-us N         each fsync takes N us more, as the way to a server
+ *   --sync-us N         each fsync takes N us more, as the server's device
+ *   --call-us N         each call but a write takes N us more, as the way to a
+ *                       server and back
  *
  * SIGTERM and SIGINT put everything into the store, unmount and end the
  * daemon.  After SIGKILL the mount stays, dead, until umount -l.
@@ -93,7 +95,7 @@ struct fresh {
 };
 
 static struct {
-	unsigned writeback, sync_us, volatile_names;
+	unsigned writeback, sync_us, call_us, volatile_names;
 	bool close_flush, shared_locks;
 } cfg;
 
@@ -238,6 +240,13 @@ let_go(struct file *f)
 	drop_extents(f);
 	close(f->fd);
 	free(f);
+}
+
+static void
+travel(void)
+{
+	if (cfg.call_us > 0)
+		usleep(cfg.call_us);
 }
 
 /* Takes fd over, also when it fails. */
@@ -390,6 +399,7 @@ fs_getattr(const char *path, struct stat *sb, struct fuse_file_info *fi)
 	struct file *f;
 	int r;
 
+	travel();
 	/* Not between a sync and what it took from the extents. */
 	pthread_mutex_lock(&lock);
 	r = result(fi != NULL ? fstat(handle_of(fi)->fd, sb) :
@@ -405,6 +415,7 @@ fs_readlink(const char *path, char *buf, size_t size)
 {
 	ssize_t n = readlinkat(root, rel(path), buf, size - 1);
 
+	travel();
 	if (n < 0)
 		return -errno;
 	buf[n] = '\0';
@@ -427,6 +438,7 @@ fs_mkdir(const char *path, mode_t mode)
 {
 	int r;
 
+	travel();
 	pthread_mutex_lock(&lock);
 	r = made(result(mkdirat(root, rel(path), mode)), NULL, path);
 	pthread_mutex_unlock(&lock);
@@ -440,6 +452,7 @@ fs_unlink(const char *path)
 	struct file *f;
 	int r;
 
+	travel();
 	pthread_mutex_lock(&lock);
 	r = fstatat(root, rel(path), &sb, AT_SYMLINK_NOFOLLOW);
 	f = r == 0 ? find(sb.st_dev, sb.st_ino) : NULL;
@@ -453,6 +466,7 @@ fs_unlink(const char *path)
 static int
 fs_rmdir(const char *path)
 {
+	travel();
 	return result(unlinkat(root, rel(path), AT_REMOVEDIR));
 }
 
@@ -461,6 +475,7 @@ fs_symlink(const char *target, const char *path)
 {
 	int r;
 
+	travel();
 	pthread_mutex_lock(&lock);
 	r = made(result(symlinkat(target, root, rel(path))), NULL, path);
 	pthread_mutex_unlock(&lock);
@@ -472,6 +487,7 @@ fs_rename(const char *from, const char *to, unsigned flags)
 {
 	int r;
 
+	travel();
 	pthread_mutex_lock(&lock);
 	r = made(result(renameat2(root, rel(from), root, rel(to), flags)), from, to);
 	pthread_mutex_unlock(&lock);
@@ -483,6 +499,7 @@ fs_link(const char *from, const char *to)
 {
 	int r;
 
+	travel();
 	pthread_mutex_lock(&lock);
 	r = made(result(linkat(root, rel(from), root, rel(to), 0)), NULL, to);
 	pthread_mutex_unlock(&lock);
@@ -492,6 +509,7 @@ fs_link(const char *from, const char *to)
 static int
 fs_chmod(const char *path, mode_t mode, struct fuse_file_info *fi)
 {
+	travel();
 	return result(fi != NULL ? fchmod(handle_of(fi)->fd, mode) :
 	    fchmodat(root, rel(path), mode, 0));
 }
@@ -519,6 +537,7 @@ fs_truncate(const char *path, off_t size, struct fuse_file_info *fi)
 	int r, fd = fi != NULL ? handle_of(fi)->fd :
 	    openat(root, rel(path), O_WRONLY | O_CLOEXEC);
 
+	travel();
 	if (fd < 0)
 		return -errno;
 	pthread_mutex_lock(&lock);
@@ -545,6 +564,7 @@ open_file(const char *path, struct fuse_file_info *fi, int flags)
 static int
 fs_open(const char *path, struct fuse_file_info *fi)
 {
+	travel();
 	return open_file(path, fi, 0);
 }
 
@@ -553,6 +573,7 @@ fs_create(const char *path, mode_t mode, struct fuse_file_info *fi)
 {
 	int r, error;
 
+	travel();
 	/* A name that was there already is not made. */
 	pthread_mutex_lock(&lock);
 	r = openat(root, rel(path), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode);
@@ -593,6 +614,7 @@ fs_read(const char *path, char *buf, size_t size, off_t off,
 	struct stat sb;
 	ssize_t n;
 
+	travel();
 	(void)path;
 	pthread_mutex_lock(&lock);
 	n = pread(h->fd, buf, size, off);
@@ -673,6 +695,7 @@ fs_fsync(const char *path, int data_only, struct fuse_file_info *fi)
 {
 	int r = 0;
 
+	travel();
 	(void)path, (void)data_only;
 	if (cfg.sync_us > 0)
 		usleep(cfg.sync_us);
@@ -730,6 +753,7 @@ fs_statfs(const char *path, struct statvfs *sv)
 static int
 fs_opendir(const char *path, struct fuse_file_info *fi)
 {
+	travel();
 	return open_file(path, fi, O_DIRECTORY);
 }
 
@@ -783,6 +807,7 @@ usage(FILE *f)
 "                    takes back when it ends the daemon as SIGKILL does (0)\n"
 "  --seed N          of what all these are (1)\n"
 "  --sync-us N       each fsync takes N us more (0)\n"
+"  --call-us N       each call but a write takes N us more (0)\n"
 "  --shared-locks    locks hold against the other nodes\n"
 "SIGTERM: sync, unmount and end\n");
 }
@@ -796,6 +821,7 @@ main(int argc, char **argv)
 		{ "volatile-names", 1, NULL, 'n' },
 		{ "seed", 1, NULL, 's' },
 		{ "sync-us", 1, NULL, 'u' },
+		{ "call-us", 1, NULL, 'c' },
 		{ "shared-locks", 0, NULL, 'l' },
 		{ "help", 0, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
@@ -815,6 +841,7 @@ main(int argc, char **argv)
 		case 'w': cfg.writeback = (unsigned)atoi(optarg); break;
 		case 'n': cfg.volatile_names = (unsigned)atoi(optarg); break;
 		case 's': rng = strtoull(optarg, NULL, 0); break;
+		case 'c': cfg.call_us = (unsigned)atoi(optarg); break;
 		case 'u': cfg.sync_us = (unsigned)atoi(optarg); break;
 		case 'l': cfg.shared_locks = true; break;
 		case 'h': usage(stdout); return 0;

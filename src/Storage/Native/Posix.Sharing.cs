@@ -88,6 +88,52 @@ internal static unsafe partial class Posix
         return inode != 0 && statx(StatxNumber, directory, name, AtSymlinkNoFollow | AtStatxForceSync, StatxInodeMask, named) == 0 && *(ulong*)(named + StatxInode) == inode;
     }
 
+    /// <summary>The names in a directory that begin with <paramref name="prefix"/>, in no order; null with <see cref="Errno.Last"/> set when it cannot be read.</summary>
+    /// <remarks>
+    /// The class library asks the file system what each name is, which is a way to the server and back for each where that does not tell it with the names.
+    /// Source: getdents64(2).
+    /// </remarks>
+    public static List<string>? NamesIn(SafeFileHandle directory, string prefix)
+    {
+        long number = !OperatingSystem.IsLinux() ? -1 : RuntimeInformation.ProcessArchitecture switch
+        {
+            Architecture.X64 => 217,
+            Architecture.Arm64 or Architecture.LoongArch64 or Architecture.RiscV64 => 61,
+            _ => -1,
+        };
+        if (number < 0)
+        {
+            Marshal.SetLastPInvokeError(Errno.ENOSYS);
+            return null;
+        }
+
+        // Where reading is belongs to the descriptor, which others use as well.
+        using var reading = OpenAt(directory, ".", O_RDONLY | O_DIRECTORY);
+        if (reading is null)
+            return null;
+        var names = new List<string>();
+        byte[] wanted = System.Text.Encoding.UTF8.GetBytes(prefix);
+        const int bytes = 32 * 1024;
+        byte* buffer = stackalloc byte[bytes];
+        for (; ; )
+        {
+            long length = getdents64(number, reading, buffer, bytes);
+            if (length == 0)
+                return names;
+            if (length < 0 && Errno.Last == Errno.EINTR)
+                continue;
+            if (length < 0)
+                return null;
+            // struct linux_dirent64: d_reclen at byte 16, d_name, which ends with a zero, at 19.
+            for (byte* entry = buffer; entry < buffer + length; entry += *(ushort*)(entry + 16))
+            {
+                var name = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(entry + 19);
+                if (name.StartsWith(wanted) && !name.SequenceEqual("."u8) && !name.SequenceEqual(".."u8))
+                    names.Add(System.Text.Encoding.UTF8.GetString(name));
+            }
+        }
+    }
+
     /// <summary>Copies a range to the same place of another file, perhaps not all of it; less than 0 with <see cref="Errno.Last"/> set when it cannot.</summary>
     /// <remarks>Source: copy_file_range(2).</remarks>
     public static long CopyRange(SafeFileHandle from, SafeFileHandle to, long offset, long length)
@@ -111,6 +157,9 @@ internal static unsafe partial class Posix
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     private static partial long copy_file_range(long number, SafeFileHandle from, long* fromOffset, SafeFileHandle to, long* toOffset, nuint length, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial long getdents64(long number, SafeFileHandle directory, byte* buffer, nuint size);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int mkdirat(SafeFileHandle directory, string path, uint mode);

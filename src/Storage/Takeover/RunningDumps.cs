@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.IO.Enumeration;
 using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage.Native;
@@ -133,31 +132,12 @@ internal sealed class RunningDumps : IDisposable
     /// <exception cref="StorageException">The list cannot be read.</exception>
     public IReadOnlyList<RunningEntry> Read(Ipv4? client = null)
     {
-        string? prefix = client is Ipv4 its ? $"{its}." : null;
-        return [.. Names(name => prefix is null ? name.Length > 0 && char.IsAsciiDigit(name[0]) : name.StartsWith(prefix, StringComparison.Ordinal))
-            .Select(EntryOf).OfType<RunningEntry>().OrderByDescending(entry => entry.Id, StringComparer.Ordinal)];
+        return [.. NamesOf(client is Ipv4 its ? $"{its}." : "").Select(EntryOf).OfType<RunningEntry>().OrderByDescending(entry => entry.Id, StringComparer.Ordinal)];
     }
 
-    /// <summary>Names of files beside the entries.</summary>
+    /// <summary>Names of entries, and of files beside them, that begin so.</summary>
     /// <exception cref="StorageException">The list cannot be read.</exception>
-    public IReadOnlyList<string> NamesOf(string prefix) => Names(name => name.StartsWith(prefix, StringComparison.Ordinal));
-
-    private List<string> Names(NamePredicate isWanted)
-    {
-        try
-        {
-            return [.. new FileSystemEnumerable<string>(_path, (ref FileSystemEntry entry) => entry.FileName.ToString(), new() { AttributesToSkip = 0, IgnoreInaccessible = false, MatchType = MatchType.Simple })
-            {
-                ShouldIncludePredicate = (ref FileSystemEntry entry) => isWanted(entry.FileName),
-            }];
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new StorageException($"{_path} cannot be read: {e.Message}", e);
-        }
-    }
-
-    private delegate bool NamePredicate(ReadOnlySpan<char> name);
+    public IReadOnlyList<string> NamesOf(string prefix) => Posix.NamesIn(Handle, prefix) ?? throw new StorageException($"{_path} cannot be read: {Errno.Words(Errno.Last)}");
 
     public void Dispose() => Handle.Dispose();
 

@@ -115,31 +115,18 @@ internal static class SharedRemoval
 
     private static string[] NamesOf(DumpFolder folder, string name)
     {
-        try
-        {
-            return [.. new DirectoryInfo(folder.PathOf("")).EnumerateFileSystemInfos($"{name}*").Select(file => file.Name)
-                .Where(its => its == name || its == name + DumpFile.LedgerSuffix || SegmentName.IsOfLaterOwner(its)).Order(StringComparer.Ordinal)];
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new StorageException($"{folder.PathOf("")}: {e.Message}", e);
-        }
+        var names = Posix.NamesIn(folder.Handle, name) ?? throw new StorageException($"{folder.PathOf("")}: {Errno.Words(Errno.Last)}");
+        return [.. names.Where(its => its == name || its == name + DumpFile.LedgerSuffix || SegmentName.IsOfLaterOwner(its)).Order(StringComparer.Ordinal)];
     }
 
     private static void RemoveDrafts(DumpFolder folder, string name, CommitMarker marker)
     {
-        try
+        // One that stays costs a little space and means nothing.
+        foreach (string draft in Posix.NamesIn(folder.Handle, ".") ?? [])
         {
-            foreach (string path in Directory.EnumerateFiles(folder.PathOf(""), ".*", SearchOption.TopDirectoryOnly))
-            {
-                if (AtomicFile.TargetOf(Path.GetFileName(path)) is string target
-                    && (target == marker.Names.Manifest || target == marker.Names.Info || target == marker.Names.Key || target.StartsWith($"{name}.", StringComparison.Ordinal)))
-                    _ = Posix.Unlink(folder.Handle, Path.GetFileName(path));
-            }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // One that stays costs a little space and means nothing.
+            if (AtomicFile.TargetOf(draft) is string target
+                && (target == marker.Names.Manifest || target == marker.Names.Info || target == marker.Names.Key || target.StartsWith($"{name}.", StringComparison.Ordinal)))
+                _ = Posix.Unlink(folder.Handle, draft);
         }
     }
 }
