@@ -59,7 +59,6 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
         FirstDifference = null;
         ulong before = session.CoveredBytes;
         WritesDone = 0;
-        IsSuperseded = file.IsSuperseded();
         if (IsSuperseded)
             return;
         Error = session.WritesApart(file.LengthBytes) ? SaveWithoutLength(file) : null;
@@ -87,6 +86,8 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
         SaveError = null;
         if (session.MustSave && (file.IsShared || !session.TryLeaveToLength(ToldLength(file))))
             Save(file);
+        // What an owner writes that is none any more is its own segment's; behind all that this batch waited for, because the next one reads what may be acked.
+        IsSuperseded = file.IsSuperseded();
     }
 
     private int Write(DumpFile file, ReadOnlySpan<Datagram> datagrams, out string? error)
@@ -224,7 +225,6 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
         }
 
         SaveError = error;
-        IsSuperseded = file.IsSuperseded();
     }
 
     /// <summary>The length that a next process may trust: of a file that misses bytes below its end, or that another machine may read before all of it is there, none.</summary>

@@ -17,12 +17,13 @@ namespace NetdumpCollector.Actors.Storage;
 public sealed class FileSystemLane : IStallObserver, IDisposable
 {
     /// <summary>Threads that write while loops must not.</summary>
-    internal const int WriteThreads = 8;
-
-    /// <summary>Where each burst waits for the device, those of many dumps wait together: a file system stores what is synced at one time in one go.</summary>
-    internal const int SharedWriteThreads = 32;
+    private const int WriteThreads = 8;
 
     private const int SyncThreads = 16;
+
+    /// <summary>Threads of either kind where each burst waits for the device: those of many dumps wait together, and a file system stores what is synced at one time in one go.</summary>
+    private const int SharedThreads = 32;
+
     private const int CheckpointThreads = 4;
 
     /// <summary>A write that takes no longer than this (2 ms) is the page cache's.</summary>
@@ -63,10 +64,11 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     /// <param name="time">The clock.</param>
     /// <param name="metrics">Told how long each write took.</param>
     /// <param name="logger">Told when it becomes slow and when it has recovered.</param>
-    /// <param name="writeThreads">Threads of <see cref="Writers"/>.</param>
-    public FileSystemLane(string name, ActorSystem system, TimeProvider time, CollectorMetrics metrics, ILogger logger, int writeThreads = WriteThreads)
+    /// <param name="isShared">Nodes have the dump directory in common.</param>
+    public FileSystemLane(string name, ActorSystem system, TimeProvider time, CollectorMetrics metrics, ILogger logger, bool isShared = false)
     {
-        Writers = new("write", writeThreads);
+        Writers = new("write", isShared ? SharedThreads : WriteThreads);
+        Syncers = new("sync", isShared ? SharedThreads : SyncThreads);
         _name = name;
         _time = time;
         _quickTicks = time.TimestampFrequency / 500;
@@ -86,7 +88,7 @@ public sealed class FileSystemLane : IStallObserver, IDisposable
     public ThreadDispatcher Writers { get; }
 
     /// <summary>Threads that make ended dumps durable; apart from the writers, so that no fsync delays an ack.</summary>
-    public ThreadDispatcher Syncers { get; } = new("sync", SyncThreads);
+    public ThreadDispatcher Syncers { get; }
 
     /// <summary>Threads that put bytes of running dumps on the device; few and apart from the <see cref="Syncers"/>, because a client waits for its commit and not for these.</summary>
     public ThreadDispatcher Checkpointers { get; } = new("checkpoint", CheckpointThreads);

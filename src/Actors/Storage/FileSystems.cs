@@ -8,9 +8,15 @@ namespace NetdumpCollector.Actors.Storage;
 
 /// <summary>The file systems that dumps lie on: the dump directory's own, and those mounted beneath it.</summary>
 /// <remarks>Which one a path leads to is known only once it is open, so opens have threads by path: one that hangs keeps only its own kind waiting.</remarks>
-public sealed class FileSystems(ActorSystem system, TimeProvider time, CollectorMetrics metrics, ILogger logger) : IDisposable
+/// <param name="system">Where their actors live.</param>
+/// <param name="time">The clock.</param>
+/// <param name="metrics">Told how long writes take.</param>
+/// <param name="logger">Told of file systems that become slow.</param>
+/// <param name="isShared">Nodes have the dump directory in common: each step of each dump waits for a server and a device then, and hundreds begin and end at one time.</param>
+public sealed class FileSystems(ActorSystem system, TimeProvider time, CollectorMetrics metrics, ILogger logger, bool isShared = false) : IDisposable
 {
     private const int OpenThreads = 4;
+    private const int SharedOpenThreads = 32;
 
     /// <summary>Paths with threads of their own. Heralds name them, so there is an end to it; later ones share some.</summary>
     private const int MaxOpenPaths = 32;
@@ -20,7 +26,7 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, Collector
 
     private readonly object _gate = new();
     private readonly Dictionary<ulong, FileSystemLane> _lanes = [];
-    private readonly Dictionary<string, ThreadDispatcher> _openers = new() { [""] = new("open", OpenThreads), [OtherPaths] = new("open", OpenThreads) };
+    private readonly Dictionary<string, ThreadDispatcher> _openers = new() { [""] = NewOpeners(isShared), [OtherPaths] = NewOpeners(isShared) };
 
     /// <summary>Where packets wait while a file is being opened, or written by another thread.</summary>
     internal StagingPool Stagings { get; } = new();
@@ -35,7 +41,7 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, Collector
             try
             {
                 if (_openers.Count < MaxOpenPaths)
-                    _openers.Add(heraldPath, new("open", OpenThreads));
+                    _openers.Add(heraldPath, NewOpeners(isShared));
             }
             catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
             {
@@ -72,7 +78,7 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, Collector
         lock (_gate)
         {
             if (!_lanes.TryGetValue(file.Device, out var lane))
-                _lanes.Add(file.Device, lane = new(Path.GetDirectoryName(file.PartialPath)!, system, time, metrics, logger, file.IsShared ? FileSystemLane.SharedWriteThreads : FileSystemLane.WriteThreads));
+                _lanes.Add(file.Device, lane = new(Path.GetDirectoryName(file.PartialPath)!, system, time, metrics, logger, isShared));
             return lane;
         }
     }
@@ -89,4 +95,6 @@ public sealed class FileSystems(ActorSystem system, TimeProvider time, Collector
 
         Stagings.Dispose();
     }
+
+    private static ThreadDispatcher NewOpeners(bool isShared) => new("open", isShared ? SharedOpenThreads : OpenThreads);
 }

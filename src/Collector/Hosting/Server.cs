@@ -105,7 +105,7 @@ internal sealed class Server : IDisposable
             (path, failure) => CollectorLog.ActorFailed(log, path, failure),
             (path, message) => CollectorLog.DeadLetter(log, path, message.GetType().Name));
         _transport = transport;
-        _fileSystems = new(_system, TimeProvider.System, Metrics, log);
+        _fileSystems = new(_system, TimeProvider.System, Metrics, log, settings.Takeover);
         _loops = new IEventLoop[LoopsFor(settings, transport)];
         for (int shard = 0; shard < _loops.Length; shard++)
         {

@@ -35,6 +35,8 @@ public sealed partial class DumpDirectory
                 if (chain.LastEpoch == last)
                     throw new StorageException($"{folder.PathOf(SegmentName.LedgerOf(entry.Name, last + 1))}: is there and cannot be seen; mount the directory with lookupcache=positive");
                 last = chain.LastEpoch;
+                MarkFormer(folder, entry.Name, last);
+                Step(SharedStep.FormerMarked);
                 if (ClaimEpoch(folder, SegmentName.LedgerOf(entry.Name, last + 1)) is not SafeFileHandle ledger)
                     continue;
                 if (GoOn(folder, entry, chain, ledger) is { } dump)
@@ -86,8 +88,6 @@ public sealed partial class DumpDirectory
             Step(SharedStep.EpochClaimed);
             data = CreateFile(folder.Handle, name, out string? error) ?? throw new StorageException(error!);
             Step(SharedStep.SegmentMade);
-            MarkFormer(folder, entry.Name, epoch);
-            Step(SharedStep.FormerMarked);
             SyncNames(folder);
             Step(SharedStep.ClaimDurable);
             var newest = NewestLedger(folder, entry.Name, chain.LastEpoch);
@@ -126,15 +126,16 @@ public sealed partial class DumpDirectory
             ? saved
             : saved with { FirstBurst = file.ReadBytes(kept), MovedFirstBurst = file.ReadBytes(new(0, kept.Length)) };
 
-    /// <summary>Takes the right to write from the ledgers of the owners before: seen also where a cache hides the new ledger's name.</summary>
-    private static void MarkFormer(DumpFolder folder, string name, int epoch)
+    /// <summary>Takes the right to write from the ledgers of all owners so far, by which they see that they are none any more. Before a new ledger is made, so that who may not do this harms nobody.</summary>
+    /// <exception cref="StorageException">It cannot be taken from one of them.</exception>
+    private void MarkFormer(DumpFolder folder, string name, int last)
     {
-        for (int former = 1; former < epoch; former++)
+        for (int former = 1; former <= last; former++)
         {
             using var ledger = OwnerChain.Open(folder, SegmentName.LedgerOf(name, former));
-            // A file system without modes, or another user's file: then the name is all there is.
-            if (ledger is not null)
-                _ = Posix.MakeReadOnly(ledger);
+            // Without modes the name of the next ledger is all there is.
+            if (ledger is not null && Posix.MakeReadOnly(ledger) is not 0 and var errno && Running().HeedsModes)
+                throw new StorageException($"{folder.PathOf(SegmentName.LedgerOf(name, former))}: cannot be taken from its owner: {Errno.Words(errno)}; all nodes have to run as the same user");
         }
     }
 

@@ -42,6 +42,9 @@ internal sealed class RunningDumps : IDisposable
 
     public SafeFileHandle Handle { get; }
 
+    /// <summary>What takes the right to write from a file is seen by whoever has it open; false on a file system that has no modes.</summary>
+    public bool HeedsModes { get; private set; }
+
     /// <summary>For tests, which do something else between two steps, or stop.</summary>
     public Action<SharedStep>? OnStep { get; set; }
 
@@ -59,7 +62,7 @@ internal sealed class RunningDumps : IDisposable
         var running = new RunningDumps(handle, path, former?._owned ?? []);
         try
         {
-            _ = running.Touch();
+            _ = running.Look(file => running.HeedsModes = Posix.MakeReadOnly(file) == 0 && !Posix.IsNamedAndWritable(file));
             if (Posix.SyncDirectory(root) is not 0 and var syncError)
                 throw new StorageException($"directory {rootPath}: not durable, fsync failed: {Errno.Words(syncError)}");
             return running;
@@ -102,13 +105,19 @@ internal sealed class RunningDumps : IDisposable
     /// <summary>Makes a file and removes it: what other nodes have made is seen from then on, whatever this machine had cached of the directory.</summary>
     /// <returns>The time by the file system's clock.</returns>
     /// <exception cref="StorageException">That cannot be done.</exception>
-    public DateTimeOffset Touch()
+    public DateTimeOffset Touch() => Look(onMade: null);
+
+    private DateTimeOffset Look(Action<SafeFileHandle>? onMade)
     {
         string name = $"{LookPrefix}{Guid.NewGuid():n}.tmp";
         FileTimes? times;
         using (var file = Posix.OpenAt(Handle, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, Posix.FileMode)
             ?? throw new StorageException($"{_path} is not writable: {Errno.Words(Errno.Last)}"))
+        {
             times = Posix.IsNamedAndWritable(file) ? Posix.TimesOf(Handle, name) : null;
+            onMade?.Invoke(file);
+        }
+
         _ = Posix.Unlink(Handle, name);
         return times?.ModifiedAt ?? throw new StorageException($"{_path}: the system does not tell what has become of a file (statx); a dump directory cannot be shared here");
     }

@@ -59,11 +59,14 @@ internal sealed class SharedDump : IDisposable
     public IReadOnlyList<Segment> Earlier => _earlier;
 
     /// <summary>Another owner has begun, or the dump is over. For good: what cannot be told counts as well, because the next owner may be this node again.</summary>
-    /// <remarks>A new owner makes its ledger first and takes the right to write from the one before, which the server of a network file system tells also where it still has the name from a cache.</remarks>
+    /// <remarks>
+    /// A new owner takes the right to write from the ledger of the one before, which the server of a network file system tells whatever names it has cached, and without a lock on the directory that
+    /// hundreds of others make their files in. Only where files have no modes the new ledger's name is looked for.
+    /// </remarks>
     public bool IsSuperseded(SafeFileHandle ledger)
     {
         // In this order: ledgers are removed from the first one on.
-        if (!_isSuperseded && (!Posix.IsMissing(_folder, _next) || !Posix.IsNamedAndWritable(ledger)))
+        if (!_isSuperseded && ((!Entries.HeedsModes && !Posix.IsMissing(_folder, _next)) || !Posix.IsNamedAndWritable(ledger)))
             _isSuperseded = true;
         return _isSuperseded;
     }
