@@ -3,6 +3,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Tests.Takeover;
 
@@ -149,6 +150,51 @@ public sealed class TakeoverTests : IDisposable
         await a.Rejected(RejectReason.NoSession, 2);
         Assert.Null(client.TryReceive(TimeSpan.Zero));
         Assert.Empty(a.Dumps);
+    }
+
+    [Theory, EveryTransport]
+    public async Task A_storm_of_packets_of_nobodys_sessions_keeps_no_dump_from_going_on(string transport)
+    {
+        var dump = new TestDump(300_000);
+        var a = await StartAsync(transport, "a");
+        using var client = NewClient(a);
+        client.Herald();
+        client.SendBurst(dump);
+        await a.DisposeAsync();
+
+        await using var b = await StartAsync(transport, "b", a);
+        using var storm = new JunkStorm(b.ServerAddress, b.HeraldPort, hosts: 500);
+        await Eventually.Holds(() => b.Metrics.SeeksBy(SeekResult.Nothing) > 1000, "the storm is sought");
+        long started = TimeProvider.System.GetTimestamp();
+        client.SendBurst(dump);
+        Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.Zero, TimeSpan.FromSeconds(5));
+        Assert.Equal((1, 1), (b.Metrics.SessionsTakenOver, b.Metrics.SeeksBy(SeekResult.Found)));
+
+        client.SendRest(dump);
+        client.Finish();
+        await b.AssertComplete(client, dump);
+    }
+
+    /// <summary>It would open no session whatever were found.</summary>
+    [Theory, EveryTransport]
+    public async Task A_herald_that_is_refused_is_not_sought(string transport)
+    {
+        await using var a = await RunningCollector.StartAsync(new()
+        {
+            Transport = transport,
+            Mode = EndpointMode.Shared,
+            Node = "a",
+            Directory = _root,
+            Admission = new() { DumpsPerSource = 1 },
+        });
+        using var client = NewClient(a);
+        client.SendDump(new TestDump(10_000));
+        long sought = a.Metrics.SeeksBy(SeekResult.Nothing);
+        using var other = new WireClient(client.Address, (ushort)(a.ClientPort ^ 1), a.ServerAddress, a.HeraldPort);
+        other.SendHeraldOnce();
+
+        await a.Rejected(RejectReason.TooManyFromSource, 1);
+        Assert.Equal(sought, a.Metrics.SeeksBy(SeekResult.Nothing));
     }
 
     private Task<RunningCollector> StartAsync(string transport, string node, RunningCollector? inPlaceOf = null, SessionOptions? sessions = null) => RunningCollector.StartAsync(new()
