@@ -16,6 +16,8 @@ internal sealed class TakeoverActor(TakeoverSetup setup) : Actor<TakeoverActor.M
     /// <param name="Asked"><see cref="DumpDirectory.NextLook"/> when they came.</param>
     public sealed record Seek(FlowKey Flow, long Asked) : Message;
 
+    private long _nextLineUs;
+
     protected override void Receive(Message message)
     {
         var (flow, asked) = (Seek)message;
@@ -34,6 +36,10 @@ internal sealed class TakeoverActor(TakeoverSetup setup) : Actor<TakeoverActor.M
         {
             // The client repeats its packets, and with them comes the next attempt.
             setup.Metrics.AddSeek(SeekResult.Failed);
+            // Of a directory that does not answer all are told the same.
+            if (Context.NowUs < _nextLineUs)
+                return;
+            _nextLineUs = Context.NowUs + RejectLog.IntervalUs;
             Tell(e.Message);
         }
         finally
