@@ -11,6 +11,7 @@ namespace NetdumpCollector.Actors.Tests.Takeover;
 [UnsupportedOSPlatform("windows")]
 public sealed class TakeoverTests : IDisposable
 {
+    private const int LogWriteError = 1011;
     private const int LogTakenOver = 1160;
 
     private readonly string _root = Directory.CreateTempSubdirectory("netdump-takeover-").FullName;
@@ -137,6 +138,35 @@ public sealed class TakeoverTests : IDisposable
         await a.Log.Line(LogTakenOver);
         await Eventually.Holds(() => a.Metrics.Receiving == 0, "the session is gone");
         Assert.Equal(0, burst.Sum(message => client.CountAcks(TestDump.SeqnoOf(message))));
+    }
+
+    /// <summary>The repeat is not acked before it can be compared, and is no damage.</summary>
+    [Theory, EveryTransport]
+    public async Task A_repeat_of_what_an_earlier_owner_has_waits_until_that_can_be_read(string transport)
+    {
+        var dump = new TestDump(300_000);
+        var a = await StartAsync(transport, "a");
+        using var client = NewClient(a);
+        client.Herald();
+        byte[][] burst = client.TakeBurst(dump);
+        client.SendUntilAcked(burst);
+        await a.DisposeAsync();
+        string segment = Assert.Single(Directory.EnumerateFiles(_root, "partial.*"), path => !path.EndsWith(".ledger", StringComparison.Ordinal));
+        File.Move(segment, Path.Join(_root, "away"));
+        Directory.CreateDirectory(segment);
+
+        await using var b = await StartAsync(transport, "b", a);
+        int before = client.CountAcks(TestDump.SeqnoOf(burst[0]));
+        client.Send(burst[0]);
+        Assert.Contains("cannot be read: Is a directory (EISDIR)", await b.Log.Line(LogWriteError), StringComparison.Ordinal);
+        Assert.Equal(before, client.CountAcks(TestDump.SeqnoOf(burst[0])));
+
+        Directory.Delete(segment);
+        File.Move(Path.Join(_root, "away"), segment);
+        client.SendUntilAcked(burst);
+        client.SendRest(dump);
+        client.Finish();
+        await b.AssertComplete(client, dump);
     }
 
     [Theory, EveryTransport]
