@@ -196,10 +196,17 @@ public sealed unsafe partial class DumpFile : IDisposable
         return whole;
     }
 
-    /// <summary>The file holds exactly <paramref name="bytes"/> at <paramref name="offset"/>; false also when it cannot be read.</summary>
+    /// <summary>The dump holds exactly <paramref name="bytes"/> at <paramref name="offset"/>; false also when it cannot be read.</summary>
+    public bool Matches(ulong offset, ReadOnlySpan<byte> bytes) => Matches(offset, bytes, out _);
+
+    /// <summary>As <see cref="Matches(ulong, ReadOnlySpan{byte})"/>.</summary>
+    /// <param name="offset">Where.</param>
+    /// <param name="bytes">What is to be there.</param>
+    /// <param name="error">Why a shared dump cannot be read, in words, or null: the next attempt may be able to, and nothing is known of the bytes. A file of this collector's alone that cannot be read is damaged.</param>
     [SkipLocalsInit]
-    public bool Matches(ulong offset, ReadOnlySpan<byte> bytes)
+    public bool Matches(ulong offset, ReadOnlySpan<byte> bytes, out string? error)
     {
+        error = null;
         if (offset > long.MaxValue - (ulong)bytes.Length)
             return false;
 
@@ -209,6 +216,8 @@ public sealed unsafe partial class DumpFile : IDisposable
         {
             int wanted = Math.Min(bytes.Length, ChunkBytes);
             int read = ReadStored(new(stored, wanted), offset);
+            if (read < 0 && IsShared)
+                error = $"cannot be read: {Failure(Errno.Last, offset)}";
             if (read <= 0 || !bytes[..read].SequenceEqual(new(stored, read)))
                 return false;
 
@@ -258,9 +267,8 @@ public sealed unsafe partial class DumpFile : IDisposable
         return error is null;
     }
 
-    /// <summary>The data file still has a name that this process knows; false where somebody has removed it.</summary>
-    public bool IsThere() => Posix.KindOf(Folder.Handle, Name) != NameKind.Missing
-        || (Commit is not null && Posix.KindOf(Folder.Handle, SegmentName.LedgerOf(NameOf(Identity), Epoch + 1)) != NameKind.Missing)
+    /// <summary>The data file still has a name that this process knows; false where somebody has removed it. Of a shared dump that says nothing: another node may have committed it, which the next attempt tells.</summary>
+    public bool IsThere() => IsShared || Posix.KindOf(Folder.Handle, Name) != NameKind.Missing
         || (Attempt is { IsTakenBack: false } && Posix.KindOf(Folder.Handle, Attempt.Names.Core) != NameKind.Missing);
 
     /// <summary>Notes ranges that were stored apart, or that something happened to.</summary>
@@ -314,6 +322,15 @@ public sealed unsafe partial class DumpFile : IDisposable
         byte[] bytes = new byte[range.Length];
         int read = ReadStored(bytes, range.Start);
         return bytes[..Math.Max(0, read)];
+    }
+
+    /// <summary>As <see cref="ReadBytes"/>, where what cannot be read must not be taken for what is not there.</summary>
+    /// <exception cref="StorageException">They cannot be read.</exception>
+    internal byte[] ReadForSure(ByteRange range)
+    {
+        byte[] bytes = new byte[range.Length];
+        int read = ReadStored(bytes, range.Start);
+        return read >= 0 ? bytes[..read] : throw new StorageException($"{PartialPath}: cannot be read: {Failure(Errno.Last, range.Start)}");
     }
 
     /// <summary>Reads bytes of the dump on a thread that is not the session's. Blocks.</summary>
@@ -373,12 +390,14 @@ public sealed unsafe partial class DumpFile : IDisposable
     /// <summary>Removes both files of a dump that turned out not to be one, and closes them.</summary>
     public void Discard()
     {
-        // A later owner's ledger stays: owners behind it are found over it.
-        if (!IsShared || (Epoch == 1 && !IsSuperseded()))
+        if (IsShared)
+        {
+            GiveUp();
+        }
+        else
         {
             _ = Posix.Unlink(Folder.Handle, Name);
             _ = Posix.Unlink(Folder.Handle, LedgerName);
-            Shared?.Entries.Remove(RunningDumps.NameOf(Identity));
         }
 
         Dispose();

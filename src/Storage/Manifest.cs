@@ -92,7 +92,7 @@ public sealed record Manifest
     /// <summary>Retention keeps the dump; manifests of versions without pins lack the field, which means that it is not pinned.</summary>
     public bool Pinned { get; init; }
 
-    /// <summary>The node that ended the dump, where nodes share a directory: its script is that node's to catch up on. The others lack the field.</summary>
+    /// <summary>The node that gave the dump its final names, where nodes share a directory, or that has gone on for it since: its script and hash are that node's to catch up on. The others lack the field.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Node { get; init; }
 

@@ -47,6 +47,7 @@ public sealed partial class CollectorMetrics
         _ = Count("netdump.sessions.resumed", "{session}", "Sessions of an earlier process that went on.", () => Interlocked.Read(ref _resumed));
         _ = Count("netdump.sessions.taken_over", "{session}", "Sessions of another node, or of an earlier process in the shared directory, that went on here.", () => Interlocked.Read(ref _takenOver));
         _ = Count("netdump.sessions.handed_over", "{session}", "Running dumps that another node went on with, or this one anew after its device failed.", () => Interlocked.Read(ref _handedOver));
+        _ = Count("netdump.sessions.sought", "{flow}", "Flows that were sought in the shared directory, because packets came whose session this node does not have, by what was found.", _seeks.Measure);
         _ = Count("netdump.session.dropped.packets", "{packet}", "Datagrams that the kernel dropped at sessions' own sockets.", () => Interlocked.Read(ref _sessionDrops));
         _ = Count("netdump.scripts", "{script}", "Scripts that ended, by how.", _scripts.Measure);
         _ = Count("netdump.webhook.events", "{event}", "Events that were posted to the webhook, by what became of them.", _webhooks.Measure);

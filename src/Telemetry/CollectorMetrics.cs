@@ -13,6 +13,7 @@ public sealed partial class CollectorMetrics : IDisposable
     private readonly CountsBy<RejectReason> _rejected = new("reason");
     private readonly CountsBy<HeraldResult> _heralds = new("result");
     private readonly CountsBy<DumpOutcome> _ended = new("outcome");
+    private readonly CountsBy<SeekResult> _seeks = new("result");
     private readonly CountsBy<ScriptOutcome> _scripts = new("result");
     private readonly CountsBy<WebhookOutcome> _webhooks = new("result");
     private readonly CountsBy<DeniedReason> _denied = new("reason");
@@ -122,6 +123,12 @@ public sealed partial class CollectorMetrics : IDisposable
 
     public void AddHerald(HeraldResult result) => _heralds.Add(result);
 
+    /// <summary>Counts a flow that was sought at other nodes.</summary>
+    public void AddSeek(SeekResult result) => _seeks.Add(result);
+
+    /// <summary>Flows that were sought at other nodes and came to <paramref name="result"/>.</summary>
+    public long SeeksBy(SeekResult result) => _seeks[result];
+
     /// <summary>Counts a refused datagram and returns how many there are now of its kind.</summary>
     public long AddRejected(RejectReason reason) => _rejected.Add(reason);
 
@@ -228,6 +235,22 @@ public enum HeraldResult
 
     /// <summary>It came while none is answered: at the start, until earlier dumps have their ports back, or while draining.</summary>
     Unanswered,
+}
+
+/// <summary>What became of a flow that was to be sought at the nodes of a shared directory, because packets came whose session is not here.</summary>
+public enum SeekResult
+{
+    /// <summary>A dump, or an answered herald: it goes on here.</summary>
+    Found,
+
+    /// <summary>No node has anything of it.</summary>
+    Nothing,
+
+    /// <summary>The directory did not tell.</summary>
+    Failed,
+
+    /// <summary>Too many were being sought; the client's next packet asks again.</summary>
+    Refused,
 }
 
 /// <summary>How a dump ended.</summary>

@@ -276,7 +276,7 @@ internal sealed class RunningCollector : IAsyncDisposable
             MaxOwnEndpoints = setup.MaxOwnEndpoints,
             Admission = setup.Admission,
         };
-        _takeovers = setup.Node is null ? null : new(Actors, _directory, setup.InPlaceOf?.HeraldPort ?? 0, _ingresses, TimeSpan.FromMinutes(10), Log);
+        _takeovers = setup.Node is null ? null : new(Actors, new(_directory, setup.InPlaceOf?.HeraldPort ?? 0, _ingresses, TimeSpan.FromMinutes(10), Metrics, Log) { Scripts = scripts, Hashes = Hashes });
         // Sockets are opened in the order of what they call themselves.
         var storm = new StormPolicy(setup.Keep);
         var shards = Enumerable.Range(0, _loops.Length);

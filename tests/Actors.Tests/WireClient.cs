@@ -80,6 +80,15 @@ internal sealed class WireClient : IDisposable
         SendUntilAcked([TestDump.Message(MessageType.Kdh, NextSeqno++, 0, dump.Header)]);
     }
 
+    /// <summary>Sends the key of an encrypted dump until it is acked.</summary>
+    /// <returns>What was sent.</returns>
+    public byte[] SendKey(byte[] key)
+    {
+        byte[] message = TestDump.Message(MessageType.EkcdKey, NextSeqno++, 0, key);
+        SendUntilAcked([message]);
+        return message;
+    }
+
     /// <summary>Sends a whole dump from herald to FINISHED.</summary>
     public void SendDump(TestDump dump)
     {

@@ -29,10 +29,13 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     public sealed record AwaitCommits(Reply<bool> Done) : Message;
 
     /// <summary>Continues a dump of an earlier process, or its answers to a repeated FINISHED.</summary>
-    public sealed record ResumeDump(InterruptedDump Dump) : Message
+    public sealed record ResumeDump(InterruptedDump Dump) : Message, IOwningMessage
     {
         /// <summary>Its kernel has been silent for too long: it only comes to its end here.</summary>
         public bool IsAbandoned { get; init; }
+
+        /// <summary>Its files stay for whoever finds it next, this process included.</summary>
+        public void OnDeadLetter() => Dump.File.Dispose();
     }
 
     /// <summary>Continues a session that an earlier process had answered a herald for.</summary>
@@ -87,7 +90,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     private readonly Nothing _nothing = new();
     private IUdpEndpoint? _socket;
     private readonly HalfOpenSessions _halfOpen = new();
-    private readonly SoughtFlows _sought = new(MaxSoughtFlows, () => group.TryLease(environment.FileSystems.Stagings));
+    private readonly SoughtFlows _sought = new(MaxSoughtFlows, () => group.TryLease(environment.FileSystems.Stagings), () => environment.Metrics.AddSeek(SeekResult.Refused));
     private long _nextSilentSearchUs;
     private long _nextFallbackLineUs;
     private int _unsettled;
@@ -313,6 +316,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         var flow = new FlowKey(datagram.Local, datagram.Remote, datagram.RemotePort);
         if (!_sought.Add(flow, datagram, Context.NowUs, out bool isHeld) || takeovers.Seek(flow))
             return isHeld;
+        environment.Metrics.AddSeek(SeekResult.Refused);
         if (_sought.End(flow, Context.NowUs) is { } packets)
             group.Release(environment.FileSystems.Stagings, packets);
         return false;
@@ -394,8 +398,9 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         }
 
         // A dump of the host that another node still has is this one's first: that node must ack nothing of what comes now.
-        if (environment.Takeovers is not null && !_sought.MayOpen(new(datagram.Local, datagram.Remote, datagram.RemotePort), Context.NowUs)
-            && TrySeekElsewhere(datagram, header.Type))
+        // Not for one that opens no session whatever is found.
+        if (environment.Takeovers is not null && group.Admission.RefusalOf(datagram.Remote, Context.NowUs) is null
+            && !_sought.MayOpen(new(datagram.Local, datagram.Remote, datagram.RemotePort), Context.NowUs) && TrySeekElsewhere(datagram, header.Type))
             return;
 
         if (RefusalOfHerald(datagram, entry) is { } refusal)

@@ -71,8 +71,9 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
         if (Error is null)
             Record(file, datagrams);
         if (Error is null)
-        {
             Compare(file, datagrams, isContested);
+        if (Error is null)
+        {
             session.OnStored(nowUs);
             if (!session.IsKeepDecided)
                 LookForMessage(file, nowUs);
@@ -189,8 +190,14 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
         for (int i = 0; i < compares.Length; i++)
         {
             ref readonly var compare = ref compares[i];
-            if (file.Matches(compare.Offset, datagrams[compare.Tag].Span[MessageHeader.SizeBytes..]))
+            bool isEqual = file.Matches(compare.Offset, datagrams[compare.Tag].Span[MessageHeader.SizeBytes..], out string? error);
+            if (isEqual)
                 continue;
+
+            // The client repeats it, and with that comes the next attempt.
+            Error = error;
+            if (error is not null)
+                return;
 
             FirstDifference ??= compare;
             if (isContested)

@@ -1,19 +1,23 @@
-using Microsoft.Extensions.Logging;
+using NetdumpCollector.Actors.Aftermath;
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Actors.Runtime;
+using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Takeover;
 
-/// <summary>Ends what no node goes on with in a shared dump directory: dumps whose kernels have been silent for longer than their owner would have waited, and commits that were left in the middle.</summary>
+/// <summary>Ends what no node goes on with in a shared dump directory: dumps whose kernels have been silent for longer than their owner would have waited, commits that were left in the middle, and what was to follow the dumps of a node that is gone.</summary>
 /// <remarks>Each node looks now and then; which of them ends a dump is decided in the directory.</remarks>
-internal sealed class LeftOversActor(DumpDirectory directory, IngressGroup ingresses, TimeSpan silence, ILogger logger) : Actor<LeftOversActor.Look>
+internal sealed class LeftOversActor(TakeoverSetup setup) : Actor<LeftOversActor.Look>
 {
     /// <summary>It is time.</summary>
     public sealed record Look;
 
     private const long IntervalUs = 15_000_000;
+
+    /// <summary>A node that has given no sign of life for so long is gone: many looks, and longer than a restart takes, after which it sees to its own.</summary>
+    internal static readonly TimeSpan GoneAfter = TimeSpan.FromMinutes(5);
 
     private IActorTimer _timer = null!;
 
@@ -28,18 +32,30 @@ internal sealed class LeftOversActor(DumpDirectory directory, IngressGroup ingre
     {
         try
         {
-            foreach (var dump in directory.ClaimAbandoned(silence, problem => CollectorLog.LeftAsItIs(logger, problem)))
-                ingresses.Of(dump.File.Identity.Client).Tell(new IngressActor.ResumeDump(dump) { IsAbandoned = true });
+            foreach (var dump in setup.Directory.ClaimAbandoned(setup.Silence, Tell))
+                setup.Ingresses.Of(dump.File.Identity.Client).Tell(new IngressActor.ResumeDump(dump) { IsAbandoned = true });
+            foreach (var dump in setup.Directory.AdoptFollowUps(GoneAfter, Tell))
+                Follow(dump);
         }
         catch (StorageException e)
         {
-            CollectorLog.LeftAsItIs(logger, e.Message);
+            Tell(e.Message);
         }
         finally
         {
             _timer.Arm(Context.NowUs + IntervalUs);
         }
     }
+
+    private void Follow(CommittedDump dump)
+    {
+        if (dump.Manifest.ScriptPending && Ipv4.TryParse(dump.Manifest.Client, out var client))
+            setup.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client));
+        if (dump.Manifest.HashState == HashState.Pending)
+            setup.Hashes?.Tell(new HashActor.HashDump(dump.ManifestPath));
+    }
+
+    private void Tell(string problem) => CollectorLog.LeftAsItIs(setup.Logger, problem);
 
     protected override void PostStop(Exception? failure) => _timer.Arm(long.MaxValue);
 }

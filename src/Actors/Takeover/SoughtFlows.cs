@@ -7,8 +7,12 @@ namespace NetdumpCollector.Actors.Takeover;
 /// <summary>Flows of one loop whose sessions are being sought at other nodes, or were a moment ago: packets that nobody knows must not make work each.</summary>
 /// <param name="capacity">Flows that are remembered.</param>
 /// <param name="lease">Room for packets of a flow while it is sought; null when there is none.</param>
-internal sealed class SoughtFlows(int capacity, Func<Staging?> lease)
+/// <param name="onRefused">Called for each flow that finds no room; its client's next packet asks again.</param>
+internal sealed class SoughtFlows(int capacity, Func<Staging?> lease, Action onRefused)
 {
+    /// <summary>A table that is full is looked through for flows that can be forgotten no more often than that: a storm of packets must not make that work for each.</summary>
+    private const long ForgetIntervalUs = 20_000;
+
     /// <summary>A client repeats what is not acked each second, so that it is sought anew with each repeat and not with each packet of it.</summary>
     internal const long AgainUs = 500_000;
 
@@ -16,6 +20,7 @@ internal sealed class SoughtFlows(int capacity, Func<Staging?> lease)
     internal const long PatienceUs = 200_000;
 
     private readonly Dictionary<FlowKey, Entry> _flows = [];
+    private long _nextForgetUs;
 
     /// <summary>A packet came whose session is not here.</summary>
     /// <param name="flow">Where it came from and to.</param>
@@ -34,8 +39,12 @@ internal sealed class SoughtFlows(int capacity, Func<Staging?> lease)
 
         if (_flows.Count >= capacity)
             Forget(nowUs);
-        if (_flows.Count >= capacity)
+        if (_flows.Count >= capacity && !_flows.ContainsKey(flow))
+        {
+            onRefused();
             return false;
+        }
+
         var packets = lease();
         isHeld = packets?.TryAdd(datagram) ?? false;
         _flows[flow] = new(nowUs, long.MaxValue, packets);
@@ -57,6 +66,9 @@ internal sealed class SoughtFlows(int capacity, Func<Staging?> lease)
 
     private void Forget(long nowUs)
     {
+        if (nowUs < _nextForgetUs)
+            return;
+        _nextForgetUs = nowUs + ForgetIntervalUs;
         foreach (var (flow, entry) in _flows)
         {
             if (nowUs >= entry.UntilUs)

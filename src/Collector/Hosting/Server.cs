@@ -201,7 +201,7 @@ internal sealed class Server : IDisposable
 
         foreach (var dump in DumpCatalog.Read(_directory.Root).Dumps)
         {
-            // Another node's may be running there.
+            // Another node's may be running there; if that node is gone, somebody takes it up (AdoptFollowUps).
             if (_directory.Sharing is { } sharing && dump.Manifest.Node is { } node && node != sharing.FileName)
                 continue;
             if (dump.Manifest.ScriptPending && Ipv4.TryParse(dump.Manifest.Client, out var client))
@@ -377,7 +377,8 @@ internal sealed class Server : IDisposable
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         if (Storm.WantsMessage && !PanicPeek.ReadsZstd)
             CollectorLog.NoZstd(_log);
-        _takeovers = settings.Takeover ? new(_system, _directory, settings.Port, _ingresses, TimeSpan.FromSeconds(settings.TimeoutSeconds) + s_abandonedMargin, _log) : null;
+        _takeovers = !settings.Takeover ? null : new(_system,
+            new(_directory, settings.Port, _ingresses, TimeSpan.FromSeconds(settings.TimeoutSeconds) + s_abandonedMargin, Metrics, _log) { Scripts = _scriptRuns, Hashes = _hashes });
         IUdpEndpoint? socket = null;
         _ingresses.IsResuming = true;
         // The youngest actors are stopped first: sessions end before the scripts and hashes that follow them.

@@ -90,31 +90,20 @@ public sealed class HeraldLedger : IDisposable
         return null;
     }
 
-    /// <summary>The newest herald of a flow that some node of a shared directory has answered; null where there is none. Nothing is taken from that node. Blocks.</summary>
-    /// <param name="directory">The shared directory.</param>
-    /// <param name="port">The herald port.</param>
-    /// <param name="local">The server's address that the flow's packets come to now; behind a load balancer the herald came to another node's.</param>
-    /// <param name="client">The host.</param>
-    /// <param name="remotePort">The port they come from.</param>
+    /// <summary>All heralds that nodes of a shared directory have answered. Nothing is taken from them. Blocks.</summary>
     /// <exception cref="StorageException">The nodes' files cannot be looked for.</exception>
-    public static HeraldRecord? Find(DumpDirectory directory, ushort port, Ipv4 local, Ipv4 client, ushort remotePort)
+    internal static List<HeraldRecord> ReadAll(RunningDumps running, ushort port)
     {
-        var running = directory.Running();
-        HeraldRecord? newest = null;
+        var heralds = new List<HeraldRecord>();
         foreach (string name in running.NamesOf(SharedPrefixOf(port)))
         {
             using var file = Posix.OpenAt(running.Handle, name, Posix.O_RDONLY | Posix.O_NOFOLLOW | Posix.O_NONBLOCK);
             // A node that is gone for good may have left one that cannot be read; the others count.
-            if (file is null)
-                continue;
-            foreach (var (_, herald) in ReadFile(file, out _))
-            {
-                if (herald.Client == client && herald.Endpoint.RemotePort == remotePort && (newest is null || herald.At > newest.At))
-                    newest = herald with { Endpoint = herald.Endpoint with { Local = local } };
-            }
+            if (file is not null)
+                heralds.AddRange(ReadFile(file, out _).Select(remembered => remembered.Herald));
         }
 
-        return newest;
+        return heralds;
     }
 
     private static string SharedPrefixOf(ushort port) => string.Create(CultureInfo.InvariantCulture, $"heralds.{port}.");
@@ -139,7 +128,7 @@ public sealed class HeraldLedger : IDisposable
     /// <summary>Reads a file of places; <paramref name="header"/> is what it begins with.</summary>
     private static List<RememberedHerald> ReadFile(SafeFileHandle file, out ReadOnlySpan<byte> header)
     {
-        // As much as there is: with nodes that share a directory it is read for each herald, of which there may be a storm.
+        // As much as there is: with nodes that share a directory it is read many times a second in a storm of heralds.
         byte[] found = new byte[Math.Min(LengthOf(file), HeaderBytes + MaxHeralds * PlaceBytes)];
         int length = Math.Max(0, Posix.ReadAt(file, found, 0));
         header = found.AsSpan(0, Math.Min(length, HeaderBytes));

@@ -17,6 +17,7 @@ internal static class Errno
 
     public static readonly int EAGAIN = OperatingSystem.IsLinux() ? 11 : 35;
     public static readonly int ELOOP = OperatingSystem.IsLinux() ? 40 : 62;
+    public static readonly int ESTALE = OperatingSystem.IsLinux() ? 116 : 70;
     public static readonly int EOPNOTSUPP = OperatingSystem.IsLinux() ? 95 : 102;
     public static readonly int ENOSYS = OperatingSystem.IsLinux() ? 38 : 78;
 

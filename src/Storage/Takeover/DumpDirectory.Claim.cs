@@ -124,7 +124,7 @@ public sealed partial class DumpDirectory
     private static SavedSession WithFirstBurst(SavedSession saved, DumpFile file) =>
         saved.State is not { } state || DumpSession.FirstBurstOf(state) is not ByteRange kept
             ? saved
-            : saved with { FirstBurst = file.ReadBytes(kept), MovedFirstBurst = file.ReadBytes(new(0, kept.Length)) };
+            : saved with { FirstBurst = file.ReadForSure(kept), MovedFirstBurst = file.ReadForSure(new(0, kept.Length)) };
 
     /// <summary>Takes the right to write from the ledgers of all owners so far, by which they see that they are none any more. Before a new ledger is made, so that who may not do this harms nobody.</summary>
     /// <exception cref="StorageException">It cannot be taken from one of them.</exception>

@@ -7,26 +7,27 @@ namespace NetdumpCollector.Storage;
 public sealed partial class DumpDirectory
 {
     /// <summary>Does what a marker says: joins the segments, describes the dump, removes the segments.</summary>
-    /// <remarks>Everything comes from the marker, and each step leaves the same whoever takes it, so a node that was paused in the middle does no harm when it goes on.</remarks>
+    /// <remarks>Everything but the name of the node that names the manifest comes from the marker, and each step leaves the same whoever takes it, so a node that was paused in the middle does no harm when it goes on.</remarks>
     /// <exception cref="StorageException">Something could not be done; segments and marker are there for the next attempt.</exception>
     private CommittedDump Finish(DumpFile file, SharedCommit commit)
     {
         var folder = file.Folder;
         var marker = commit.Marker;
+        // Of those who do it at once one names the manifest, and what follows is that node's.
+        var manifest = ManifestIn(folder, marker) with { Node = Sharing!.FileName };
         string? pointerProblem = null;
         if (!IsPublished(folder, marker) && OpenCore(folder, marker) is { } opened)
         {
             using var core = opened;
             Step(SharedStep.CoreOpened);
             if (Join(folder, marker, core))
-                commit.IsPublisher |= Publish(file, marker, out pointerProblem);
+                commit.IsPublisher |= Publish(file, marker, manifest, out pointerProblem);
         }
 
         // Whoever gave the manifest its name may not have come to this.
         SyncNames(folder);
         Step(SharedStep.ManifestDurable);
         SharedRemoval.RemoveSegments(folder, marker, Step);
-        var manifest = ManifestIn(folder, marker);
         return new(marker.Identity.Id, folder.PathOf(marker.Names.Manifest), folder.RelativePathOf(marker.Names.Info), folder.RelativePathOf(marker.Names.Core), manifest)
         {
             PointerProblem = pointerProblem,
@@ -114,13 +115,13 @@ public sealed partial class DumpDirectory
 
     /// <summary>Names key, info and manifest, the manifest last.</summary>
     /// <returns>False where another node has named the manifest.</returns>
-    private bool Publish(DumpFile file, CommitMarker marker, out string? pointerProblem)
+    private bool Publish(DumpFile file, CommitMarker marker, Manifest manifest, out string? pointerProblem)
     {
         var folder = file.Folder;
         var names = marker.Names;
         using var key = marker.Key.IsEmpty ? null : AtomicFile.Draft(folder.Handle, names.Key, marker.Key.Span, Posix.KeyMode);
         using var info = AtomicFile.Draft(folder.Handle, names.Info, marker.Info.Span, Posix.FileMode);
-        using var description = AtomicFile.Draft(folder.Handle, names.Manifest, marker.Manifest.Span, Posix.FileMode);
+        using var description = ManifestFile.Draft(folder.Handle, names.Manifest, manifest);
         key?.Sync();
         info.Sync();
         description.Sync();

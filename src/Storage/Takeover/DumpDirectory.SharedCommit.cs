@@ -93,11 +93,13 @@ public sealed partial class DumpDirectory
     }
 
     /// <summary>The segment without what its file has lost since it was acked.</summary>
+    /// <exception cref="StorageException">It cannot be told.</exception>
     private static Segment WithinFile(DumpFile file, Segment segment)
     {
-        ulong end = segment.Epoch == file.Epoch
-            ? (ulong)file.ReadLength()
-            : (ulong)(Posix.TimesOf(file.Folder.Handle, SegmentName.Of(DumpFile.NameOf(file.Identity), segment.Epoch))?.LengthBytes ?? 0);
+        string name = SegmentName.Of(DumpFile.NameOf(file.Identity), segment.Epoch);
+        ulong end = segment.Epoch == file.Epoch ? (ulong)file.ReadLength()
+            : Posix.TimesOf(file.Folder.Handle, name) is { } its ? (ulong)its.LengthBytes
+            : Errno.Last == Errno.ENOENT ? 0ul : throw new StorageException($"length of {file.Folder.PathOf(name)}: {Errno.Words(Errno.Last)}");
         return segment with { Ranges = RangeList.Common([.. segment.Ranges], [new(0, end)]) };
     }
 
@@ -130,7 +132,7 @@ public sealed partial class DumpDirectory
     private static CommitMarker MarkerOf(DumpFile file, CoreNames names, DumpSummary summary, DumpCircumstances circumstances, ulong length, IReadOnlyList<Segment> segments, int baseEpoch)
     {
         Segment[] parts = [.. segments.Select(segment => segment with { Ranges = RangeList.Common([.. segment.Ranges], [new(0, length)]) }).Where(segment => segment.Ranges.Count > 0)];
-        var manifest = Manifest.Of(file.Identity, names, summary, circumstances, checked((long)length)) with { Node = file.Shared!.Node };
+        var manifest = Manifest.Of(file.Identity, names, summary, circumstances, checked((long)length));
         if (file.Epoch > 1)
         {
             manifest = manifest with

@@ -12,9 +12,17 @@ public sealed partial class DumpDirectory
 
     private readonly Lock _opening = new();
     private RunningDumps? _running;
+    private FlowLooks? _looks;
 
     /// <summary>Other nodes use the directory too, and go on with dumps of this one as this one does with theirs; null: it is this collector's alone. To be set before use.</summary>
-    public DumpSharing? Sharing { get; set; }
+    public DumpSharing? Sharing
+    {
+        get;
+        set => (field, _looks) = (value, value is null ? null : new(Running, value.LookInterval));
+    }
+
+    /// <summary>The number of the next look into the list of running dumps: that one sees what is there now. Never blocks.</summary>
+    public long NextLook => _looks?.Next ?? 0;
 
     /// <summary>Goes on with the dumps of a client whose packets come here and that this process does not know: from now on they are this node's. Blocks.</summary>
     /// <remarks>A dump that another node still receives is taken from it all the same; that node sees it (<see cref="DumpFile.IsSuperseded"/>) and lets go. What this process receives itself is left out.</remarks>
@@ -22,31 +30,53 @@ public sealed partial class DumpDirectory
     /// <param name="client">The host.</param>
     /// <param name="remotePort">The port they came from.</param>
     /// <param name="onProblem">Told, in words, of each dump that cannot be continued; its files stay as they are.</param>
+    /// <param name="asked"><see cref="NextLook"/> when the packets came; null: now.</param>
     /// <returns>At most two, the newest first: a kernel that panicked anew has an older dump as well.</returns>
-    public IReadOnlyList<InterruptedDump> TakeOverFlow(Ipv4 local, Ipv4 client, ushort remotePort, Action<string> onProblem)
+    /// <exception cref="StorageException">The list of running dumps cannot be read.</exception>
+    public IReadOnlyList<InterruptedDump> TakeOverFlow(Ipv4 local, Ipv4 client, ushort remotePort, Action<string> onProblem, long? asked = null)
     {
         var taken = new List<InterruptedDump>();
-        if (Sharing is null)
+        if (_looks is not { } looks)
             return taken;
 
-        foreach (var entry in Entries(client, onProblem, out _))
+        foreach (var entry in looks.Get(asked ?? looks.Next).EntriesOf(client))
         {
+            // Somebody's dump of whose client others send made-up packets must not be looked at for each.
+            if (!looks.MayBe(entry.Key, remotePort))
+                continue;
             try
             {
-                if (TakeOverShared(entry, (_, chain) => chain.Endpoint.RemotePort == remotePort, local) is not { } dump)
+                if (TakeOverShared(entry, IsOfFlow, local) is not { } dump)
                     continue;
                 taken.Add(dump);
                 if (taken.Count == MaxDumpsOfFlow)
                     break;
             }
-            catch (StorageException e)
+            catch (Exception e)
             {
-                onProblem(e.Message);
+                // Whatever it is: the client's other dumps are not to wait for it.
+                onProblem(e is StorageException ? e.Message : $"{entry.Key}: {e}");
             }
         }
 
         return taken;
+
+        bool IsOfFlow(DumpFolder folder, OwnerChain chain)
+        {
+            looks.Learn(RunningDumps.NameOf(chain.Identity), chain.Endpoint.RemotePort);
+            return chain.Endpoint.RemotePort == remotePort;
+        }
     }
+
+    /// <summary>The newest herald of a flow that some node has answered; null where there is none. Nothing is taken from that node. Blocks.</summary>
+    /// <param name="heraldPort">The herald port.</param>
+    /// <param name="local">The server's address that the flow's packets come to now; behind a load balancer the herald came to another node's.</param>
+    /// <param name="client">The host.</param>
+    /// <param name="remotePort">The port they come from.</param>
+    /// <param name="asked"><see cref="NextLook"/> when the packets came; null: now.</param>
+    /// <exception cref="StorageException">The nodes' files cannot be looked for.</exception>
+    public HeraldRecord? FindHerald(ushort heraldPort, Ipv4 local, Ipv4 client, ushort remotePort, long? asked = null) =>
+        _looks is { } looks && looks.Get(asked ?? looks.Next).HeraldOf(heraldPort, client, remotePort) is { } herald ? herald with { Endpoint = herald.Endpoint with { Local = local } } : null;
 
     /// <summary>Another node has begun the dump of a herald that this one knows of as well, or a later one of the same flow. What a node left that was killed before it came to that is removed. Blocks.</summary>
     /// <param name="identity">The dump as it would be begun here: the same on every node that knows of the herald (<see cref="DumpId.Of"/>).</param>
@@ -59,16 +89,27 @@ public sealed partial class DumpDirectory
 
         foreach (var entry in Running().Read(identity.Client))
         {
-            using var folder = FolderOf(entry);
-            var chain = OwnerChain.Read(folder, entry.Name);
-            bool isBegun = chain is null
-                ? entry.Id == identity.Id && !TryRemoveBeginning(folder, entry)
-                : chain.Endpoint.RemotePort == remotePort && chain.Identity.StartedAt >= identity.StartedAt && (entry.Id == identity.Id || !Running().IsOwner(chain.Identity, chain.LastEpoch));
-            if (isBegun)
-                return true;
+            try
+            {
+                if (IsBegun(entry, identity, remotePort))
+                    return true;
+            }
+            catch (StorageException) when (entry.Id != identity.Id)
+            {
+                // What is wrong with another dump of the host, whose directory somebody has removed for instance, must not keep it from dumping.
+            }
         }
 
         return false;
+    }
+
+    private bool IsBegun(RunningEntry entry, DumpIdentity identity, ushort remotePort)
+    {
+        using var folder = FolderOf(entry);
+        var chain = OwnerChain.Read(folder, entry.Name);
+        return chain is null
+            ? entry.Id == identity.Id && !TryRemoveBeginning(folder, entry)
+            : chain.Endpoint.RemotePort == remotePort && chain.Identity.StartedAt >= identity.StartedAt && (entry.Id == identity.Id || !Running().IsOwner(chain.Identity, chain.LastEpoch));
     }
 
     /// <summary>Removes what a node made of a dump before its ledger told whose it is, which is before it could ack anything. It may only be slow.</summary>
@@ -104,7 +145,7 @@ public sealed partial class DumpDirectory
         if (Sharing is null)
             return claimed;
 
-        var entries = Entries(client: null, onProblem, out var now);
+        var entries = Entries(onProblem, out var now);
         RemoveLooks(now - s_commitPatience);
         foreach (var entry in entries)
         {
@@ -113,24 +154,24 @@ public sealed partial class DumpDirectory
                 if (ClaimIfAbandoned(entry, now, silence) is { } dump)
                     claimed.Add(dump);
             }
-            catch (StorageException e)
+            catch (Exception e)
             {
-                onProblem(e.Message);
+                onProblem(e is StorageException ? e.Message : $"{entry.Key}: {e}");
             }
         }
 
         return claimed;
     }
 
-    /// <summary>The running dumps of a client, or all, as every node sees them; none where the list cannot be read.</summary>
-    private IReadOnlyList<RunningEntry> Entries(Ipv4? client, Action<string> onProblem, out DateTimeOffset now)
+    /// <summary>The running dumps as every node sees them; none where the list cannot be read.</summary>
+    private IReadOnlyList<RunningEntry> Entries(Action<string> onProblem, out DateTimeOffset now)
     {
         now = default;
         try
         {
             var running = Running();
             now = running.Touch();
-            return running.Read(client);
+            return running.Read();
         }
         catch (StorageException e)
         {
@@ -210,9 +251,11 @@ public sealed partial class DumpDirectory
         if (TryAddEntry(identity, folder.Relative, out error) is not { } running)
             return null;
         ulong entry = running.InodeOf(identity);
+        running.OnStep?.Invoke(SharedStep.EntryMade);
         var shared = new SharedDump(identity, folder.Handle, epoch: 1, Sharing!.FileName, earlier: [], running);
         var file = TryCreate(identity, endpoint, folder, shared, refused, out error);
-        if (file is null && TryRemoveUnlisted(folder, DumpFile.NameOf(identity), ref error))
+        // Only whoever has the entry: where this node was paused, another one may have taken it for what a dead one had left, and begun the dump.
+        if (file is null && running.InodeOf(identity) == entry && TryRemoveUnlisted(folder, DumpFile.NameOf(identity), ref error))
             file = TryCreate(identity, endpoint, folder, shared, refused, out error);
         if (file is null)
         {
@@ -272,14 +315,17 @@ public sealed partial class DumpDirectory
         try
         {
             var running = Running();
-            if (running.TryAdd(identity, relative, out error))
+            int errno = running.Add(identity, relative, out error);
+            if (errno == 0)
                 return running;
+            if (errno != Errno.ENOENT && errno != Errno.ESTALE)
+                return null;
             using var root = Posix.Open(Root, Posix.O_RDONLY | Posix.O_DIRECTORY);
             if (root is null)
                 return null;
             lock (_opening)
                 running = _running = RunningDumps.Open(root, Root, former: running);
-            return running.TryAdd(identity, relative, out error) ? running : null;
+            return running.Add(identity, relative, out error) == 0 ? running : null;
         }
         catch (StorageException e)
         {

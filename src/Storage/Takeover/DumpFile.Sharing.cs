@@ -68,6 +68,29 @@ public sealed unsafe partial class DumpFile
     /// <remarks>By the number that it had when it was opened: one that another node has given up may not be asked any more.</remarks>
     internal bool IsCalled(string name) => Posix.IsNameOf(_inode, Folder.Handle, name);
 
+    /// <summary>Removes the files of a dump of which nothing was acked, unless another node goes on with it.</summary>
+    /// <remarks>The ledger gets the name that the next owner's would have: only one node can have it made, and whoever looks from then on finds no dump. A later owner's files stay: owners behind it are found over its ledger.</remarks>
+    private void GiveUp()
+    {
+        if (Epoch > 1 || IsSuperseded())
+            return;
+        string next = SegmentName.LedgerOf(NameOf(Identity), Epoch + 1);
+        ulong ledger = Posix.InodeOf(_ledger);
+        ulong entry = Shared!.Entries.InodeOf(Identity);
+        // The server of a network file system may have done it and not been heard.
+        if (Posix.RenameWithoutReplacing(Folder.Handle, LedgerName, next) != 0 && !Posix.IsNameOf(ledger, Folder.Handle, next))
+            return;
+        Shared.Entries.OnStep?.Invoke(SharedStep.GivenUp);
+        // Another node that knows of the herald may have begun the dump anew since.
+        if (Posix.IsNameOf(ledger, Folder.Handle, LedgerName))
+            _ = Posix.Unlink(Folder.Handle, LedgerName);
+        if (IsCalled(Name))
+            _ = Posix.Unlink(Folder.Handle, Name);
+        _ = Posix.Unlink(Folder.Handle, next);
+        if (Shared.Entries.InodeOf(Identity) == entry)
+            Shared.Entries.Remove(RunningDumps.NameOf(Identity));
+    }
+
     /// <summary>Starts the ledger of an owner that goes on with what those before have stored, durably: before anything else is written, so that each ledger tells the next owner all.</summary>
     internal bool TryContinue(Inheritance inherited, out string? error)
     {

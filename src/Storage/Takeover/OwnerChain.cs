@@ -19,7 +19,7 @@ internal sealed record OwnerChain(DumpIdentity Identity, DumpEndpoint Endpoint, 
     /// <summary>Looks at the ledgers from the first one on.</summary>
     /// <param name="folder">The dump's directory.</param>
     /// <param name="name">What its files' names begin with.</param>
-    /// <returns>Null where there is no dump, not yet or no more: its first ledger is missing or does not say whose it is.</returns>
+    /// <returns>Null where there is no dump, not yet or no more: its first ledger is missing, does not say whose it is, or has the next one's name as well.</returns>
     /// <exception cref="StorageException">A ledger cannot be read, or is a marker that says nothing.</exception>
     public static OwnerChain? Read(DumpFolder folder, string name)
     {
@@ -40,6 +40,8 @@ internal sealed record OwnerChain(DumpIdentity Identity, DumpEndpoint Endpoint, 
             using var next = Open(folder, SegmentName.LedgerOf(name, epoch + 1));
             if (next is null)
                 return new(opened.Identity, endpoint.Value, epoch, Marker: null);
+            if (Posix.InodeOf(next) is not 0 and var inode && inode == Posix.InodeOf(first))
+                return null;
             if (ReadMarker(next, folder.PathOf(SegmentName.LedgerOf(name, epoch + 1))) is { } marker)
                 return new(opened.Identity, endpoint.Value, epoch, marker);
         }

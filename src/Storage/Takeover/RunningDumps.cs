@@ -27,6 +27,7 @@ internal sealed class RunningDumps : IDisposable
     private const string Up = "..";
 
     private const string LookPrefix = ".look.";
+    private const string NodePrefix = "node.";
 
     private readonly string _path;
 
@@ -74,13 +75,17 @@ internal sealed class RunningDumps : IDisposable
         }
     }
 
-    /// <summary>Makes the dump's entry; false, and why, where that cannot be done.</summary>
-    public bool TryAdd(DumpIdentity identity, string relative, out string? error)
+    /// <summary>Makes the dump's entry.</summary>
+    /// <param name="identity">The dump.</param>
+    /// <param name="relative">Path of the directory of its files from the dump directory.</param>
+    /// <param name="error">Why it cannot be made, in words, or null.</param>
+    /// <returns>0 or the error; ENOENT, or ESTALE of a network file system, where the list has been removed.</returns>
+    public int Add(DumpIdentity identity, string relative, out string? error)
     {
         string name = NameOf(identity);
         int errno = Posix.Symlink(relative.Length == 0 ? Up : $"{Up}/{relative}", Handle, name);
         error = errno == 0 ? null : $"{Path.Join(_path, name)}: cannot be created: {Errno.Words(errno)}";
-        return errno == 0;
+        return errno;
     }
 
     /// <summary>Tells the dump's entry from one that is made in its place; 0 where there is none.</summary>
@@ -134,15 +139,39 @@ internal sealed class RunningDumps : IDisposable
         }
     }
 
-    /// <summary>When the entry was made; null where there is none.</summary>
+    /// <summary>Has the node's sign of life made now.</summary>
+    public void NoteLife(string node)
+    {
+        using var sign = Posix.OpenAt(Handle, NodePrefix + node, Posix.O_RDWR | Posix.O_CREAT | Posix.O_NOFOLLOW | Posix.O_NONBLOCK, Posix.FileMode);
+        // Where it cannot be made others may take this node for gone, which does no harm but that a script runs twice.
+        if (sign is not null)
+            _ = Posix.WriteAt(sign, "\n"u8, 0);
+    }
+
+    /// <summary>Nodes whose last sign of life is not younger than that, by the file system's clock.</summary>
+    /// <exception cref="StorageException">The list cannot be read.</exception>
+    public IReadOnlyList<string> GoneNodes(DateTimeOffset before) =>
+        [.. NamesOf(NodePrefix).Where(name => MadeAt(name) <= before).Select(name => name[NodePrefix.Length..])];
+
+    /// <summary>Nothing is left of a node that is gone.</summary>
+    public void ForgetNode(string node) => Remove(NodePrefix + node);
+
+    /// <summary>When the entry was made, or the sign; null where there is none.</summary>
     public DateTimeOffset? MadeAt(string key) => Posix.TimesOf(Handle, key)?.ModifiedAt;
 
     /// <summary>The dumps of <paramref name="client"/>, or all, the newest first. What is no entry is not there.</summary>
     /// <exception cref="StorageException">The list cannot be read.</exception>
     public IReadOnlyList<RunningEntry> Read(Ipv4? client = null)
     {
-        return [.. NamesOf(client is Ipv4 its ? $"{its}." : "").Select(EntryOf).OfType<RunningEntry>().OrderByDescending(entry => entry.Id, StringComparer.Ordinal)];
+        return [.. (client is Ipv4 its ? NamesOf($"{its}.") : Keys()).Select(EntryOf).OfType<RunningEntry>().OrderByDescending(entry => entry.Id, StringComparer.Ordinal)];
     }
+
+    /// <summary>What entries are called, whatever is wrong with them.</summary>
+    /// <exception cref="StorageException">The list cannot be read.</exception>
+    public IReadOnlyList<string> Keys() => [.. NamesOf("").Where(name => char.IsAsciiDigit(name[0]))];
+
+    /// <summary>The client's address as it stands in an entry's name.</summary>
+    public static string ClientOf(string key) => key.LastIndexOf('.') is > 0 and var dot ? key[..dot] : key;
 
     /// <summary>Names of entries, and of files beside them, that begin so.</summary>
     /// <exception cref="StorageException">The list cannot be read.</exception>
@@ -150,7 +179,8 @@ internal sealed class RunningDumps : IDisposable
 
     public void Dispose() => Handle.Dispose();
 
-    private RunningEntry? EntryOf(string name)
+    /// <summary>The entry of that name; null where it is none, or gone.</summary>
+    public RunningEntry? EntryOf(string name)
     {
         int dot = name.LastIndexOf('.');
         if (dot <= 0 || !Ipv4.TryParse(name[..dot], out var client) || dot + 1 == name.Length || Posix.TargetOf(Handle, name) is not string target)

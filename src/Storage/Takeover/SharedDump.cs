@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
@@ -117,7 +118,7 @@ internal sealed class SharedDump : IDisposable
     }
 
     /// <summary>Reads from whichever segments have the bytes; what none has below the end of what is stored is zeros.</summary>
-    /// <returns>How many could be read; less than 0 when the first one could not.</returns>
+    /// <returns>How many there are; less than 0, with <see cref="Errno.Last"/> set, when one of them cannot be read.</returns>
     public int Read(SafeFileHandle own, Span<byte> bytes, ulong offset)
     {
         int done = 0;
@@ -125,7 +126,7 @@ internal sealed class SharedDump : IDisposable
         {
             int read = ReadPiece(own, bytes[done..], offset + (uint)done);
             if (read <= 0)
-                return done > 0 ? done : read;
+                return read < 0 ? read : done;
             done += read;
         }
 
@@ -156,8 +157,29 @@ internal sealed class SharedDump : IDisposable
                 bytes.Clear();
                 return bytes.Length;
             default:
-                return FileOf(owner) is SafeFileHandle file ? Posix.ReadAt(file, bytes, (long)offset) : -1;
+                return ReadEarlier(owner, bytes, offset);
         }
+    }
+
+    private int ReadEarlier(int owner, Span<byte> bytes, ulong offset)
+    {
+        if (FileOf(owner) is not SafeFileHandle file)
+            return -1;
+        int read = Posix.ReadAt(file, bytes, (long)offset);
+        if (read >= 0)
+            return read;
+
+        // What the server of a network file system has forgotten is opened anew the next time.
+        int errno = Errno.Last;
+        lock (_files)
+        {
+            if (_files[owner] == file)
+                _files[owner] = null;
+        }
+
+        file.Dispose();
+        Marshal.SetLastPInvokeError(errno);
+        return -1;
     }
 
     /// <summary>Who has the byte at an offset, and up to where that is so.</summary>

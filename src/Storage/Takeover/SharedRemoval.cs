@@ -89,12 +89,12 @@ internal static class SharedRemoval
         }
     }
 
-    /// <summary>Removes what is left where a node was killed while it made a dump's first files, or while it removed the last ones.</summary>
+    /// <summary>Removes what is left where a node was killed while it made a dump's first files, while it gave the dump up, or while it removed the last files.</summary>
     /// <exception cref="StorageException">A file may have bytes of a dump, or cannot be removed.</exception>
     public static void RemoveLeft(DumpFolder folder, RunningEntry entry, RunningDumps entries)
     {
         string[] left = NamesOf(folder, entry.Name);
-        foreach (string name in left)
+        foreach (string name in IsGivenUp(folder, entry.Name) ? [] : left)
         {
             if (!name.EndsWith(DumpFile.LedgerSuffix, StringComparison.Ordinal) && Posix.TimesOf(folder.Handle, name) is { LengthBytes: > 0 })
                 throw new StorageException($"{folder.PathOf(name)}: its ledger does not say whose dump it is; look at it, and remove it and the ledgers beside it");
@@ -107,6 +107,14 @@ internal static class SharedRemoval
         }
 
         entries.Remove(entry.Key);
+    }
+
+    /// <summary>The first owner's ledger has the next one's name: of what it stored nothing was acked.</summary>
+    private static bool IsGivenUp(DumpFolder folder, string name)
+    {
+        string next = SegmentName.LedgerOf(name, 2);
+        using var ledger = OwnerChain.Open(folder, next);
+        return ledger is not null && LedgerFile.Read(ledger, folder.PathOf(next)).Records.OfType<LedgerRecord.Owner>().FirstOrDefault() is { Epoch: 1 };
     }
 
     /// <summary>The newest change of any file of the dump, whatever else is missing; null where none is there.</summary>

@@ -3,6 +3,9 @@ namespace NetdumpCollector.Storage;
 /// <summary>What has just been done to a shared dump; another node may do anything before what comes next, and a crash may come in its place.</summary>
 internal enum SharedStep
 {
+    // A node begins a dump.
+    EntryMade,
+
     // A node takes a dump over.
     ChainRead,
     EpochClaimed,
@@ -11,6 +14,9 @@ internal enum SharedStep
     ClaimDurable,
     LedgersRead,
     BaseWritten,
+
+    // Its first owner gives it up.
+    GivenUp,
 
     // Its owner ends it.
     DataSettled,

@@ -1,6 +1,7 @@
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage;
 using NetdumpCollector.Transport;
 
 namespace NetdumpCollector.Actors.Tests.Ingress;
@@ -65,6 +66,63 @@ public sealed class ContestTests
         await Eventually.Holds(() => collector.Metrics.Receiving == 1, "the live dump goes on alone");
         client.Finish();
         await collector.AssertComplete(client, dump);
+    }
+
+    /// <summary>The session that a late herald opened is discarded although it has acked a key: the kernel was told so before, by the one that has the dump.</summary>
+    [Theory]
+    [InlineData(null)]
+    [InlineData("node")]
+    public async Task A_late_herald_and_a_late_key_take_nothing_from_the_dump_that_has_the_key(string? node)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = Transports.Default.Name, Mode = EndpointMode.Shared, Node = node });
+        var client = collector.NewClient();
+        var dump = new TestDump(200_000);
+        byte[] key = [.. Enumerable.Range(0, 64).Select(i => (byte)i)];
+        client.Herald();
+        byte[] message = client.SendKey(key);
+        client.SendBurst(dump);
+        client.SendBurst(dump);
+        client.SendHeraldOnce();
+        client.Receive(seqno: 1);
+        client.SendUntilAcked([message]);
+        Assert.Equal(2, collector.Metrics.Receiving);
+
+        client.SendRest(dump);
+        client.Finish();
+
+        AssertKey(await collector.DumpsOf(client, 1), dump, key);
+        await Eventually.Holds(() => collector.Metrics.Receiving == 0, "the other session is gone");
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("node")]
+    public async Task A_new_kernels_key_that_was_acked_before_any_of_its_bytes_is_its_dumps(string? node)
+    {
+        await using var collector = await RunningCollector.StartAsync(new() { Transport = Transports.Default.Name, Mode = EndpointMode.Shared, Node = node });
+        var client = collector.NewClient();
+        client.Herald();
+        client.SendKey(new byte[64]);
+        var older = new TestDump(200_000);
+        client.SendBurst(older);
+        client.SendBurst(older);
+        client.Reboot();
+
+        byte[] key = [.. Enumerable.Range(0, 64).Select(i => (byte)(200 - i))];
+        var dump = new TestDump(200_000, seed: 2);
+        client.Herald();
+        client.SendKey(key);
+        client.SendRest(dump);
+        client.Finish();
+
+        AssertKey([(await collector.DumpsOf(client, 2)).Single(ended => ended.Manifest.Status == DumpStatus.Complete)], dump, key);
+    }
+
+    private static void AssertKey(CatalogedDump[] dumps, TestDump dump, byte[] key)
+    {
+        var only = Assert.Single(dumps);
+        RunningCollector.AssertComplete(only, dump);
+        Assert.Equal(key, File.ReadAllBytes(only.KeyPath!));
     }
 
     [Fact]

@@ -9,13 +9,14 @@ public sealed unsafe class SoughtFlowsTests : IDisposable
 {
     private readonly StagingPool _pool = new();
     private readonly byte[] _bytes = new byte[100];
+    private int _refused;
 
     public void Dispose() => _pool.Dispose();
 
     [Fact]
     public void A_flow_is_sought_once_and_its_packets_wait()
     {
-        var flows = new SoughtFlows(10, _pool.Rent);
+        var flows = new SoughtFlows(10, _pool.Rent, () => _refused++);
         Assert.True(Add(flows, 1, 0, out bool first));
         Assert.False(Add(flows, 1, 400_000, out bool second));
         Assert.True(Add(flows, 2, 400_000, out _));
@@ -29,7 +30,7 @@ public sealed unsafe class SoughtFlowsTests : IDisposable
     [Fact]
     public void It_is_sought_again_with_the_next_repeat_and_not_before()
     {
-        var flows = new SoughtFlows(10, _pool.Rent);
+        var flows = new SoughtFlows(10, _pool.Rent, () => _refused++);
         Add(flows, 1, 0, out _);
         _pool.Return(flows.End(Flow(1), 1000)!);
 
@@ -43,15 +44,30 @@ public sealed unsafe class SoughtFlowsTests : IDisposable
     [Fact]
     public void No_more_flows_are_remembered_than_may_be()
     {
-        var flows = new SoughtFlows(2, () => null);
+        var flows = new SoughtFlows(2, () => null, () => _refused++);
         Assert.True(Add(flows, 1, 0, out bool isHeld));
         Assert.False(isHeld);
         Assert.True(Add(flows, 2, 0, out _));
         Assert.False(Add(flows, 3, 0, out _));
+        Assert.Equal(1, _refused);
 
         Assert.Null(flows.End(Flow(1), 0));
         Assert.True(Add(flows, 3, SoughtFlows.AgainUs, out _));
         Assert.False(Add(flows, 1, SoughtFlows.AgainUs, out _));
+        Assert.Equal(2, _refused);
+    }
+
+    [Fact]
+    public void A_full_table_still_remembers_whom_it_knows()
+    {
+        var flows = new SoughtFlows(1, () => null, () => _refused++);
+        Assert.True(Add(flows, 1, 0, out _));
+        Assert.False(Add(flows, 2, 0, out _));
+        Assert.Null(flows.End(Flow(1), 1));
+
+        // Too soon to look for room again: one that is there needs none.
+        Assert.True(Add(flows, 1, SoughtFlows.AgainUs + 1, out _));
+        Assert.Equal(1, _refused);
     }
 
     private bool Add(SoughtFlows flows, ushort port, long nowUs, out bool isHeld)

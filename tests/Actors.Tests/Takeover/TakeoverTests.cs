@@ -3,6 +3,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Tests.Takeover;
 
@@ -10,6 +11,7 @@ namespace NetdumpCollector.Actors.Tests.Takeover;
 [UnsupportedOSPlatform("windows")]
 public sealed class TakeoverTests : IDisposable
 {
+    private const int LogWriteError = 1011;
     private const int LogTakenOver = 1160;
 
     private readonly string _root = Directory.CreateTempSubdirectory("netdump-takeover-").FullName;
@@ -138,6 +140,35 @@ public sealed class TakeoverTests : IDisposable
         Assert.Equal(0, burst.Sum(message => client.CountAcks(TestDump.SeqnoOf(message))));
     }
 
+    /// <summary>The repeat is not acked before it can be compared, and is no damage.</summary>
+    [Theory, EveryTransport]
+    public async Task A_repeat_of_what_an_earlier_owner_has_waits_until_that_can_be_read(string transport)
+    {
+        var dump = new TestDump(300_000);
+        var a = await StartAsync(transport, "a");
+        using var client = NewClient(a);
+        client.Herald();
+        byte[][] burst = client.TakeBurst(dump);
+        client.SendUntilAcked(burst);
+        await a.DisposeAsync();
+        string segment = Assert.Single(Directory.EnumerateFiles(_root, "partial.*"), path => !path.EndsWith(".ledger", StringComparison.Ordinal));
+        File.Move(segment, Path.Join(_root, "away"));
+        Directory.CreateDirectory(segment);
+
+        await using var b = await StartAsync(transport, "b", a);
+        int before = client.CountAcks(TestDump.SeqnoOf(burst[0]));
+        client.Send(burst[0]);
+        Assert.Contains("cannot be read: Is a directory (EISDIR)", await b.Log.Line(LogWriteError), StringComparison.Ordinal);
+        Assert.Equal(before, client.CountAcks(TestDump.SeqnoOf(burst[0])));
+
+        Directory.Delete(segment);
+        File.Move(Path.Join(_root, "away"), segment);
+        client.SendUntilAcked(burst);
+        client.SendRest(dump);
+        client.Finish();
+        await b.AssertComplete(client, dump);
+    }
+
     [Theory, EveryTransport]
     public async Task Packets_of_nobodys_session_are_refused_after_one_look(string transport)
     {
@@ -149,6 +180,51 @@ public sealed class TakeoverTests : IDisposable
         await a.Rejected(RejectReason.NoSession, 2);
         Assert.Null(client.TryReceive(TimeSpan.Zero));
         Assert.Empty(a.Dumps);
+    }
+
+    [Theory, EveryTransport]
+    public async Task A_storm_of_packets_of_nobodys_sessions_keeps_no_dump_from_going_on(string transport)
+    {
+        var dump = new TestDump(300_000);
+        var a = await StartAsync(transport, "a");
+        using var client = NewClient(a);
+        client.Herald();
+        client.SendBurst(dump);
+        await a.DisposeAsync();
+
+        await using var b = await StartAsync(transport, "b", a);
+        using var storm = new JunkStorm(b.ServerAddress, b.HeraldPort, hosts: 500);
+        await Eventually.Holds(() => b.Metrics.SeeksBy(SeekResult.Nothing) > 1000, "the storm is sought");
+        long started = TimeProvider.System.GetTimestamp();
+        client.SendBurst(dump);
+        Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.Zero, TimeSpan.FromSeconds(5));
+        Assert.Equal((1, 1), (b.Metrics.SessionsTakenOver, b.Metrics.SeeksBy(SeekResult.Found)));
+
+        client.SendRest(dump);
+        client.Finish();
+        await b.AssertComplete(client, dump);
+    }
+
+    /// <summary>It would open no session whatever were found.</summary>
+    [Theory, EveryTransport]
+    public async Task A_herald_that_is_refused_is_not_sought(string transport)
+    {
+        await using var a = await RunningCollector.StartAsync(new()
+        {
+            Transport = transport,
+            Mode = EndpointMode.Shared,
+            Node = "a",
+            Directory = _root,
+            Admission = new() { DumpsPerSource = 1 },
+        });
+        using var client = NewClient(a);
+        client.SendDump(new TestDump(10_000));
+        long sought = a.Metrics.SeeksBy(SeekResult.Nothing);
+        using var other = new WireClient(client.Address, (ushort)(a.ClientPort ^ 1), a.ServerAddress, a.HeraldPort);
+        other.SendHeraldOnce();
+
+        await a.Rejected(RejectReason.TooManyFromSource, 1);
+        Assert.Equal(sought, a.Metrics.SeeksBy(SeekResult.Nothing));
     }
 
     private Task<RunningCollector> StartAsync(string transport, string node, RunningCollector? inPlaceOf = null, SessionOptions? sessions = null) => RunningCollector.StartAsync(new()

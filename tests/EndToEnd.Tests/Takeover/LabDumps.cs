@@ -81,8 +81,8 @@ internal static class LabDumps
         [
             .. Directory.GetFileSystemEntries(lab.Store, "*", all).Select(path => Path.GetFileName(path)!)
                 .Where(name => name.StartsWith("partial.", StringComparison.Ordinal) || name.EndsWith(".tmp", StringComparison.Ordinal)),
-            // Each node keeps its file of heralds there.
-            .. Directory.Exists(running) ? Directory.GetFileSystemEntries(running, "*", all).Select(path => Path.GetRelativePath(lab.Store, path)).Where(path => !path.Contains("/heralds.", StringComparison.Ordinal)) : [],
+            // Each node keeps its file of heralds there, and its sign of life.
+            .. Directory.Exists(running) ? Directory.GetFileSystemEntries(running, "*", all).Select(path => Path.GetRelativePath(lab.Store, path)).Where(path => !path.Contains("/heralds.", StringComparison.Ordinal) && !path.Contains("/node.", StringComparison.Ordinal)) : [],
         ];
     }
 

@@ -1,4 +1,5 @@
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.Native;
 
 namespace NetdumpCollector.Storage.Tests.Takeover;
 
@@ -66,6 +67,67 @@ public sealed class ClaimTests : IDisposable
     }
 
     [Fact]
+    public void A_storm_of_packets_of_nobodys_sessions_is_one_look_into_the_directory()
+    {
+        var node = _shared.Node("b").Directory;
+        var endpoint = new DumpEndpoint(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1);
+        Assert.True(new SharedClient(pages: 1).Send(_shared.Node("a").Begin(), bursts: 1));
+        using var heralds = HeraldLedger.Open(_shared.Node("a2").Directory, 20023)!;
+        Assert.True(heralds.TryTake(out int place));
+        heralds.Write(place, new(new(7), endpoint, Dumps.StartedAt, []));
+        long asked = node.NextLook;
+
+        for (uint client = 0; client < 20_000; client++)
+        {
+            Assert.Empty(node.TakeOverFlow(SharedNode.Local, new(0x0b000000 + client), 20025, Assert.Fail, asked));
+            Assert.Null(node.FindHerald(20023, SharedNode.Local, new(0x0b000000 + client), 20025, asked));
+        }
+
+        Assert.Equal(asked + 1, node.NextLook);
+        // Nor do made-up packets of a host that dumps make more.
+        int chains = 0;
+        node.Running().OnStep = step => chains += step == SharedStep.ChainRead ? 1 : 0;
+        for (ushort port = 1; port < 20_000; port++)
+            Assert.Empty(node.TakeOverFlow(SharedNode.Local, Dumps.Client, port, Assert.Fail, asked));
+        Assert.Equal(1, chains);
+        // Who belongs there is found by the same look.
+        Assert.Equal(Dumps.StartedAt, node.FindHerald(20023, SharedNode.Local, new(7), SharedNode.RemotePort, asked)!.At);
+        Assert.Single(node.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail, asked)).File.Dispose();
+        Assert.Equal(asked + 1, node.NextLook);
+    }
+
+    [Fact]
+    public void What_was_made_before_somebody_asked_is_seen()
+    {
+        var node = _shared.Node("b").Directory;
+        long early = node.NextLook;
+        Assert.Empty(node.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail, early));
+        Assert.True(new SharedClient(pages: 1).Send(_shared.Node("a").Begin(), bursts: 1));
+        long late = node.NextLook;
+
+        Assert.Empty(node.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail, early));
+        Assert.Single(node.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail, late)).File.Dispose();
+    }
+
+    [Fact]
+    public void There_are_only_so_many_looks_a_second_also_where_the_list_cannot_be_read()
+    {
+        using var node = DumpDirectory.Open(_shared.Path, null);
+        node.Sharing = new("b") { LookInterval = TimeSpan.FromMilliseconds(100) };
+        Assert.Empty(node.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail));
+        Directory.Delete(Path.Join(_shared.Path, ".running"));
+        long started = TimeProvider.System.GetTimestamp();
+        long asked = node.NextLook;
+
+        for (int i = 0; i < 1000; i++)
+            Assert.Throws<StorageException>(() => node.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail, asked));
+        Assert.Throws<StorageException>(() => node.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail));
+
+        Assert.Equal(asked + 2, node.NextLook);
+        Assert.True(TimeProvider.System.GetElapsedTime(started) > TimeSpan.FromMilliseconds(100));
+    }
+
+    [Fact]
     public void Behind_a_load_balancer_each_node_has_an_address_of_its_own()
     {
         Assert.True(new SharedClient(pages: 1).Send(_shared.Node("a").Begin(), bursts: 1));
@@ -113,6 +175,81 @@ public sealed class ClaimTests : IDisposable
         // Who was only slow acks nothing.
         Assert.True(slow.IsSuperseded());
         Assert.False(begun.IsSuperseded());
+    }
+
+    /// <summary>Paused right after it made the entry, which another node then took for what a dead one had left.</summary>
+    [Fact]
+    public void A_node_that_was_paused_while_it_began_a_dump_takes_nothing_from_the_one_that_began_it_anew()
+    {
+        var identity = new DumpIdentity(DumpId.Of(Dumps.StartedAt, Dumps.Client), Dumps.Client, Dumps.StartedAt);
+        var endpoint = new DumpEndpoint(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1);
+        var (a, b) = (_shared.Node("a"), _shared.Node("b").Directory);
+        DumpFile? begun = null;
+        a.OnStep = step =>
+        {
+            if (step != SharedStep.EntryMade || begun is not null)
+                return;
+            Assert.False(b.IsBegunElsewhere(identity, SharedNode.RemotePort));
+            begun = b.Create(identity, endpoint, null);
+        };
+
+        Assert.Throws<StorageException>(() => a.Directory.Create(identity, endpoint, null));
+
+        Assert.False(begun!.IsSuperseded());
+        begun.Dispose();
+        Assert.Single(_shared.Node("c").Directory.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail)).File.Dispose();
+    }
+
+    [Fact]
+    public void A_dump_whose_directory_was_removed_keeps_no_other_of_its_host_from_being_begun_found_or_ended()
+    {
+        Directory.CreateDirectory(Path.Join(_shared.Path, "gone"));
+        var endpoint = new DumpEndpoint(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1);
+        var node = _shared.Node("a").Directory;
+        node.Create(new("20261121T013949Z-5f3a9c1e", Dumps.Client, Dumps.StartedAt), endpoint, "gone").Dispose();
+        Directory.Delete(Path.Join(_shared.Path, "gone"), recursive: true);
+        var identity = new DumpIdentity(DumpId.Of(Dumps.StartedAt, Dumps.Client), Dumps.Client, Dumps.StartedAt);
+
+        Assert.False(node.IsBegunElsewhere(identity, SharedNode.RemotePort));
+        node.Create(identity, endpoint, null).Dispose();
+
+        var problems = new List<string>();
+        Assert.Single(_shared.Node("b").Directory.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, problems.Add)).File.Dispose();
+        Assert.Single(_shared.Node("c").Directory.ClaimAbandoned(TimeSpan.Zero, problems.Add)).File.Dispose();
+        Assert.Equal(2, problems.Count);
+        Assert.All(problems, problem => Assert.Contains("gone", problem, StringComparison.Ordinal));
+    }
+
+    /// <summary>One dump runs into what nobody has thought of.</summary>
+    [Fact]
+    public void Whatever_is_wrong_with_one_dump_the_others_are_looked_at()
+    {
+        var endpoint = new DumpEndpoint(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1);
+        foreach (int i in (int[])[0, 1])
+            _shared.Node($"n{i}").Directory.Create(new($"20261121T01394{i}Z-5f3a9c1e", Dumps.Client, Dumps.StartedAt), endpoint, null).Dispose();
+        var problems = new List<string>();
+        var node = _shared.Node("a");
+
+        node.OnStep = FailOnce();
+        Assert.Single(node.Directory.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, problems.Add)).File.Dispose();
+        node.OnStep = FailOnce();
+        Assert.Single(node.Directory.ClaimAbandoned(TimeSpan.Zero, problems.Add)).File.Dispose();
+
+        Assert.Equal(2, problems.Count);
+        Assert.All(problems, problem => Assert.Contains("20261121T013941Z-5f3a9c1e: System.InvalidOperationException", problem, StringComparison.Ordinal));
+
+        static Action<SharedStep> FailOnce()
+        {
+            bool hasFailed = false;
+            return _ =>
+            {
+                if (!hasFailed)
+                {
+                    hasFailed = true;
+                    throw new InvalidOperationException("whatever");
+                }
+            };
+        }
     }
 
     [Theory]
@@ -404,6 +541,108 @@ public sealed class ClaimTests : IDisposable
         Assert.Empty(Directory.GetFileSystemEntries(Path.Join(_shared.Path, ".running")));
     }
 
+    /// <summary>Only one of both has the dump, whoever is stopped where.</summary>
+    [Fact]
+    public void A_dump_that_is_given_up_while_another_node_claims_it_is_that_nodes_or_nobodys()
+    {
+        bool isReached = true;
+        int given = 0, claimed = 0;
+        for (int step = 0; isReached; step++)
+        {
+            using var shared = new SharedDirectory();
+            var client = new SharedClient(pages: 4);
+            var first = shared.Node("first").Begin();
+            var claimant = shared.Node("claimant");
+            isReached = false;
+            int steps = 0;
+            claimant.OnStep = _ =>
+            {
+                if (steps++ != step)
+                    return;
+                isReached = true;
+                first.Discard();
+            };
+            bool hasIt = claimant.TakeOver();
+            claimant.OnStep = null;
+            first.Discard();
+
+            Assert.Empty(claimant.Problems);
+            if (hasIt)
+            {
+                claimed++;
+                Assert.False(claimant.File!.IsSuperseded());
+                Assert.True(client.Send(claimant, bursts: 2));
+                Assert.True(client.Send(shared.Node("third")));
+                shared.AssertOneDump(client);
+            }
+            else
+            {
+                given++;
+                AssertNothing(shared);
+            }
+        }
+
+        Assert.True(given > 0 && claimed > 3, $"given up {given} times, taken over {claimed} times");
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_is_being_given_up_is_nobodys_to_take_over(bool hasBothNames)
+    {
+        var first = _shared.Node("first").Begin();
+        var second = _shared.Node("second");
+        string ledger = first.File!.PartialPath + DumpFile.LedgerSuffix;
+        using var folder = Posix.Open(_shared.Path, Posix.O_RDONLY)!;
+        Dumps.Write(first.File, 0, new byte[100]);
+        first.OnStep = step =>
+        {
+            Assert.Equal(SharedStep.GivenUp, step);
+            // Where renameat2 is missing there is a moment at which it has.
+            if (hasBothNames)
+                Assert.Equal(0, Posix.Link(folder, Path.GetFileName(ledger).Replace(".ledger", ".e2.ledger", StringComparison.Ordinal), Path.GetFileName(ledger)));
+            Assert.False(second.TakeOver());
+            Assert.Empty(second.Problems);
+        };
+
+        first.Discard();
+
+        AssertNothing(_shared);
+    }
+
+    [Fact]
+    public void A_node_that_is_killed_while_it_gives_a_dump_up_leaves_no_dump()
+    {
+        var dying = _shared.Node("dying").Begin();
+        Dumps.Write(dying.File!, 0, new byte[100]);
+        dying.Crash(SharedStep.GivenUp, 0, dying.Discard, out bool hasCrashed);
+        Assert.True(hasCrashed);
+
+        Assert.Empty(_shared.Node("janitor").Directory.ClaimAbandoned(TimeSpan.Zero, Assert.Fail));
+
+        AssertNothing(_shared);
+    }
+
+    [Fact]
+    public void What_a_later_owner_gives_up_stays_for_the_next()
+    {
+        var client = new SharedClient(pages: 4);
+        Assert.True(client.Send(_shared.Node("first").Begin(), bursts: 2));
+        var second = _shared.Node("second");
+        Assert.True(second.TakeOver());
+
+        second.Discard();
+
+        Assert.True(client.Send(_shared.Node("third")));
+        _shared.AssertOneDump(client);
+    }
+
+    private static void AssertNothing(SharedDirectory shared)
+    {
+        Assert.Equal([".running"], shared.Names);
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Join(shared.Path, ".running")));
+    }
+
     [Fact]
     public void A_list_that_was_removed_is_made_anew()
     {
@@ -419,6 +658,45 @@ public sealed class ClaimTests : IDisposable
     }
 
     [Fact]
+    public void A_list_that_is_there_is_not_made_anew_because_an_entry_is()
+    {
+        var node = _shared.Node("a").Begin();
+        var list = node.Directory.Running();
+
+        Assert.Throws<StorageException>(() => node.Directory.Create(node.File!.Identity, node.File.Endpoint, null));
+
+        Assert.Same(list, node.Directory.Running());
+        Assert.False(node.File!.IsSuperseded());
+    }
+
+    /// <summary>A network file system whose server was restarted, for instance.</summary>
+    [Fact]
+    public void What_cannot_be_read_of_an_earlier_owner_is_neither_damage_nor_a_hole_and_is_read_when_it_can_be()
+    {
+        var client = new SharedClient(pages: 4);
+        var first = _shared.Node("first").Begin();
+        Assert.True(client.Send(first, bursts: 2));
+        var heir = _shared.Node("heir");
+        Assert.True(client.Send(heir, bursts: 2));
+        var file = heir.File!;
+        string segment = first.File!.PartialPath;
+        File.Move(segment, segment + ".away");
+        Directory.CreateDirectory(segment);
+
+        Assert.False(file.Matches(0, client.Content.AsSpan(0, 8192), out string? error));
+        Assert.Contains("cannot be read: Is a directory (EISDIR) at offset 0x0", error, StringComparison.Ordinal);
+        Assert.Throws<StorageException>(() => file.ReadForSure(new(4096, 12288)));
+
+        Directory.Delete(segment);
+        File.Move(segment + ".away", segment);
+        Assert.True(file.Matches(0, client.Content.AsSpan(0, 16384), out error), error);
+        Assert.False(file.Matches(0, new byte[100], out error));
+        Assert.Null(error);
+        Assert.True(client.Send(heir));
+        _shared.AssertOneDump(client);
+    }
+
+    [Fact]
     public void Heralds_are_found_that_another_node_answered()
     {
         var endpoint = new DumpEndpoint(SharedNode.Local, 20023, SharedNode.RemotePort, 20024, 1);
@@ -431,13 +709,13 @@ public sealed class ClaimTests : IDisposable
         theirs.Write(place, herald);
         ours.Write(older, herald with { At = Dumps.StartedAt.AddHours(-1), Path = [] });
 
-        var found = HeraldLedger.Find(here, 20023, SharedNode.Local, Dumps.Client, SharedNode.RemotePort)!;
+        var found = here.FindHerald(20023, SharedNode.Local, Dumps.Client, SharedNode.RemotePort)!;
         Assert.Equal((herald.At, herald.Endpoint), (found.At, found.Endpoint));
         Assert.Equal(herald.Path, found.Path);
-        Assert.Null(HeraldLedger.Find(here, 20023, SharedNode.Local, Dumps.Client, SharedNode.RemotePort + 1));
-        Assert.Null(HeraldLedger.Find(here, 20024, SharedNode.Local, Dumps.Client, SharedNode.RemotePort));
+        Assert.Null(here.FindHerald(20023, SharedNode.Local, Dumps.Client, SharedNode.RemotePort + 1));
+        Assert.Null(here.FindHerald(20024, SharedNode.Local, Dumps.Client, SharedNode.RemotePort));
 
         theirs.Clear(place);
-        Assert.Equal(Dumps.StartedAt.AddHours(-1), HeraldLedger.Find(here, 20023, SharedNode.Local, Dumps.Client, SharedNode.RemotePort)!.At);
+        Assert.Equal(Dumps.StartedAt.AddHours(-1), here.FindHerald(20023, SharedNode.Local, Dumps.Client, SharedNode.RemotePort)!.At);
     }
 }

@@ -20,7 +20,7 @@ internal sealed class SharedNode : IDisposable
     public SharedNode(string path, string name)
     {
         Directory = DumpDirectory.Open(path, null);
-        Directory.Sharing = new(name);
+        Directory.Sharing = new(name) { LookInterval = TimeSpan.Zero };
     }
 
     public DumpDirectory Directory { get; }
@@ -101,6 +101,9 @@ internal sealed class SharedNode : IDisposable
     /// <summary>The commit failed before; the promise was given.</summary>
     public bool CommitAgain() => Commit(_session!.Summary!);
 
+    /// <summary>As <see cref="CommitAgain"/>; whether another node sees to what follows.</summary>
+    public bool CommitElsewhere() => Directory.Commit(File!, _session!.Summary!, Dumps.Circumstances("web")).IsElsewhere;
+
     /// <summary>The client has been answered for long enough.</summary>
     public void Linger()
     {
@@ -109,23 +112,37 @@ internal sealed class SharedNode : IDisposable
         File = null;
     }
 
+    /// <summary>Nothing of the dump was acked, and it turned out to be none.</summary>
+    public void Discard()
+    {
+        File?.Discard();
+        File = null;
+    }
+
     /// <summary>Does what runs into the crash; what it had open is closed, and nothing else happens.</summary>
     public void Crash(SharedStep? at, int step, Action run, out bool hasCrashed)
     {
         int steps = 0;
+        bool isDead = false;
         OnStep = reached =>
         {
-            if (at is null ? steps++ == step : reached == at)
+            isDead |= at is null ? steps++ == step : reached == at;
+            // For good: what looks at several dumps goes on with the others.
+            if (isDead)
                 throw new NodeCrash();
         };
-        hasCrashed = false;
         try
         {
             run();
         }
         catch (NodeCrash)
         {
-            hasCrashed = true;
+            // As it is meant to be.
+        }
+
+        hasCrashed = isDead;
+        if (hasCrashed)
+        {
             File?.Dispose();
             File = null;
             _session = null;
