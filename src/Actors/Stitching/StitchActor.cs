@@ -23,9 +23,11 @@ public sealed record StitchSetup(string Root, string Node, Func<IPartFinder> Ope
 
     /// <summary>Uploads what was made whole, or null.</summary>
     public ActorRef<StoreActor.Message>? Store { get; init; }
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
-/// <summary>Makes dumps whole of which other nodes have received a part: one at a time, for as long as it takes. The dump directory is its queue.</summary>
+/// <summary>Makes dumps whole of which other nodes have received a part: one at a time, for as long as it takes; and notes of the parts here where they are whole. The dump directory is its queue.</summary>
 /// <remarks>On a thread of idle priority that may wait for the catalogue and for other nodes.</remarks>
 public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) : Actor<StitchActor.Message>
 {
@@ -48,7 +50,16 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     /// <summary>But once a minute.</summary>
     private const long MostRestUs = 60_000_000;
 
+    /// <summary>And after the day that a part is waited for, every ten minutes.</summary>
+    private const long LateRestUs = SearchEveryUs;
+
     private readonly Dictionary<string, Awaiting> _awaiting = [];
+
+    /// <summary>Incomplete dumps that another node may make whole, by id: their manifests' paths.</summary>
+    private readonly Dictionary<string, string> _parts = [];
+    private long _wholesUs;
+    private long _wholesRestUs;
+    private string? _wholesProblem;
 
     /// <summary>Dumps whose parts are of other panics.</summary>
     private readonly HashSet<string> _foreign = [];
@@ -77,11 +88,13 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         {
             if (_awaiting.Values.Where(dump => dump.NotBeforeUs <= Context.NowUs).MinBy(dump => dump.NotBeforeUs) is { } due)
                 Stitch(due);
+            if (_parts.Count > 0 && Context.NowUs >= _wholesUs)
+                FindWholes();
         }
         finally
         {
             // Whatever comes of one dump, the others have their turn.
-            setup.Metrics.AwaitsParts(_awaiting.Values.Count(dump => dump.IsPart));
+            setup.Metrics.AwaitsParts(_awaiting.Values.Count(dump => dump is { IsPart: true, IsLate: false }));
             Arm();
         }
     }
@@ -89,7 +102,12 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     private void Arm()
     {
         _timer ??= Context.CreateTimer(new Look());
-        _timer.Arm(Math.Max(Context.NowUs, Math.Min(_searchUs == 0 ? long.MaxValue : _searchUs, _awaiting.Count == 0 ? long.MaxValue : _awaiting.Values.Min(dump => dump.NotBeforeUs))));
+        long dueUs = _searchUs == 0 ? long.MaxValue : _searchUs;
+        if (_awaiting.Count > 0)
+            dueUs = Math.Min(dueUs, _awaiting.Values.Min(dump => dump.NotBeforeUs));
+        if (_parts.Count > 0)
+            dueUs = Math.Min(dueUs, _wholesUs);
+        _timer.Arm(Math.Max(Context.NowUs, dueUs));
     }
 
     protected override void PostStop(Exception? failure)
@@ -103,8 +121,8 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         _searchUs = Context.NowUs + SearchEveryUs;
         try
         {
-            foreach (var dump in DumpCatalog.Read(setup.Root).Dumps.Where(dump => DumpStitching.IsWanted(dump.Manifest) && !_foreign.Contains(dump.Manifest.Id)))
-                _ = _awaiting.TryAdd(dump.Manifest.Id, new(dump.ManifestPath, Context.NowUs + FirstRestUs));
+            foreach (var dump in DumpCatalog.Read(setup.Root).Dumps)
+                Add(dump, Context.NowUs + FirstRestUs);
         }
         catch (StorageException e)
         {
@@ -116,9 +134,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     {
         try
         {
-            var manifest = ManifestFile.Read(manifestPath);
-            if (DumpStitching.IsWanted(manifest))
-                _ = _awaiting.TryAdd(manifest.Id, new(manifestPath, Context.NowUs));
+            Add(new(manifestPath, ManifestFile.Read(manifestPath)), Context.NowUs);
         }
         catch (StorageException)
         {
@@ -126,21 +142,76 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         }
     }
 
-    private void Stitch(Awaiting dump)
+    private void Add(CatalogedDump dump, long notBeforeUs)
     {
-        Manifest manifest;
+        if (DumpStitching.IsWanted(dump.Manifest) && !_foreign.Contains(dump.Manifest.Id))
+            _ = _awaiting.TryAdd(dump.Manifest.Id, new(dump.ManifestPath, notBeforeUs));
+        if (!DumpStitching.IsNeeded(dump.Manifest, hasParts: true, setup.Time.GetUtcNow()))
+            return;
+        if (_parts.TryAdd(dump.Manifest.Id, dump.ManifestPath))
+            (_wholesRestUs, _wholesUs) = (FirstRestUs, Context.NowUs + FirstRestUs);
+    }
+
+    /// <summary>Notes of parts that are here where they are whole by now, so that lists say so and retention keeps them no longer.</summary>
+    private void FindWholes()
+    {
+        _wholesRestUs = Math.Min(2 * _wholesRestUs, MostRestUs);
+        _wholesUs = Context.NowUs + _wholesRestUs;
         try
         {
-            manifest = ManifestFile.Read(dump.ManifestPath);
+            var parts = new List<CatalogedDump>();
+            foreach (var (id, path) in _parts.ToArray())
+            {
+                if (TryRead(path) is { } manifest && DumpStitching.IsNeeded(manifest, hasParts: true, setup.Time.GetUtcNow()))
+                    parts.Add(new(path, manifest));
+                else
+                    _ = _parts.Remove(id);
+            }
+
+            if (parts.Count == 0)
+                return;
+            _finder ??= setup.Open();
+            var wholes = _finder.FindWholes([.. parts.Select(part => part.Manifest)], stopping);
+            _wholesProblem = null;
+            foreach (var part in parts.Where(part => wholes.ContainsKey(part.Manifest.Id)))
+            {
+                var whole = wholes[part.Manifest.Id];
+                var noted = ManifestFile.Update(part.ManifestPath, m => m is { Status: DumpStatus.Incomplete, Stitching: false } ? m with { Within = whole } : m);
+                if (noted.Within is null)
+                    continue;
+                _ = _parts.Remove(noted.Id);
+                CollectorLog.PartIsWithin(setup.Logger, Path.GetRelativePath(setup.Root, part.VmcorePath), noted.Id, whole.Id, whole.Node);
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // The next start asks.
+        }
+        catch (Exception e)
+        {
+            // It is asked again.
+            if (e.Message != _wholesProblem)
+                CollectorLog.PartsNotAskedFor(setup.Logger, e.Message);
+            _wholesProblem = e.Message;
+        }
+    }
+
+    private static Manifest? TryRead(string manifestPath)
+    {
+        try
+        {
+            return ManifestFile.Read(manifestPath);
         }
         catch (StorageException)
         {
-            // Deleted; what only cannot be read now is found by the next search.
-            Forget(dump);
-            return;
+            return null;
         }
+    }
 
-        if (!DumpStitching.IsWanted(manifest))
+    private void Stitch(Awaiting dump)
+    {
+        // Deleted; what only cannot be read now is found by the next search.
+        if (TryRead(dump.ManifestPath) is not { } manifest || !DumpStitching.IsWanted(manifest))
         {
             Forget(dump);
             return;
@@ -189,7 +260,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
                 CollectorLog.NotStitched(setup.Logger, FileOf(dump, manifest), manifest.Id, problem);
             }
 
-            manifest = ReadAgain(dump, manifest);
+            manifest = TryRead(dump.ManifestPath) ?? manifest;
         }
 
         // What was written and not noted, or could not be, is no progress: it would be fetched again and again.
@@ -201,23 +272,14 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
             return;
         }
 
-        dump.Rest(Context.NowUs, hasProgress);
         // Each trouble is told of once, and none where a dump is only incomplete, as far as is known.
-        if (dump.IsPart && problem != dump.Problem)
+        bool isLate = setup.Time.GetUtcNow() - manifest.EndedAt >= DumpStitching.Patience;
+        if (dump.IsPart && isLate && !dump.IsLate)
+            CollectorLog.PartsDidNotCome(setup.Logger, FileOf(dump, manifest), manifest.Id, DumpStitching.Patience.TotalHours, problem);
+        else if (dump.IsPart && problem != dump.Problem)
             CollectorLog.AwaitsParts(setup.Logger, FileOf(dump, manifest), manifest.Id, problem);
-        dump.Problem = problem;
-    }
-
-    private static Manifest ReadAgain(Awaiting dump, Manifest before)
-    {
-        try
-        {
-            return ManifestFile.Read(dump.ManifestPath);
-        }
-        catch (StorageException)
-        {
-            return before;
-        }
+        (dump.Problem, dump.IsLate) = (problem, isLate);
+        dump.Rest(Context.NowUs, hasProgress);
     }
 
     private void OnTried(Awaiting dump, Manifest manifest, bool hasChanged, long fetched)
@@ -262,9 +324,12 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
 
         public string? Problem { get; set; }
 
+        /// <summary>It is told of as incomplete, and the others hardly come any more.</summary>
+        public bool IsLate { get; set; }
+
         public void Rest(long nowUs, bool hasProgress)
         {
-            _restUs = hasProgress ? FirstRestUs : Math.Min(2 * _restUs, MostRestUs);
+            _restUs = hasProgress ? FirstRestUs : IsLate ? LateRestUs : Math.Min(2 * _restUs, MostRestUs);
             NotBeforeUs = nowUs + _restUs;
         }
     }
