@@ -82,9 +82,11 @@ public sealed class FleetParts(string root, FleetState state, FleetReader reader
         }
     }
 
-    internal static string WhyNot(FleetDump row) => row is { Path: null, Url: string stored }
-        ? $"the part {row.Id} of node {row.Node} is in the object store only ({stored}); bring it to a directory of its own below a node's dump directory: netdump-collector dumps fetch {stored} --output DUMP-DIRECTORY/{row.Id}"
-        : $"node {row.Node}, which has a part, does not live now or does not say where its HTTP is reached (--http, --node-url)";
+    internal static string WhyNot(FleetDump row)
+    {
+        string node = row.Path is null ? $"node {row.Node} has the part {row.Id} no more" : $"node {row.Node}, which has the part {row.Id}, does not live now or does not say where its HTTP is reached (--http, --node-url)";
+        return row.Url is string stored ? $"{node}; the object store has it: netdump-collector dumps fetch {stored} --output DIRECTORY, into a directory of its own below the dump directory of a live node" : node;
+    }
 
     private IDumpPart? PartOf(FleetDump row, FleetSnapshot snapshot, CancellationToken stopping)
     {

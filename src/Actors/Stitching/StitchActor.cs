@@ -45,21 +45,16 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     private const long SearchEveryUs = 600_000_000;
 
     /// <summary>The other part has to end first; it is asked for again after so long (2 s), each time after twice as long.</summary>
-    private const long FirstRestUs = 2_000_000;
+    internal const long FirstRestUs = 2_000_000;
 
     /// <summary>But once a minute.</summary>
-    private const long MostRestUs = 60_000_000;
+    internal const long MostRestUs = 60_000_000;
 
     /// <summary>And after the day that a part is waited for, every ten minutes.</summary>
     private const long LateRestUs = SearchEveryUs;
 
     private readonly Dictionary<string, Awaiting> _awaiting = [];
-
-    /// <summary>Incomplete dumps that another node may make whole, by id: their manifests' paths.</summary>
-    private readonly Dictionary<string, string> _parts = [];
-    private long _wholesUs;
-    private long _wholesRestUs;
-    private string? _wholesProblem;
+    private readonly GivenParts _given = new(setup);
 
     /// <summary>Dumps whose parts are of other panics.</summary>
     private readonly HashSet<string> _foreign = [];
@@ -88,8 +83,8 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         {
             if (_awaiting.Values.Where(dump => dump.NotBeforeUs <= Context.NowUs).MinBy(dump => dump.NotBeforeUs) is { } due)
                 Stitch(due);
-            if (_parts.Count > 0 && Context.NowUs >= _wholesUs)
-                FindWholes();
+            if (Context.NowUs >= _given.DueUs)
+                _given.NoteWholes(Finder, Context.NowUs, stopping);
         }
         finally
         {
@@ -102,11 +97,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     private void Arm()
     {
         _timer ??= Context.CreateTimer(new Look());
-        long dueUs = _searchUs == 0 ? long.MaxValue : _searchUs;
-        if (_awaiting.Count > 0)
-            dueUs = Math.Min(dueUs, _awaiting.Values.Min(dump => dump.NotBeforeUs));
-        if (_parts.Count > 0)
-            dueUs = Math.Min(dueUs, _wholesUs);
+        long dueUs = _awaiting.Values.Select(dump => dump.NotBeforeUs).Append(_searchUs == 0 ? long.MaxValue : _searchUs).Append(_given.DueUs).Min();
         _timer.Arm(Math.Max(Context.NowUs, dueUs));
     }
 
@@ -146,57 +137,12 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     {
         if (DumpStitching.IsWanted(dump.Manifest) && !_foreign.Contains(dump.Manifest.Id))
             _ = _awaiting.TryAdd(dump.Manifest.Id, new(dump.ManifestPath, notBeforeUs));
-        if (!DumpStitching.IsNeeded(dump.Manifest, hasParts: true, setup.Time.GetUtcNow()))
-            return;
-        if (_parts.TryAdd(dump.Manifest.Id, dump.ManifestPath))
-            (_wholesRestUs, _wholesUs) = (FirstRestUs, Context.NowUs + FirstRestUs);
+        _given.Add(dump, Context.NowUs);
     }
 
-    /// <summary>Notes of parts that are here where they are whole by now, so that lists say so and retention keeps them no longer.</summary>
-    private void FindWholes()
-    {
-        _wholesRestUs = Math.Min(2 * _wholesRestUs, MostRestUs);
-        _wholesUs = Context.NowUs + _wholesRestUs;
-        try
-        {
-            var parts = new List<CatalogedDump>();
-            foreach (var (id, path) in _parts.ToArray())
-            {
-                if (TryRead(path) is { } manifest && DumpStitching.IsNeeded(manifest, hasParts: true, setup.Time.GetUtcNow()))
-                    parts.Add(new(path, manifest));
-                else
-                    _ = _parts.Remove(id);
-            }
+    private IPartFinder Finder() => _finder ??= setup.Open();
 
-            if (parts.Count == 0)
-                return;
-            _finder ??= setup.Open();
-            var wholes = _finder.FindWholes([.. parts.Select(part => part.Manifest)], stopping);
-            _wholesProblem = null;
-            foreach (var part in parts.Where(part => wholes.ContainsKey(part.Manifest.Id)))
-            {
-                var whole = wholes[part.Manifest.Id];
-                var noted = ManifestFile.Update(part.ManifestPath, m => m is { Status: DumpStatus.Incomplete, Stitching: false } ? m with { Within = whole } : m);
-                if (noted.Within is null)
-                    continue;
-                _ = _parts.Remove(noted.Id);
-                CollectorLog.PartIsWithin(setup.Logger, Path.GetRelativePath(setup.Root, part.VmcorePath), noted.Id, whole.Id, whole.Node);
-            }
-        }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-        {
-            // The next start asks.
-        }
-        catch (Exception e)
-        {
-            // It is asked again.
-            if (e.Message != _wholesProblem)
-                CollectorLog.PartsNotAskedFor(setup.Logger, e.Message);
-            _wholesProblem = e.Message;
-        }
-    }
-
-    private static Manifest? TryRead(string manifestPath)
+    internal static Manifest? TryRead(string manifestPath)
     {
         try
         {
@@ -224,8 +170,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         dump.IsPart |= manifest is { Continues: not null } or { Stitching: true };
         try
         {
-            _finder ??= setup.Open();
-            using var found = _finder.Find(manifest, stopping);
+            using var found = Finder().Find(manifest, stopping);
             problem = found.Problem;
             dump.IsPart |= found.IsKnown;
             // A dump that is only incomplete, of which nobody else knows.

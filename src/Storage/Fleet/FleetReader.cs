@@ -8,7 +8,7 @@ public sealed class FleetReader : IAsyncDisposable
     /// <summary>Ids that one key may mean before it is refused as too short.</summary>
     private const int MaxFound = 20;
 
-    private const string DumpColumns = "id, node, directory, path, url, host, host(client), started_at, bytes, status, panic, pinned, continues, manifest #>> '{within,id}'";
+    private const string DumpColumns = "id, node, directory, path, url, host, host(client), started_at, bytes, status, panic, pinned, continues, within";
 
     private static readonly Dictionary<string, string> s_orders = new()
     {

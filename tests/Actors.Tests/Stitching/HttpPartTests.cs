@@ -133,8 +133,10 @@ public sealed class HttpPartTests
     {
         var row = new FleetDump("20261121T013940Z-00000001", "a", Guid.Empty, null, "s3://crashes/web1/20261121T013940Z-00000001/", "web1", "10.0.0.1", DateTimeOffset.UnixEpoch, 1, "incomplete", null, Pinned: false, null, null, null);
 
-        Assert.Contains("netdump-collector dumps fetch s3://crashes/web1/20261121T013940Z-00000001/ --output DUMP-DIRECTORY/20261121T013940Z-00000001", FleetParts.WhyNot(row), StringComparison.Ordinal);
-        Assert.Contains("does not live now", FleetParts.WhyNot(row with { Path = "vmcore.web1.0" }), StringComparison.Ordinal);
+        const string Advice = "netdump-collector dumps fetch s3://crashes/web1/20261121T013940Z-00000001/ --output DIRECTORY";
+        Assert.Contains($"has the part 20261121T013940Z-00000001 no more; the object store has it: {Advice}", FleetParts.WhyNot(row), StringComparison.Ordinal);
+        Assert.Contains($"does not say where its HTTP is reached (--http, --node-url); the object store has it: {Advice}", FleetParts.WhyNot(row with { Path = "vmcore.web1.0" }), StringComparison.Ordinal);
+        Assert.EndsWith("(--http, --node-url)", FleetParts.WhyNot(row with { Path = "vmcore.web1.0", Url = null }), StringComparison.Ordinal);
     }
 
     private static HttpClient Answering(Stream body, HttpStatusCode status) => new(new Answer(body, status)) { Timeout = Timeout.InfiniteTimeSpan };

@@ -49,8 +49,6 @@ public sealed class FleetPartTests(PostgresFixture postgres) : IDisposable
                 Continues = new(first.Id, "a", 1),
             };
             await Node.HoldsAsync(async () => await RowsAsync(cluster, "url = 's3://crashes/first/'") == "1", "the catalogue knows that it is stored");
-            (await Collector.RunAsync("dumps", "rm", first.Id, "--force", "-d", _temp.File("a"))).Expect(0);
-            await Node.HoldsAsync(async () => await RowsAsync(cluster, "path is null") == "1", "the catalogue knows that its files are gone");
         }
 
         Directory.CreateDirectory(_temp.File("b"));
@@ -58,28 +56,23 @@ public sealed class FleetPartTests(PostgresFixture postgres) : IDisposable
         rest.AsSpan(0, rest.Length / 2).Clear();
         Write(_temp.File("b"), second, rest);
         await using (var b = await Node.StartAsync("b", cluster, _temp.File("b")))
-            await FetchAsync(b, first, second, content);
+            await b.Collector.PrintsAsync("netdump-collector dumps fetch s3://crashes/first/ --output DIRECTORY");
 
-        // A node that starts, and each ten minutes, looks for parts that it was not told of.
+        // What that does. A running node finds it as well, by its next look at the directory.
+        string fetched = Path.Combine(_temp.File("b"), first.Id);
+        Directory.CreateDirectory(fetched);
+        Write(fetched, first, content.AsSpan(0, content.Length / 2));
         await using var again = await Node.StartAsync("b", cluster, _temp.File("b"));
-        await Node.HoldsAsync(() => Task.FromResult(again.Collector.Dumps.Single(dump => dump.Manifest.Id == first.Id).Manifest.Within == new DumpWhole(second.Id, "b")), "the part says where it is whole", () => Task.FromResult(again.Collector.Output));
+
+        await HoldsAsync(again, second.Id, manifest => manifest is { Status: DumpStatus.Complete, HashState: HashState.Done }, "the dump is whole");
+        Assert.Equal(content, File.ReadAllBytes(again.Collector.Dumps.Single(dump => dump.Manifest.Id == second.Id).VmcorePath));
+        await HoldsAsync(again, first.Id, manifest => manifest.Within == new DumpWhole(second.Id, "b"), "the part says where it is whole");
         await Node.HoldsAsync(async () => (await Collector.RunAsync("dumps", "list", "--cluster", cluster)).Output.Contains($"incomplete, whole as {second.Id}", StringComparison.Ordinal), "lists say it as well");
         Assert.Contains($"{second.Id}, at node b", (await Collector.RunAsync("dumps", "show", first.Id, "-d", _temp.File("b"))).Expect(0).Output, StringComparison.Ordinal);
     }
 
-    private async Task FetchAsync(Node b, Manifest first, Manifest second, byte[] content)
-    {
-        await b.Collector.PrintsAsync($"netdump-collector dumps fetch s3://crashes/first/ --output DUMP-DIRECTORY/{first.Id}");
-
-        // What that does.
-        string fetched = Path.Combine(_temp.File("b"), first.Id);
-        Directory.CreateDirectory(fetched);
-        Write(fetched, first, content.AsSpan(0, content.Length / 2));
-
-        await Node.HoldsAsync(() => Task.FromResult(b.Collector.Dumps.Any(dump => dump.Manifest is { Status: DumpStatus.Complete, HashState: HashState.Done })), "the dump is whole", () => Task.FromResult(b.Collector.Output));
-        var stitched = b.Collector.Dumps.Single(dump => dump.Manifest.Id == second.Id);
-        Assert.Equal(content, File.ReadAllBytes(stitched.VmcorePath));
-    }
+    private static Task HoldsAsync(Node node, string id, Func<Manifest, bool> condition, string what) =>
+        Node.HoldsAsync(() => Task.FromResult(node.Collector.Dumps.Any(dump => dump.Manifest.Id == id && condition(dump.Manifest))), what, () => Task.FromResult(node.Collector.Output));
 
     private Task<string> RowsAsync(string cluster, string condition) => postgres.Server.QueryAsync(PostgresServer.DatabaseOf(cluster), $"select count(*) from netdump.dumps where removed_at is null and {condition}");
 
