@@ -15,6 +15,9 @@ public sealed record DumpSummary
     /// <summary>The EKCD key blob, or null when the client sent none.</summary>
     public ReadOnlyMemory<byte>? Key { get; init; }
 
+    /// <summary>Holes of that blob, up to the last byte of it that came.</summary>
+    public IReadOnlyList<ByteRange> KeyMissing { get; init; } = [];
+
     /// <summary>Bytes the finished file has: dumplength when complete, else the end of the last stored byte.</summary>
     public required ulong LengthBytes { get; init; }
 

@@ -25,6 +25,11 @@ public sealed record DumpContinuation(string Id, string Node, int Epoch)
     public static int EpochOf(DumpContinuation? continues) => (continues?.Epoch ?? 0) + 1;
 }
 
+/// <summary>A whole dump that has everything of a part, and the part's bytes among it.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Node">The node that has it.</param>
+public sealed record DumpWhole(string Id, string Node);
+
 /// <summary>Makes ids of dumps.</summary>
 public static class DumpId
 {

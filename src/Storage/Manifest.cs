@@ -104,6 +104,14 @@ public sealed record Manifest
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool Stitching { get; init; }
 
+    /// <summary>The dump that this one is inside of, whole, at another node; those that are part of none, or of none that is whole yet, lack the field.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public DumpWhole? Within { get; init; }
+
+    /// <summary>Holes of the key file; those whose key has none, or that have none, lack the field.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<ByteRange>? KeyMissing { get; init; }
+
     /// <summary>The owner that ended the dump, where nodes took it over from each other; the others lack the field.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public int? Epoch { get; init; }
@@ -153,6 +161,7 @@ public sealed record Manifest
         UnverifiedBytes = summary.UnverifiedBytes,
         UnverifiedRanges = summary.UnverifiedRanges,
         Relocated = summary.Relocated,
+        KeyMissing = summary.KeyMissing.Count == 0 ? null : summary.KeyMissing,
         ScriptPending = circumstances.HasScript,
         TruncatedBy = summary.TruncatedBy,
         HashState = circumstances.Hash == HashState.Pending && !DumpHash.IsWorthwhile((ulong)lengthBytes, summary.CoveredBytes) ? HashState.Skipped : circumstances.Hash,

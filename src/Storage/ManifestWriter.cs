@@ -62,6 +62,16 @@ internal static class ManifestWriter
         Write(json, manifest.Continues);
         if (manifest.Stitching)
             json.WriteBoolean("stitching"u8, true);
+        if (manifest.Within is { } whole)
+        {
+            json.WriteStartObject("within"u8);
+            json.WriteString("id"u8, whole.Id);
+            json.WriteString("node"u8, whole.Node);
+            json.WriteEndObject();
+        }
+
+        if (manifest.KeyMissing is not null)
+            Write(json, "keyMissing"u8, manifest.KeyMissing);
         Write(json, manifest.Epoch, manifest.Segments);
         Write(json, manifest.Stored);
         json.WriteStartObject("files"u8);

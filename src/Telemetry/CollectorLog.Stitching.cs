@@ -16,4 +16,13 @@ public static partial class CollectorLog
 
     [LoggerMessage(1193, LogLevel.Warning, "{File} ({Id}) is not stitched: {Problem}")]
     public static partial void NotStitched(ILogger logger, string file, string id, string problem);
+
+    [LoggerMessage(1194, LogLevel.Information, "{File} ({Id}) is inside a whole dump now: {Whole} of node {Node}")]
+    public static partial void PartIsWithin(ILogger logger, string file, string id, string whole, string node);
+
+    [LoggerMessage(1195, LogLevel.Warning, "{File} ({Id}) stays incomplete, as far as can be told after {Hours} h: {Problem}; it is tried again every ten minutes")]
+    public static partial void PartsDidNotCome(ILogger logger, string file, string id, double hours, string problem);
+
+    [LoggerMessage(1196, LogLevel.Warning, "It cannot be asked where dumps are whole by now of which parts lie here: {Problem}")]
+    public static partial void PartsNotAskedFor(ILogger logger, string problem);
 }

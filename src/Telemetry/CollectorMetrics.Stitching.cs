@@ -9,13 +9,16 @@ public sealed partial class CollectorMetrics
     /// <summary>Dumps that were made whole by parts of other nodes.</summary>
     public long Stitched => Interlocked.Read(ref _stitched);
 
+    /// <summary>Dumps that wait for parts of other nodes.</summary>
+    public long AwaitingParts => Interlocked.Read(ref _awaitsParts);
+
     /// <summary>Makes instruments of stitching; where no parts are stitched there are none.</summary>
     public void ObserveStitching()
     {
         _ = Count("netdump.sessions.continued", "{session}", "Sessions of another node that went on here as dumps of their own, because nodes share no directory.", () => SessionsContinued);
         _ = Count("netdump.stitch.dumps", "{dump}", "Dumps that were made whole by the parts of other nodes.", () => Stitched);
         _ = Count("netdump.stitch.fetched", "By", "Bytes that were fetched from the parts of other nodes.", () => Interlocked.Read(ref _partBytes));
-        _ = Gauge("netdump.stitch.awaiting.dumps", "{dump}", "Dumps that wait for parts of other nodes.", () => [new(Interlocked.Read(ref _awaitsParts))]);
+        _ = Gauge("netdump.stitch.awaiting.dumps", "{dump}", "Dumps that wait for parts of other nodes.", () => [new(AwaitingParts)]);
     }
 
     /// <summary>Counts a dump that was made whole.</summary>

@@ -82,7 +82,7 @@ public sealed partial class ManifestFileTests : IDisposable
     [Fact]
     public void Parts_of_a_dump_name_each_other_as_the_serializer_would_have_it()
     {
-        var manifest = Full() with { Continues = new("20261121T013940Z-00000001", "a", 1), Stitching = true, Epoch = 2, Segments = [new(1, "a", 4096, 1) { Id = "20261121T013940Z-00000001" }] };
+        var manifest = Full() with { Continues = new("20261121T013940Z-00000001", "a", 1), Stitching = true, Within = new("20261121T013940Z-00000002", "c"), KeyMissing = [new(1, 3)], Epoch = 2, Segments = [new(1, "a", 4096, 1) { Id = "20261121T013940Z-00000001" }] };
 
         string text = System.Text.Encoding.UTF8.GetString(ManifestWriter.ToUtf8(manifest));
 
@@ -90,6 +90,8 @@ public sealed partial class ManifestFileTests : IDisposable
         Assert.Equal("""{"id":"20261121T013940Z-00000001","node":"a","epoch":1}""", JsonNode.Parse(text)!["continues"]!.ToJsonString());
         Assert.Equal("""{"epoch":1,"node":"a","bytes":4096,"ranges":1,"id":"20261121T013940Z-00000001"}""", JsonNode.Parse(text)!["segments"]![0]!.ToJsonString());
         Assert.Equal("true", JsonNode.Parse(text)!["stitching"]!.ToJsonString());
+        Assert.Equal("""{"id":"20261121T013940Z-00000002","node":"c"}""", JsonNode.Parse(text)!["within"]!.ToJsonString());
+        Assert.Equal("""[{"start":1,"end":3,"length":2}]""", JsonNode.Parse(text)!["keyMissing"]!.ToJsonString());
     }
 
     [Fact]

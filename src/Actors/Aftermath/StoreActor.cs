@@ -14,7 +14,11 @@ namespace NetdumpCollector.Actors.Aftermath;
 /// <param name="Time">The clock.</param>
 /// <param name="Metrics">What is counted.</param>
 /// <param name="Logger">What is told.</param>
-public sealed record StoreSetup(string Root, StoreOptions Options, Func<CancellationToken, IObjectStore> Open, TimeProvider Time, CollectorMetrics Metrics, ILogger Logger);
+public sealed record StoreSetup(string Root, StoreOptions Options, Func<CancellationToken, IObjectStore> Open, TimeProvider Time, CollectorMetrics Metrics, ILogger Logger)
+{
+    /// <summary>Nodes go on with each other's dumps: one that lacks something may be made whole.</summary>
+    public bool HasParts { get; init; }
+}
 
 /// <summary>Knows which ended dumps are not in the object store yet and has them uploaded, the oldest first. The dump directory is its queue: what a process did not get to, the next one finds there.</summary>
 /// <param name="setup">What, where and how.</param>
@@ -56,8 +60,8 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
     /// <summary>Uploads that nobody has gone on with for so long are given up; a slow line may need days for a large dump.</summary>
     private static readonly TimeSpan s_stale = TimeSpan.FromDays(7);
 
-    /// <summary>So long a part is kept back for what other nodes have received of its dump: what is in the store stays as it is.</summary>
-    private static readonly TimeSpan s_partsPatience = TimeSpan.FromDays(1);
+    /// <summary>A dump that has its end and lacks something is kept back so long where another node may have a part of it that has not ended: that is as long as a client is waited for, and some time to fetch it.</summary>
+    private static readonly TimeSpan s_startPatience = TimeSpan.FromHours(1);
 
     private readonly Dictionary<string, Pending> _pending = [];
     private readonly Queue<ActorRef<UploadActor.Message>> _idle = [];
@@ -190,8 +194,9 @@ public sealed class StoreActor(StoreSetup setup, IDispatcher uploads, Cancellati
         return IsReady(pending.Dump.Manifest);
     }
 
-    /// <summary>Nor does it wait for parts that other nodes have received.</summary>
-    private bool IsReady(Manifest manifest) => manifest is { HashState: not HashState.Pending, ScriptPending: false } && !DumpStitching.IsAwaited(manifest, setup.Time.GetUtcNow(), s_partsPatience);
+    /// <summary>Nor does it wait for parts that other nodes have received: what is in the store stays as it is.</summary>
+    private bool IsReady(Manifest manifest) => manifest is { HashState: not HashState.Pending, ScriptPending: false } && setup.Time.GetUtcNow() is var now && !DumpStitching.IsAwaited(manifest, now)
+        && !(setup.HasParts && DumpStitching.IsWanted(manifest) && now - manifest.EndedAt < s_startPatience);
 
     private void Free(Pending pending)
     {

@@ -160,6 +160,9 @@ public sealed class FleetLink : IDisposable
         long begun = _time.GetTimestamp();
         var snapshot = await life.Database.BeatAsync(_node, beat, _giveUp.Token).ConfigureAwait(false);
         _metrics.CatalogueAnswered(_time.GetElapsedTime(begun));
+        // What was learned comes before the word that it is fresh.
+        if (snapshot is not null)
+            _state.Snapshot = Settle(snapshot, life).Index();
         _state.AnsweredAt = _time.GetTimestamp();
         OnUp();
         OnNameTaken(snapshot is null);
@@ -167,10 +170,9 @@ public sealed class FleetLink : IDisposable
             return false;
 
         (life.HadSessions, life.Tallied) = (sessions.Count > 0, wantsTallies ? tallied : life.Tallied);
-        var settled = Settle(snapshot, life).Index();
+        var settled = _state.Snapshot;
         _source.Storm.HearOf(settled.Elsewhere.Select(tally => (tally.Signature, tally.Dumps, tally.AgeUs)), nowUs);
         _source.Limits.Elsewhere = settled.Nodes.Where(node => node.State == FleetNodeState.Live && node.Identity.Name != _node.Name).Sum(node => node.Dumps);
-        _state.Snapshot = settled;
         return true;
     }
 

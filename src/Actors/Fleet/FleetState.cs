@@ -1,3 +1,4 @@
+using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage.Fleet;
 
 namespace NetdumpCollector.Actors.Fleet;
@@ -40,6 +41,13 @@ public sealed class FleetState
         get => Volatile.Read(ref _answeredAt);
         internal set => Volatile.Write(ref _answeredAt, value);
     }
+
+    /// <summary>The dump that nobody receives now whose packets these are, and how long its kernel has been silent by now; null where there is none, or its kernel can be there no more.</summary>
+    /// <param name="client">The client.</param>
+    /// <param name="clientPort">UDP port that its packets come from.</param>
+    /// <param name="time">The clock: what was learned is as old as the catalogue's last answer.</param>
+    public (FleetSession Session, TimeSpan Silence)? FindOrphan(Ipv4 client, ushort clientPort, TimeProvider time) =>
+        Snapshot.FindOrphan(client, clientPort) is { } orphan && TimeSpan.FromSeconds(orphan.SilentSeconds) + time.GetElapsedTime(AnsweredAt) is var silence && orphan.IsAliveAfter(silence) ? (orphan, silence) : null;
 
     /// <summary>Changes that wait to be told, and those that found no room.</summary>
     public int OutboxLength { get; internal set; }

@@ -328,7 +328,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     {
         ref readonly var datagram = ref single[0];
         if (group.Fleet is not { } fleet || header.Type is not (MessageType.Vmcore or MessageType.Kdh or MessageType.EkcdKey) || _drained is not null || group.IsResuming
-            || fleet.Snapshot.FindOrphan(datagram.Remote, datagram.RemotePort) is not { IsAlive: true } orphan || entry?.Sessions.Any(session => session.StartedAt > orphan.StartedAt) == true)
+            || fleet.FindOrphan(datagram.Remote, datagram.RemotePort, environment.Time) is not var (orphan, silence) || entry?.Sessions.Any(session => Context.NowUs - session.OpenedUs < silence.TotalMicroseconds) == true)
             return false;
         // A kernel that goes on sends what it has no ack for: another panic of the host begins at 0.
         if (header.Type == MessageType.Vmcore && orphan.Bytes > WellKnown.BurstBytes && header.Offset < (ulong)orphan.Bytes - WellKnown.BurstBytes)

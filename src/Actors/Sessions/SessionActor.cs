@@ -181,7 +181,7 @@ public sealed partial class SessionActor : Actor<SessionActor.Message>, IDatagra
         _session = session;
         _store = new(_session, environment.Storm);
         _meter = new(environment.Metrics, _session, environment.Time);
-        Route = new() { StartedAt = startedAt, Describe = Describe };
+        Route = new() { StartedAt = startedAt, OpenedUs = _startedUs, Describe = Describe };
         Route.Publish(_session);
     }
 

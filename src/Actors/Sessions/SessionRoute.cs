@@ -13,6 +13,9 @@ public sealed class SessionRoute
     /// <summary>When the herald came, by the machine's clock.</summary>
     public DateTimeOffset StartedAt { get; init; }
 
+    /// <summary>The same by the loop's clock, in microseconds; before its beginning where an earlier process was heralded.</summary>
+    internal long OpenedUs { get; init; }
+
     /// <summary>Tells how far the session is; asked on its event loop.</summary>
     internal Func<SessionStatus> Describe { get; init; } = null!;
 

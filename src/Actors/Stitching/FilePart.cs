@@ -6,12 +6,13 @@ namespace NetdumpCollector.Actors.Stitching;
 /// <summary>A part that lies in this node's own dump directory: the dump came back to it.</summary>
 /// <param name="root">The dump directory.</param>
 /// <param name="manifestPath">Its manifest.</param>
+/// <param name="id">The dump that is to be there.</param>
 /// <param name="node">The node that received it.</param>
-internal sealed class FilePart(string root, string manifestPath, string node) : IDumpPart, IDisposable
+internal sealed class FilePart(string root, string manifestPath, string id, string node) : IDumpPart, IDisposable
 {
     private StoredFile? _vmcore;
 
-    public Manifest Manifest { get; } = ManifestFile.Read(manifestPath);
+    public Manifest Manifest { get; } = ManifestFile.Read(manifestPath) is var manifest && manifest.Id == id ? manifest : throw new StorageException($"{manifestPath}: is the dump {manifest.Id} where {id} is to be");
 
     public string Node => node;
 

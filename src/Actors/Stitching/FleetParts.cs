@@ -24,19 +24,8 @@ public sealed class FleetParts(string root, FleetState state, FleetReader reader
 
     public FoundParts Find(Manifest dump, CancellationToken stopping)
     {
-        if (!state.Reach.IsUp)
-            throw new StorageException($"the catalogue is not reached: {state.Reach.Problem}");
         string first = dump.Continues?.Id ?? dump.Id;
-        IReadOnlyList<FleetDump> rows;
-        try
-        {
-            rows = reader.PartsAsync(first, stopping).GetAwaiter().GetResult();
-        }
-        catch (FleetException e)
-        {
-            throw new StorageException(e.Message, e);
-        }
-
+        var rows = Ask(() => reader.PartsAsync(first, stopping));
         var parts = new List<IDumpPart>();
         var problems = new List<string>();
         var snapshot = state.Snapshot;
@@ -49,11 +38,13 @@ public sealed class FleetParts(string root, FleetState state, FleetReader reader
             {
                 part = PartOf(row, snapshot, stopping);
                 if (part is null)
-                    problems.Add($"node {row.Node}, which has a part, does not live now or does not say where its HTTP is reached (--http, --node-url)");
-                else if (part.Manifest.Id == row.Id)
-                    parts.Add(part);
+                    problems.Add(WhyNot(row));
                 else
-                    problems.Add($"node {row.Node}: what is to be the dump {row.Id} is {part.Manifest.Id}");
+                {
+                    // Which may have to be asked for.
+                    _ = part.Manifest;
+                    parts.Add(part);
+                }
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
@@ -68,17 +59,42 @@ public sealed class FleetParts(string root, FleetState state, FleetReader reader
         return new(parts, parts.Count > 0 || problems.Count > 0, problems.Count == 0 ? null : string.Join("; ", problems));
     }
 
+    public IReadOnlyDictionary<string, DumpWhole> FindWholes(IReadOnlyCollection<Manifest> parts, CancellationToken stopping) =>
+        Ask(() => reader.WholesAsync([.. parts.Select(part => (part.Id, part.Continues?.Id ?? part.Id))], stopping));
+
     public void Dispose()
     {
         _http.Dispose();
         reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
     }
 
+    private T Ask<T>(Func<Task<T>> ask)
+    {
+        if (!state.Reach.IsUp)
+            throw new StorageException($"the catalogue is not reached: {state.Reach.Problem}");
+        try
+        {
+            return ask().GetAwaiter().GetResult();
+        }
+        catch (FleetException e)
+        {
+            throw new StorageException(e.Message, e);
+        }
+    }
+
+    internal static string WhyNot(FleetDump row)
+    {
+        string node = row.Path is null ? $"node {row.Node} has the part {row.Id} no more" : $"node {row.Node}, which has the part {row.Id}, does not live now or does not say where its HTTP is reached (--http, --node-url)";
+        return row.Url is string stored ? $"{node}; the object store has it: netdump-collector dumps fetch {stored} --output DIRECTORY, into a directory of its own below the dump directory of a live node" : node;
+    }
+
     private IDumpPart? PartOf(FleetDump row, FleetSnapshot snapshot, CancellationToken stopping)
     {
         var manifest = ManifestFile.Parse($"of {row.Id} in the catalogue", Encoding.UTF8.GetBytes(row.Manifest!));
+        if (row.Path is null)
+            return null;
         if (row.Directory == state.Directory)
-            return new FilePart(root, Path.Join(root, Path.GetDirectoryName(row.Path), $"dump.{manifest.Host}.{manifest.Index}.json"), row.Node);
+            return new FilePart(root, Path.Join(root, Path.GetDirectoryName(row.Path), $"dump.{manifest.Host}.{manifest.Index}.json"), row.Id, row.Node);
         if (snapshot.UrlOf(row) is not string url)
             return null;
         if (!IsNodeUrl(url))

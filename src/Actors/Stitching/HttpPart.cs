@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Fleet;
 using NetdumpCollector.Storage.Stitching;
 
 namespace NetdumpCollector.Actors.Stitching;
@@ -28,7 +29,7 @@ internal sealed class HttpPart(HttpClient http, string url, string? token, Manif
     private Manifest? _manifest;
 
     /// <summary>The catalogue has not all ranges of long lists.</summary>
-    public Manifest Manifest => _manifest ??= known.MissingRanges > known.Missing.Count ? ReadManifest() : known;
+    public Manifest Manifest => _manifest ??= new[] { known.Missing, known.Damaged, known.Overwritten }.Any(ranges => ranges.Count >= ManifestScan.MaxRanges) || known.MissingRanges > known.Missing.Count ? ReadManifest() : known;
 
     public string Node => node;
 
@@ -131,7 +132,8 @@ internal sealed class HttpPart(HttpClient http, string url, string? token, Manif
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
-            throw new StorageException($"node {node}: {url}: {e.Message}", e);
+            string advice = e is HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } ? "; this machine has to trust who signed that node's certificate (update-ca-certificates, or SSL_CERT_FILE)" : "";
+            throw new StorageException($"node {node}: {url}: {e.Message}{(e.InnerException is { } inner ? $" {inner.Message}" : "")}{advice}", e);
         }
     }
 

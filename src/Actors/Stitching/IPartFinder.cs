@@ -10,6 +10,10 @@ public interface IPartFinder
     /// <param name="stopping">Gives it up, also while a part is read.</param>
     /// <exception cref="StorageException">Nobody can be asked now.</exception>
     FoundParts Find(Manifest dump, CancellationToken stopping);
+
+    /// <summary>Of parts that are here, those whose bytes are in a whole dump by now, by their ids.</summary>
+    /// <exception cref="StorageException">Nobody can be asked now.</exception>
+    IReadOnlyDictionary<string, DumpWhole> FindWholes(IReadOnlyCollection<Manifest> parts, CancellationToken stopping);
 }
 
 /// <summary>The other parts of a dump.</summary>

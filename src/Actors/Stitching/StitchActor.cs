@@ -23,9 +23,11 @@ public sealed record StitchSetup(string Root, string Node, Func<IPartFinder> Ope
 
     /// <summary>Uploads what was made whole, or null.</summary>
     public ActorRef<StoreActor.Message>? Store { get; init; }
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
-/// <summary>Makes dumps whole of which other nodes have received a part: one at a time, for as long as it takes. The dump directory is its queue.</summary>
+/// <summary>Makes dumps whole of which other nodes have received a part: one at a time, for as long as it takes; and notes of the parts here where they are whole. The dump directory is its queue.</summary>
 /// <remarks>On a thread of idle priority that may wait for the catalogue and for other nodes.</remarks>
 public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) : Actor<StitchActor.Message>
 {
@@ -43,12 +45,16 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     private const long SearchEveryUs = 600_000_000;
 
     /// <summary>The other part has to end first; it is asked for again after so long (2 s), each time after twice as long.</summary>
-    private const long FirstRestUs = 2_000_000;
+    internal const long FirstRestUs = 2_000_000;
 
     /// <summary>But once a minute.</summary>
-    private const long MostRestUs = 60_000_000;
+    internal const long MostRestUs = 60_000_000;
+
+    /// <summary>And after the day that a part is waited for, every ten minutes.</summary>
+    private const long LateRestUs = SearchEveryUs;
 
     private readonly Dictionary<string, Awaiting> _awaiting = [];
+    private readonly GivenParts _given = new(setup);
 
     /// <summary>Dumps whose parts are of other panics.</summary>
     private readonly HashSet<string> _foreign = [];
@@ -77,11 +83,13 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         {
             if (_awaiting.Values.Where(dump => dump.NotBeforeUs <= Context.NowUs).MinBy(dump => dump.NotBeforeUs) is { } due)
                 Stitch(due);
+            if (Context.NowUs >= _given.DueUs)
+                _given.NoteWholes(Finder, Context.NowUs, stopping);
         }
         finally
         {
             // Whatever comes of one dump, the others have their turn.
-            setup.Metrics.AwaitsParts(_awaiting.Values.Count(dump => dump.IsPart));
+            setup.Metrics.AwaitsParts(_awaiting.Values.Count(dump => dump is { IsPart: true, IsLate: false }));
             Arm();
         }
     }
@@ -89,7 +97,8 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     private void Arm()
     {
         _timer ??= Context.CreateTimer(new Look());
-        _timer.Arm(Math.Max(Context.NowUs, Math.Min(_searchUs == 0 ? long.MaxValue : _searchUs, _awaiting.Count == 0 ? long.MaxValue : _awaiting.Values.Min(dump => dump.NotBeforeUs))));
+        long dueUs = _awaiting.Values.Select(dump => dump.NotBeforeUs).Append(_searchUs == 0 ? long.MaxValue : _searchUs).Append(_given.DueUs).Min();
+        _timer.Arm(Math.Max(Context.NowUs, dueUs));
     }
 
     protected override void PostStop(Exception? failure)
@@ -103,8 +112,8 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         _searchUs = Context.NowUs + SearchEveryUs;
         try
         {
-            foreach (var dump in DumpCatalog.Read(setup.Root).Dumps.Where(dump => DumpStitching.IsWanted(dump.Manifest) && !_foreign.Contains(dump.Manifest.Id)))
-                _ = _awaiting.TryAdd(dump.Manifest.Id, new(dump.ManifestPath, Context.NowUs + FirstRestUs));
+            foreach (var dump in DumpCatalog.Read(setup.Root).Dumps)
+                Add(dump, Context.NowUs + FirstRestUs);
         }
         catch (StorageException e)
         {
@@ -116,9 +125,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
     {
         try
         {
-            var manifest = ManifestFile.Read(manifestPath);
-            if (DumpStitching.IsWanted(manifest))
-                _ = _awaiting.TryAdd(manifest.Id, new(manifestPath, Context.NowUs));
+            Add(new(manifestPath, ManifestFile.Read(manifestPath)), Context.NowUs);
         }
         catch (StorageException)
         {
@@ -126,21 +133,31 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         }
     }
 
-    private void Stitch(Awaiting dump)
+    private void Add(CatalogedDump dump, long notBeforeUs)
     {
-        Manifest manifest;
+        if (DumpStitching.IsWanted(dump.Manifest) && !_foreign.Contains(dump.Manifest.Id))
+            _ = _awaiting.TryAdd(dump.Manifest.Id, new(dump.ManifestPath, notBeforeUs));
+        _given.Add(dump, Context.NowUs);
+    }
+
+    private IPartFinder Finder() => _finder ??= setup.Open();
+
+    internal static Manifest? TryRead(string manifestPath)
+    {
         try
         {
-            manifest = ManifestFile.Read(dump.ManifestPath);
+            return ManifestFile.Read(manifestPath);
         }
         catch (StorageException)
         {
-            // Deleted; what only cannot be read now is found by the next search.
-            Forget(dump);
-            return;
+            return null;
         }
+    }
 
-        if (!DumpStitching.IsWanted(manifest))
+    private void Stitch(Awaiting dump)
+    {
+        // Deleted; what only cannot be read now is found by the next search.
+        if (TryRead(dump.ManifestPath) is not { } manifest || !DumpStitching.IsWanted(manifest))
         {
             Forget(dump);
             return;
@@ -153,8 +170,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
         dump.IsPart |= manifest is { Continues: not null } or { Stitching: true };
         try
         {
-            _finder ??= setup.Open();
-            using var found = _finder.Find(manifest, stopping);
+            using var found = Finder().Find(manifest, stopping);
             problem = found.Problem;
             dump.IsPart |= found.IsKnown;
             // A dump that is only incomplete, of which nobody else knows.
@@ -189,7 +205,7 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
                 CollectorLog.NotStitched(setup.Logger, FileOf(dump, manifest), manifest.Id, problem);
             }
 
-            manifest = ReadAgain(dump, manifest);
+            manifest = TryRead(dump.ManifestPath) ?? manifest;
         }
 
         // What was written and not noted, or could not be, is no progress: it would be fetched again and again.
@@ -201,23 +217,14 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
             return;
         }
 
-        dump.Rest(Context.NowUs, hasProgress);
         // Each trouble is told of once, and none where a dump is only incomplete, as far as is known.
-        if (dump.IsPart && problem != dump.Problem)
+        bool isLate = setup.Time.GetUtcNow() - manifest.EndedAt >= DumpStitching.Patience;
+        if (dump.IsPart && isLate && !dump.IsLate)
+            CollectorLog.PartsDidNotCome(setup.Logger, FileOf(dump, manifest), manifest.Id, DumpStitching.Patience.TotalHours, problem);
+        else if (dump.IsPart && problem != dump.Problem)
             CollectorLog.AwaitsParts(setup.Logger, FileOf(dump, manifest), manifest.Id, problem);
-        dump.Problem = problem;
-    }
-
-    private static Manifest ReadAgain(Awaiting dump, Manifest before)
-    {
-        try
-        {
-            return ManifestFile.Read(dump.ManifestPath);
-        }
-        catch (StorageException)
-        {
-            return before;
-        }
+        (dump.Problem, dump.IsLate) = (problem, isLate);
+        dump.Rest(Context.NowUs, hasProgress);
     }
 
     private void OnTried(Awaiting dump, Manifest manifest, bool hasChanged, long fetched)
@@ -262,9 +269,12 @@ public sealed class StitchActor(StitchSetup setup, CancellationToken stopping) :
 
         public string? Problem { get; set; }
 
+        /// <summary>It is told of as incomplete, and the others hardly come any more.</summary>
+        public bool IsLate { get; set; }
+
         public void Rest(long nowUs, bool hasProgress)
         {
-            _restUs = hasProgress ? FirstRestUs : Math.Min(2 * _restUs, MostRestUs);
+            _restUs = hasProgress ? FirstRestUs : IsLate ? LateRestUs : Math.Min(2 * _restUs, MostRestUs);
             NotBeforeUs = nowUs + _restUs;
         }
     }

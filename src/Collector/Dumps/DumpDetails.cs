@@ -1,6 +1,7 @@
 using System.Globalization;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
+using NetdumpCollector.Storage.Stitching;
 
 namespace NetdumpCollector.Collector.Dumps;
 
@@ -18,7 +19,11 @@ internal static class DumpDetails
         if (manifest.Pinned)
             Line(output, "Pinned", "yes, retention never deletes it");
         if (manifest.Continues is { } continues)
-            Line(output, "Part of", $"{continues.Id}, which node {continues.Node} had before{(manifest.Stitching ? "; what other nodes have is being fetched" : manifest.Status == DumpStatus.Incomplete ? "; what other nodes have is fetched when their parts have ended" : "")}");
+            Line(output, "Part of", $"{continues.Id}, which node {continues.Node} had before{(manifest.Stitching ? "; what other nodes have is being fetched" : DumpStitching.IsAwaited(manifest, TimeProvider.System.GetUtcNow()) ? "; what other nodes have is fetched when their parts have ended" : "")}");
+        if (manifest.Within is { } whole)
+            Line(output, "Whole as", $"{whole.Id}, at node {whole.Node}");
+        if (manifest.KeyMissing is { } holes)
+            WriteRanges("Key lacks", holes, holes.Count, output);
         foreach (var segment in manifest.Segments ?? [])
             Line(output, "Segment", Text($"{segment.Epoch}, of node {segment.Node}: {segment.Bytes} bytes{(segment.Id is string id ? $" ({id})" : "")}"));
         if (manifest.Error is string error)

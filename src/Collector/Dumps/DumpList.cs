@@ -75,7 +75,12 @@ internal sealed class DumpList
 
     private static string StatusOf(Row row)
     {
-        string status = row is { Continues: string id } && row.Status != Complete ? $"{row.Status}, part of {id}" : row.Status;
+        string status = row switch
+        {
+            { Within: string whole } => $"{row.Status}, whole as {whole}",
+            { Continues: string id } when row.Status != Complete => $"{row.Status}, part of {id}",
+            _ => row.Status,
+        };
         return row.Pinned ? $"{status}, pinned" : status;
     }
 
@@ -88,7 +93,7 @@ internal sealed class DumpList
 
     private static Row RowOf(Manifest dump, string file) => new(
         dump.Id, dump.Host, dump.Client, dump.StartedAt.UtcDateTime, (long)dump.Bytes, dump.Status.ToString().ToLowerInvariant(), dump.Kdh?.PanicString, file, dump.Pinned)
-    { Continues = dump.Continues?.Id };
+    { Continues = dump.Continues?.Id, Within = dump.Within?.Id };
 
     internal static Row RowOf(PartialDump partial, string root) => new(
         partial.Opened?.Identity.Id, null, partial.Opened?.Identity.Client.ToString(), partial.Opened?.Identity.StartedAt.UtcDateTime, partial.LengthBytes,
@@ -111,5 +116,9 @@ internal sealed class DumpList
         /// <summary>The dump whose part this is, which another node began; null for all others.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public string? Continues { get; init; }
+
+        /// <summary>The whole dump, at another node, that this part is inside of; null for all others.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public string? Within { get; init; }
     }
 }

@@ -1,4 +1,5 @@
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Storage;
 
@@ -13,8 +14,9 @@ internal static class PruneVerb
         [
             ("Retention", """
                 The settings are those of 'serve', from the same places. Never deleted: the newest complete dump of
-                a host, what is pinned, what is still in use, with --store what is not in the object store yet. These count
-                as any other, so a limit may stay exceeded.
+                a host, what is pinned, what is still in use, with --store what is not in the object store yet, for
+                24 hours what another node may need to make a dump whole (with --cluster and without --takeover any
+                incomplete dump). These count as any other, so a limit may stay exceeded.
                 """),
         ],
         Examples =
@@ -30,7 +32,7 @@ internal static class PruneVerb
         var command = new DocumentedCommand("prune", "Delete the dumps that retention does not keep.", s_documentation);
         var dryRun = RemoveVerb.DryRunFlag();
         command.Add(dryRun);
-        var options = new SettingOptions(command, [SettingsTable.Directory, SettingsTable.Config, SettingsTable.RetainAge, SettingsTable.RetainCount, SettingsTable.RetainSize, SettingsTable.Store]);
+        var options = new SettingOptions(command, [SettingsTable.Directory, SettingsTable.Config, SettingsTable.RetainAge, SettingsTable.RetainCount, SettingsTable.RetainSize, SettingsTable.Store, .. FleetCommand.Settings, SettingsTable.Takeover]);
         command.SetAction(parseResult => DumpsVerb.WithCatalog(options, parseResult, io, catalog =>
         {
             var settings = options.Resolve(parseResult, io);
@@ -39,7 +41,8 @@ internal static class PruneVerb
                 throw new UsageException("prune needs a policy: --retain-age, --retain-count or --retain-size, or the same settings in the environment or a file");
 
             var now = TimeProvider.System.GetUtcNow();
-            var needs = new DumpNeeds(TimeSpan.Zero, Store: settings.Value(SettingsTable.Store) is not null);
+            var needs = new DumpNeeds(TimeSpan.Zero, Store: settings.Value(SettingsTable.Store) is not null,
+                Parts: FleetCommand.AddressOf(settings) is not null && !settings.Value(SettingsTable.Takeover));
             var removals = RetentionPlanner.Plan(RetentionCandidate.Of(catalog, now, needs), policy, now);
             return parseResult.GetValue(dryRun) ? Show(catalog, removals, io) : Prune(catalog.Root, removals, now, needs, io);
         }));

@@ -12,8 +12,9 @@ internal static class RemoveVerb
         Notes =
         [
             ("Refused without --force", """
-                A dump that is pinned, the newest complete one of its host, and for some seconds after its end one
-                whose client may still have to be answered. When one of several is refused, or not there,
+                A dump that is pinned, the newest complete one of its host, for some seconds after its end one
+                whose client may still have to be answered, and for 24 hours a part that waits for the parts
+                of other nodes. When one of several is refused, or not there,
                 none is deleted.
                 """),
         ],

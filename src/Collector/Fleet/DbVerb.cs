@@ -25,6 +25,11 @@ internal static class DbVerb
                 It creates the schema 'netdump' and tables in it; 'serve' does the same when it connects, and needs
                 no such rights where it has been done before: then select, insert, update and delete on the tables are enough.
                 """),
+            ("Time", """
+                As long as it takes, but no lock is waited for longer than two seconds, because the nodes would wait
+                behind it. What cannot be done now is not done at all: try again when a backup, say, has ended. For a
+                version that takes more than three seconds run this before the nodes: they do not wait for it.
+                """),
             ("Password", "Best in a file: --cluster-file, or PGPASSFILE as for every PostgreSQL client. It is never shown."),
         ],
         Examples = [("NETDUMP_CLUSTER='Host=db.example.net;Database=netdump' netdump-collector db migrate", "As often as you like, from any number of nodes at once.")],

@@ -107,7 +107,7 @@ internal sealed class FleetView(string node, string? url, FleetState state, Lazy
     public string? UrlOf(FleetDump dump) => state.Snapshot.UrlOf(dump, except: url);
 
     internal static DumpList.Row RowOf(FleetDump dump) => new(dump.Id, dump.Host, dump.Client, dump.StartedAt.UtcDateTime, dump.Bytes, dump.Status.ToLowerInvariant(), dump.Panic, dump.Path ?? dump.Url ?? "-", dump.Pinned, dump.Node)
-    { Continues = dump.Continues };
+    { Continues = dump.Continues, Within = dump.Within };
 
     private static string Stamp(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 }

@@ -365,13 +365,13 @@ internal sealed class Server : IDisposable
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         var headroom = new Headroom(settings.MinFree, settings.WhenFull, FileSystemSpace.Of);
         Readiness = new(_directory, headroom, TimeProvider.System);
-        var needs = new DumpNeeds(_scripts is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds), Store: settings.Store is not null);
+        var needs = new DumpNeeds(_scripts is null ? TimeSpan.Zero : TimeSpan.FromSeconds(settings.ScriptTimeoutSeconds), Store: settings.Store is not null, Parts: _stitch is not null);
         var retention = new RetentionSetup(_directory.Root, settings.Retention, headroom, needs);
         var retentions = SpawnRetention("retention", _retention, retention);
         retentions.Tell(new RetentionActor.Begin());
         var room = _room is null ? null : SpawnRetention("room", _room, retention);
         _stored = settings.Store is not { } stores ? null : _system.Spawn<StoreActor.Message>("store", _store!,
-            () => new StoreActor(new(_directory.Root, stores, stopping => new S3ObjectStore(stores, TimeProvider.System, stopping), TimeProvider.System, Metrics, _log), _uploads!, _stopping.Token),
+            () => new StoreActor(new(_directory.Root, stores, stopping => new S3ObjectStore(stores, TimeProvider.System, stopping), TimeProvider.System, Metrics, _log) { HasParts = _stitch is not null }, _uploads!, _stopping.Token),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });
         _stitching = _stitch is not { } stitch ? null : _system.Spawn<StitchActor.Message>("stitch", stitch, () => new StitchActor(StitchingOf(settings, headroom), _stopping.Token),
             new() { MailboxCapacity = 65_536, Strategy = SupervisorStrategy.Resume });

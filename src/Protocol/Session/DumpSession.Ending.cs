@@ -118,6 +118,7 @@ public sealed partial class DumpSession
             Error = error,
             Header = _header,
             Key = _key is null ? (ReadOnlyMemory<byte>?)null : _key,
+            KeyMissing = [.. _keyCoverage.Missing((ulong)(_key?.Length ?? 0))],
             LengthBytes = status is DumpStatus.Complete or DumpStatus.Damaged or DumpStatus.Truncated && headerIsValid ? Math.Min(expected, KeptBytes) : stored.End,
             CoveredBytes = stored.CoveredBytes,
             Missing = missing,

@@ -59,12 +59,15 @@ internal static class FleetConnections
     /// <summary>Does something with the catalogue and turns its failures into <see cref="FleetException"/>.</summary>
     /// <exception cref="FleetException">It failed, or took too long.</exception>
     /// <exception cref="OperationCanceledException">The caller does not want it any more.</exception>
-    public static async Task<T> AskAsync<T>(ClusterAddress address, Func<Task<T>> ask, CancellationToken cancellation)
+    public static Task<T> AskAsync<T>(ClusterAddress address, Func<Task<T>> ask, CancellationToken cancellation) => AskAsync(address, ask, patience: null, cancellation);
+
+    /// <summary>The same, for as long as <paramref name="patience"/> says; null is as long as for everything.</summary>
+    public static async Task<T> AskAsync<T>(ClusterAddress address, Func<Task<T>> ask, TimeSpan? patience, CancellationToken cancellation)
     {
         try
         {
             // The library's own limit counts from the last byte.
-            return await ask().WaitAsync(TimeSpan.FromSeconds(2 * PatienceSeconds), cancellation).ConfigureAwait(false);
+            return await ask().WaitAsync(patience ?? TimeSpan.FromSeconds(2 * PatienceSeconds), cancellation).ConfigureAwait(false);
         }
         catch (Exception e) when (IsFailure(e) && !cancellation.IsCancellationRequested)
         {
@@ -102,6 +105,7 @@ internal static class FleetConnections
         {
             PostgresException { SqlState: PostgresErrorCodes.ReadOnlySqlTransaction } => "the database is read-only, as a standby is; name the primary, or all of them with Target Session Attributes=read-write",
             PostgresException { SqlState: PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn or PostgresErrorCodes.InvalidSchemaName } schema => $"the schema is not the catalogue's: {schema.MessageText}; run 'netdump-collector db migrate'",
+            PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable } => "a table, or the way to change the schema, is locked by somebody else, and is not waited for because others would wait behind; see pg_locks, and try again",
             PostgresException server => $"{server.MessageText} ({server.SqlState})",
             TimeoutException or OperationCanceledException => $"no answer within {PatienceSeconds} s",
             { InnerException: TimeoutException } => $"no answer within {PatienceSeconds} s",

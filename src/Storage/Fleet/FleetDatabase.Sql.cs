@@ -78,15 +78,15 @@ public sealed partial class FleetDatabase
     /// <summary>The manifest is what counts: the columns are made of it here, so that they never say anything else.</summary>
     private const string PutDumps = """
         insert into netdump.dumps (id, directory, node, path, url, host, client, started_at, ended_at, status, reason, panic, bytes, missing_bytes, sha256, hash_state, epoch, segments, pinned,
-            continues, manifest, digest, changed_at, removed_at)
+            continues, within, manifest, digest, changed_at, removed_at)
         select g.id, $1, $2, g.path, m #>> '{stored,url}', m ->> 'host', (m ->> 'client')::inet, (m ->> 'startedAt')::timestamptz, (m ->> 'endedAt')::timestamptz, m ->> 'status', m ->> 'reason',
             m #>> '{kdh,panicString}', (m ->> 'bytes')::bigint, (m ->> 'missingBytes')::numeric, m ->> 'sha256', m ->> 'hashState', coalesce((m ->> 'epoch')::int, 1), m -> 'segments',
-            coalesce((m ->> 'pinned')::boolean, false), m #>> '{continues,id}', m, g.digest, now(), null
+            coalesce((m ->> 'pinned')::boolean, false), m #>> '{continues,id}', m #>> '{within,id}', m, g.digest, now(), null
         from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as g (id, path, json, digest), lateral (select g.json::jsonb as m) as parsed
         on conflict (id) do update set directory = excluded.directory, node = excluded.node, path = excluded.path, url = excluded.url, host = excluded.host, client = excluded.client,
             started_at = excluded.started_at, ended_at = excluded.ended_at, status = excluded.status, reason = excluded.reason, panic = excluded.panic, bytes = excluded.bytes,
             missing_bytes = excluded.missing_bytes, sha256 = excluded.sha256, hash_state = excluded.hash_state, epoch = excluded.epoch, segments = excluded.segments, pinned = excluded.pinned,
-            continues = excluded.continues, manifest = excluded.manifest, digest = excluded.digest, changed_at = now(), removed_at = null
+            continues = excluded.continues, within = excluded.within, manifest = excluded.manifest, digest = excluded.digest, changed_at = now(), removed_at = null
         """;
 
     /// <summary>What an object store has outlives its local copy.</summary>

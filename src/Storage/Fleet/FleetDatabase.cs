@@ -31,7 +31,7 @@ public sealed partial class FleetDatabase : IAsyncDisposable
         try
         {
             connection = await FleetConnections.OpenAsync(source, address, cancellation).ConfigureAwait(false);
-            _ = await FleetSchema.MigrateAsync(connection, address, cancellation).ConfigureAwait(false);
+            _ = await FleetSchema.MigrateAsync(connection, address, isPatient: false, cancellation).ConfigureAwait(false);
             return new(address, source, connection);
         }
         catch

@@ -14,9 +14,10 @@ namespace NetdumpCollector.Storage.Fleet;
 /// <param name="Panic">The panic message of its header, or null.</param>
 /// <param name="Pinned">Retention never deletes it.</param>
 /// <param name="Continues">The dump whose part this is, or null.</param>
+/// <param name="Within">The whole dump that this part is inside of, or null.</param>
 /// <param name="Manifest">The manifest; null where it was not asked for.</param>
 public sealed record FleetDump(string Id, string Node, Guid Directory, string? Path, string? Url, string Host, string Client, DateTimeOffset StartedAt, long Bytes, string Status, string? Panic,
-    bool Pinned, string? Continues, string? Manifest);
+    bool Pinned, string? Continues, string? Within, string? Manifest);
 
 /// <summary>Which ended dumps are asked for.</summary>
 public sealed record FleetDumpQuery

@@ -8,7 +8,7 @@ public sealed class FleetReader : IAsyncDisposable
     /// <summary>Ids that one key may mean before it is refused as too short.</summary>
     private const int MaxFound = 20;
 
-    private const string DumpColumns = "id, node, directory, path, url, host, host(client), started_at, bytes, status, panic, pinned, continues";
+    private const string DumpColumns = "id, node, directory, path, url, host, host(client), started_at, bytes, status, panic, pinned, continues, within";
 
     private static readonly Dictionary<string, string> s_orders = new()
     {
@@ -58,7 +58,7 @@ public sealed class FleetReader : IAsyncDisposable
         while (await reader.ReadAsync(cancellation).ConfigureAwait(false))
         {
             dumps.Add(DumpOf(reader));
-            total = reader.GetInt64(14);
+            total = reader.GetInt64(15);
         }
 
         return ((IReadOnlyList<FleetDump>)dumps, (int)Math.Min(total, int.MaxValue));
@@ -88,12 +88,31 @@ public sealed class FleetReader : IAsyncDisposable
         return [];
     }, cancellation);
 
-    /// <summary>The ended parts of a dump whose files lie in a directory, with their manifests, which may lack ranges of long lists.</summary>
+    /// <summary>Of parts, those whose bytes are in a whole dump, by their ids.</summary>
+    /// <param name="parts">Ids of parts, each with the id of the part that began its dump.</param>
+    /// <param name="cancellation">Gives it up.</param>
+    public Task<IReadOnlyDictionary<string, DumpWhole>> WholesAsync(IReadOnlyCollection<(string Id, string Root)> parts, CancellationToken cancellation) => AskAsync<IReadOnlyDictionary<string, DumpWhole>>(async connection =>
+    {
+        await using var command = new NpgsqlCommand("""
+            select segment ->> 'id', d.id, d.node from netdump.dumps d, lateral jsonb_array_elements(d.segments) as segment
+            where d.removed_at is null and d.status in ('complete', 'damaged') and (d.id = any ($2) or d.continues = any ($2)) and segment ->> 'id' = any ($1) and segment ->> 'id' <> d.id
+            """, connection)
+        {
+            Parameters = { new() { Value = parts.Select(part => part.Id).ToArray() }, new() { Value = parts.Select(part => part.Root).Distinct().ToArray() } },
+        };
+        await using var reader = await command.ExecuteReaderAsync(cancellation).ConfigureAwait(false);
+        var wholes = new Dictionary<string, DumpWhole>();
+        while (await reader.ReadAsync(cancellation).ConfigureAwait(false))
+            wholes[reader.GetString(0)] = new(reader.GetString(1), reader.GetString(2));
+        return wholes;
+    }, cancellation);
+
+    /// <summary>The ended parts of a dump that lie in a directory or in an object store, with their manifests, which may lack ranges of long lists.</summary>
     /// <param name="root">The id of the part that began it, which is one of them.</param>
     /// <param name="cancellation">Gives it up.</param>
     public Task<IReadOnlyList<FleetDump>> PartsAsync(string root, CancellationToken cancellation) => AskAsync<IReadOnlyList<FleetDump>>(async connection =>
     {
-        await using var command = new NpgsqlCommand($"select {DumpColumns}, manifest::text from netdump.dumps where removed_at is null and path is not null and (id = $1 or continues = $1) order by started_at, id", connection)
+        await using var command = new NpgsqlCommand($"select {DumpColumns}, manifest::text from netdump.dumps where removed_at is null and (id = $1 or continues = $1) order by epoch, id", connection)
         {
             Parameters = { new() { Value = root } },
         };
@@ -121,7 +140,7 @@ public sealed class FleetReader : IAsyncDisposable
 
     private static FleetDump DumpOf(NpgsqlDataReader row) => new(
         row.GetString(0), row.GetString(1), row.GetGuid(2), FleetRows.Text(row, 3), FleetRows.Text(row, 4), row.GetString(5), row.GetString(6), row.GetFieldValue<DateTimeOffset>(7),
-        row.GetInt64(8), row.GetString(9), FleetRows.Text(row, 10), row.GetBoolean(11), FleetRows.Text(row, 12), FleetRows.Text(row, 13));
+        row.GetInt64(8), row.GetString(9), FleetRows.Text(row, 10), row.GetBoolean(11), FleetRows.Text(row, 12), FleetRows.Text(row, 13), FleetRows.Text(row, 14));
 
     private Task<T> AskAsync<T>(Func<NpgsqlConnection, Task<T>> ask, CancellationToken cancellation) => FleetConnections.AskAsync(_address, async () =>
     {

@@ -51,11 +51,11 @@ public sealed record FleetSession
     /// <summary>The dump whose part this is, null where it began here; see <see cref="DumpContinuation"/>.</summary>
     public string? Continues { get; init; }
 
-    /// <summary>Its kernel may still be there: it was heard of when its node was, and waits for an ack for some seconds.</summary>
-    public bool IsAlive => Phase == "receiving" && SilentSeconds < LongestSilence;
+    /// <summary>Its kernel may still be there after <paramref name="silence"/>: it was heard of when its node was, and waits for an ack for some seconds.</summary>
+    public bool IsAliveAfter(TimeSpan silence) => Phase == "receiving" && silence < s_longestSilence;
 
-    /// <summary>A kernel gives up after 12 s; a catalogue that was away itself may have told late, in seconds.</summary>
-    private const double LongestSilence = 60;
+    /// <summary>A kernel gives up after 12 s; a catalogue that was away itself may have told late.</summary>
+    private static readonly TimeSpan s_longestSilence = TimeSpan.FromSeconds(60);
 
     /// <summary>What a node notes that goes on with it and has nothing of it.</summary>
     public DumpContinuation ContinueElsewhere() => new(Continues ?? DumpId, Node, Epoch);

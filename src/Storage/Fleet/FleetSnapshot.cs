@@ -19,7 +19,8 @@ public sealed class FleetSnapshot
         _nodes = nodes.ToDictionary(node => node.Identity.Name);
         // Made by whoever builds the snapshot for others (Index), so that no event loop does.
         _orphans = new(() => sessions.Where(IsOrphaned).GroupBy(session => session.Client)
-            .ToDictionary(client => client.Key, client => client.OrderByDescending(session => session.StartedAt).ToArray()));
+            .ToDictionary(client => client.Key, client => client.GroupBy(session => session.Continues ?? session.DumpId)
+                .OrderBy(dump => dump.Min(session => session.SilentSeconds)).SelectMany(dump => dump.OrderByDescending(session => session.Epoch)).ToArray()));
     }
 
     public static FleetSnapshot Empty { get; } = new([], [], []);
@@ -35,10 +36,11 @@ public sealed class FleetSnapshot
     /// <summary>Nobody receives the dump now: its node is dead, has left, or is not known any more.</summary>
     public bool IsOrphaned(FleetSession session) => NodeOf(session.Node) is not { State: FleetNodeState.Live };
 
-    /// <summary>Dumps of a client that nobody receives now, the one that began last first; few, mostly none.</summary>
+    /// <summary>Dumps of a client that nobody receives now, the one first that was heard of last, and of its parts the one whose node had it last; few, mostly none.</summary>
+    /// <remarks>Not by when they began: each node tells that by a clock of its own.</remarks>
     public ReadOnlySpan<FleetSession> OrphansOf(Ipv4 client) => _orphans.Value.TryGetValue(client, out var sessions) ? sessions : [];
 
-    /// <summary>The dump that nobody receives now and whose packets came from this port of the client, the one that began last, or null.</summary>
+    /// <summary>The dump that nobody receives now and whose packets came from this port of the client, the last one, or null.</summary>
     public FleetSession? FindOrphan(Ipv4 client, ushort clientPort)
     {
         foreach (var session in OrphansOf(client))

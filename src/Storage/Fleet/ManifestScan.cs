@@ -11,7 +11,7 @@ namespace NetdumpCollector.Storage.Fleet;
 public sealed class ManifestScan(string root)
 {
     /// <summary>Ranges of each list that are told of; the manifest's own file has them all.</summary>
-    private const int MaxRanges = 100;
+    public const int MaxRanges = 100;
 
     /// <summary>A manifest that takes more has lists of ranges that are cut.</summary>
     private const int MaxJsonBytes = 64 << 10;

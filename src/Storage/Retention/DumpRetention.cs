@@ -1,4 +1,5 @@
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.Stitching;
 
 namespace NetdumpCollector.Storage;
 
@@ -43,6 +44,7 @@ public static class DumpRetention
     public static bool Remove(RetentionCandidate candidate, RetentionCandidate? newestComplete, DateTimeOffset now, DumpNeeds needs) =>
         DumpRemoval.Remove(candidate.Dump, manifest => !manifest.Pinned
             && !RetentionCandidate.AwaitsItsStore(manifest, needs)
+            && !DumpStitching.IsNeeded(manifest, needs.Parts, now)
             && !RetentionCandidate.IsUsed(candidate.Dump.ManifestPath, manifest, now, needs)
             && (!candidate.HasCore || manifest.Status != DumpStatus.Complete || IsThere(newestComplete)));
 

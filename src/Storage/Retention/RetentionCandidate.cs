@@ -1,4 +1,5 @@
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.Stitching;
 
 namespace NetdumpCollector.Storage;
 
@@ -10,6 +11,9 @@ public sealed record RetentionCandidate(CatalogedDump Dump, bool HasCore, bool I
 {
     /// <summary>It is not in the object store yet where it is to be.</summary>
     public bool AwaitsStore { get; init; }
+
+    /// <summary>A whole dump may still need it: it is a part, or may be one.</summary>
+    public bool AwaitsParts { get; init; }
 
     /// <summary>Bytes of the device that the file system has given to the vmcore, holes left out.</summary>
     public long AllocatedBytes { get; init; } = long.MaxValue;
@@ -28,6 +32,7 @@ public sealed record RetentionCandidate(CatalogedDump Dump, bool HasCore, bool I
         [.. catalog.Dumps.Select(dump => new RetentionCandidate(dump, File.Exists(dump.VmcorePath), IsUsed(dump.ManifestPath, dump.Manifest, now, needs))
         {
             AwaitsStore = AwaitsItsStore(dump.Manifest, needs),
+            AwaitsParts = DumpStitching.IsNeeded(dump.Manifest, needs.Parts, now),
             AllocatedBytes = FileSystemSpace.AllocatedBytes(dump.VmcorePath) ?? long.MaxValue,
         })];
 

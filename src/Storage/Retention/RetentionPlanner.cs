@@ -27,7 +27,7 @@ public sealed record Removal(RetentionCandidate Candidate, RemovalCause Cause, s
 
 /// <summary>Decides which dumps go. Sans-I/O.</summary>
 /// <remarks>
-/// Never goes: the newest complete dump of a host, one that is pinned, one that is in use, one that is to be in the object store and is not; a running one is no candidate. Dumps are old or new by when they started. Hosts are told apart by the name in their
+/// Never goes: the newest complete dump of a host, one that is pinned, one that is in use, one that is to be in the object store and is not, one that a whole dump may still be made of; a running one is no candidate. Dumps are old or new by when they started. Hosts are told apart by the name in their
 /// files, in all directories together. What is kept regardless counts like any other, so a limit may stay exceeded.
 /// </remarks>
 public static class RetentionPlanner
@@ -106,6 +106,7 @@ public static class RetentionPlanner
     private static string? ProtectionOf(RetentionCandidate candidate, Dictionary<string, RetentionCandidate> newestComplete) =>
         candidate.Dump.Manifest.Pinned ? "is pinned"
         : candidate.AwaitsStore ? "is not in the object store yet"
+        : candidate.AwaitsParts ? "is, or may be, a part of a dump that other nodes have parts of, and none is whole yet: it is kept until one is, or for 24 hours after its end"
         : candidate.IsInUse ? "is in use: its client may still have to be answered, or its script has not ended"
         : newestComplete.GetValueOrDefault(candidate.Dump.Manifest.Host) == candidate ? $"is the newest complete dump of {candidate.Dump.Manifest.Host}"
         : null;

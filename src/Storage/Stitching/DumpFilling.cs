@@ -13,6 +13,7 @@ internal sealed class DumpFilling : IDisposable
     private readonly StoredFile _vmcore;
     private readonly SegmentTally _segments;
     private readonly List<ByteRange> _damaged = [];
+    private readonly HashSet<IDumpPart> _compared = [];
     private readonly Action _beforeFirstWrite;
 
     /// <param name="root">The dump directory.</param>
@@ -41,13 +42,28 @@ internal sealed class DumpFilling : IDisposable
     /// <summary>Bytes that were written and that the manifest does not say are there.</summary>
     public ulong UnnotedBytes { get; private set; }
 
-    /// <summary>The part and the file have the same where both have something: all of it where that is little, else samples.</summary>
+    /// <summary>Sees that the part and the file have the same where both have something: the header, all of the bytes where they are few, else samples.</summary>
     /// <param name="part">The part; one that gave bytes before is not looked at again.</param>
+    /// <exception cref="ForeignPartException">They have not.</exception>
     /// <exception cref="StorageException">One of them cannot be read.</exception>
-    public bool AgreesWith(IDumpPart part)
+    public void Compare(IDumpPart part)
+    {
+        if (_compared.Contains(part))
+            return;
+        if (!AgreesWith(part))
+            throw new ForeignPartException($"{part.Manifest.Id} of node {part.Node} has another header, or other bytes where both have some: it is of another panic; each stays as it is");
+        _compared.Add(part);
+    }
+
+    /// <summary>It was seen that the part is of this dump.</summary>
+    public bool HasCompared(IDumpPart part) => _compared.Contains(part);
+
+    private bool AgreesWith(IDumpPart part)
     {
         if (Manifest.Segments?.Any(segment => segment.Id == part.Manifest.Id) == true)
             return true;
+        if (part.Manifest.Kdh is { Valid: true } header && Manifest.Kdh is { } own && (header.DumpLength, header.DumpTime, header.DumpKeySize) != (own.DumpLength, own.DumpTime, own.DumpKeySize))
+            return false;
         // What a kernel sent again, and otherwise, is not compared.
         var rewritten = RangeList.ToCoverage([.. Manifest.Damaged, .. Manifest.Overwritten, .. part.Manifest.Damaged, .. part.Manifest.Overwritten]);
         ByteRange[] both = [.. RangeList.Except([.. RangeList.Common(Held.Ranges, PartRanges.HeldBy(part.Manifest).Ranges)], rewritten.Ranges)];
@@ -116,10 +132,6 @@ internal sealed class DumpFilling : IDisposable
 
     public void Dispose() => _vmcore.Dispose();
 
-    /// <summary>The key file's name where all of it is there.</summary>
-    public static string? KeyNameOf(string manifestPath, Manifest manifest) =>
-        manifest.Files.Key is string key && new FileInfo(Path.Join(Path.GetDirectoryName(manifestPath), key)) is { Exists: true } file && file.Length >= StitchedDescription.KeyBytesOf(manifest) ? key : null;
-
     /// <summary>Nobody may take the file's hash of before for true.</summary>
     private static Manifest Unhashed(Manifest manifest) => manifest.HashState == HashState.Off ? manifest : manifest with { Sha256 = null, HashState = HashState.Pending };
 
@@ -127,19 +139,24 @@ internal sealed class DumpFilling : IDisposable
     {
         if (Posix.Sync(_vmcore.Handle) is not 0 and var errno)
             throw new StorageException($"{_vmcore.Name}: not durable, fsync failed: {Errno.Words(errno)}");
-        Manifest = ManifestFile.Update(_manifestPath, before => !before.Stitching || before.Kdh is null ? before : isEnd ? Ended(before, key) : Described(before, KeyNameOf(_manifestPath, before)) with { Status = before.Status, Error = before.Error });
+        Manifest = ManifestFile.Update(_manifestPath, before => !before.Stitching || before.Kdh is null ? before : isEnd ? Ended(before, key) : Described(before) with { Status = before.Status, Error = before.Error });
         UnnotedBytes = 0;
     }
 
-    private Manifest Described(Manifest before, string? keyName) => StitchedDescription.Of(before, Held, _damaged, _segments.All, (ulong)_vmcore.CurrentLength, keyName);
+    private Manifest Described(Manifest before) =>
+        StitchedDescription.Of(before, Held, _damaged, _segments.All, (ulong)_vmcore.CurrentLength, PartKeys.IsWhole(new(_manifestPath, before)));
 
     private Manifest Ended(Manifest before, byte[]? key)
     {
         var names = new CoreNames { Host = before.Host, Index = before.Index, Core = before.Files.Vmcore };
         using var directory = OpenDirectory();
         if (key is not null)
+        {
             AtomicFile.Write(directory, names.Key, key, Posix.KeyMode, replace: true);
-        var now = Described(before, key is null ? KeyNameOf(_manifestPath, before) : names.Key);
+            before = before with { KeyMissing = null, Files = before.Files with { Key = names.Key } };
+        }
+
+        var now = Described(before);
         AtomicFile.Write(directory, names.Info, StitchedDescription.InfoOf(now, names.Manifest), Posix.FileMode, replace: true);
         if (Posix.SyncDirectory(directory) is not 0 and var errno)
             throw new StorageException($"directory of {_manifestPath}: not durable, fsync failed: {Errno.Words(errno)}");

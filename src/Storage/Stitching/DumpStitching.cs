@@ -30,6 +30,9 @@ public enum StitchOutcome
 /// <param name="onFetched">Told of bytes of other parts that were written.</param>
 public sealed class DumpStitching(string root, string node, Action<long>? onFetched = null)
 {
+    /// <summary>So long after its end a part is waited for, and kept for the node that makes the dump whole.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromDays(1);
+
     /// <summary>Bytes that are asked for and held in memory at one time.</summary>
     public const int PieceBytes = 4 << 20;
 
@@ -40,16 +43,26 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
     public Headroom Headroom { get; init; } = Headroom.Unlimited;
 
     /// <summary>Parts are fetched for it: it has its end, which says how long it is, and lacks something that other nodes may have.</summary>
-    /// <remarks>Not where policy let bytes go, nor where nobody knows all holes, nor where the object store has it as it is: that one stays what it says.</remarks>
+    /// <remarks>
+    /// Not where policy let bytes go, nor where nobody knows all holes, nor where the object store has it as it is, nor where it is inside a whole one: that one stays what it says. Nor where its first burst was moved: nobody
+    /// knows any more where its stale copy lies.
+    /// </remarks>
     public static bool IsWanted(Manifest manifest) =>
-        manifest is { Status: DumpStatus.Incomplete, Kdh.Valid: true, TruncatedBy: null, Stored: null, Reason: not EndReason.WriteError } && (manifest.Stitching || manifest.MissingRanges <= manifest.Missing.Count);
+        manifest is { Status: DumpStatus.Incomplete, Kdh.Valid: true, TruncatedBy: null, Stored: null, Within: null, Relocated: false, Reason: not EndReason.WriteError }
+        && (manifest.Stitching || manifest.MissingRanges <= manifest.Missing.Count);
 
     /// <summary>It may become more than it is: whoever brings dumps elsewhere waits.</summary>
     /// <param name="manifest">The dump.</param>
     /// <param name="now">The time.</param>
-    /// <param name="patience">So long after its end nobody waits any more.</param>
-    public static bool IsAwaited(Manifest manifest, DateTimeOffset now, TimeSpan patience) =>
-        manifest is { Stitching: true } or { Status: DumpStatus.Incomplete, Continues: not null } && now - manifest.EndedAt < patience;
+    public static bool IsAwaited(Manifest manifest, DateTimeOffset now) =>
+        manifest is { Stitching: true } or { Status: DumpStatus.Incomplete, Continues: not null, Within: null } && now - manifest.EndedAt < Patience;
+
+    /// <summary>It may be, or become, what another part lacks, or be made whole itself: it is not deleted.</summary>
+    /// <param name="manifest">The dump.</param>
+    /// <param name="hasParts">Nodes go on with each other's dumps, so that any one may have another part: whoever began it is not told of that.</param>
+    /// <param name="now">The time.</param>
+    public static bool IsNeeded(Manifest manifest, bool hasParts, DateTimeOffset now) =>
+        IsAwaited(manifest, now) || (hasParts && manifest is { Status: DumpStatus.Incomplete, Within: null } && now - manifest.EndedAt < Patience);
 
     /// <summary>Fetches what the dump lacks and the parts have. Blocks for as long as that takes.</summary>
     /// <param name="manifestPath">The dump's manifest.</param>
@@ -69,10 +82,9 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
         if (claim is null)
             return StitchOutcome.Busy;
 
-        // Of bytes that several parts have, those of the one that was at it last are the client's last.
-        List<IDumpPart> newestFirst = [.. parts.Where(part => part.Manifest.Id != dump.Manifest.Id && part.Manifest.Client == dump.Manifest.Client).OrderByDescending(part => part.Manifest.StartedAt)];
-        bool wantsKey = StitchedDescription.KeyBytesOf(manifest) > 0 && DumpFilling.KeyNameOf(manifestPath, manifest) is null;
-        var keyPart = wantsKey ? newestFirst.FirstOrDefault(part => part.Manifest.Files.Key is not null) : null;
+        // Of bytes that several parts have, those of the one that was at it last are the client's last. Nodes have each a clock of their own, so their times say that only where nothing else does.
+        List<IDumpPart> newestFirst = [.. parts.Where(part => part.Manifest.Id != dump.Manifest.Id && part.Manifest.Client == dump.Manifest.Client)
+            .OrderByDescending(part => DumpContinuation.EpochOf(part.Manifest.Continues)).ThenByDescending(part => part.Manifest.StartedAt)];
         using var filling = new DumpFilling(root, node, dump, claim.Clear);
         StorageException? problem = null;
         byte[]? key = null;
@@ -80,7 +92,7 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
         try
         {
             isWanted = TryFill(filling, newestFirst, ref problem, cancellation);
-            key = keyPart is null || !isWanted ? null : TryReadKey(keyPart, manifest, ref problem);
+            key = isWanted ? PartKeys.TryJoin(root, dump, newestFirst, filling.Compare, ref problem) : null;
             if (key is not null && !filling.Manifest.Stitching)
                 isWanted = filling.TryBegin();
         }
@@ -108,15 +120,12 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
         try
         {
             ulong length = filling.Manifest.Kdh!.DumpLength;
-            var compared = new HashSet<IDumpPart>();
             while (PartRanges.Plan([.. filling.Held.Missing(length)], [.. newestFirst.Select(part => part.Manifest)]) is { Count: > 0 } plan)
             {
                 IDumpPart? unreadable = null;
-                if (plan.Select(next => next.Part).Distinct().Select(index => newestFirst[index]).FirstOrDefault(part => !compared.Contains(part)) is { } uncompared)
+                if (plan.Select(next => next.Part).Distinct().Select(index => newestFirst[index]).FirstOrDefault(part => !filling.HasCompared(part)) is { } uncompared)
                 {
-                    if (TryCompare(filling, uncompared, ref problem))
-                        compared.Add(uncompared);
-                    else
+                    if (!TryCompare(filling, uncompared, ref problem))
                         _ = newestFirst.Remove(uncompared);
                     continue;
                 }
@@ -150,7 +159,8 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
     {
         try
         {
-            return filling.AgreesWith(part) ? true : throw new ForeignPartException($"{part.Manifest.Id} of node {part.Node} has other bytes where both have some: it is of another panic; each stays as it is");
+            filling.Compare(part);
+            return true;
         }
         catch (StorageException e) when (e is not ForeignPartException)
         {
@@ -192,21 +202,6 @@ public sealed class DumpStitching(string root, string node, Action<long>? onFetc
         }
 
         return null;
-    }
-
-    /// <returns>It; null where that part does not have all of it either, or cannot be read.</returns>
-    private static byte[]? TryReadKey(IDumpPart part, Manifest manifest, ref StorageException? problem)
-    {
-        try
-        {
-            byte[] key = part.ReadKey();
-            return key.Length < StitchedDescription.KeyBytesOf(manifest) ? null : key;
-        }
-        catch (StorageException e)
-        {
-            problem ??= e;
-            return null;
-        }
     }
 
     /// <summary>Whatever comes to pass, what was written is told of, and the dump is no longer one that is being written.</summary>

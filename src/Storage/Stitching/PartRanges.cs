@@ -13,12 +13,14 @@ internal static class PartRanges
         if (manifest.Reason == EndReason.WriteError)
             return new();
 
-        ulong end = Math.Min(manifest.Bytes, manifest.Kdh is { Valid: true } kdh ? kdh.DumpLength : SaturatedSum(manifest.CoveredBytes, manifest.MissingBytes));
+        // Whatever another node says: no file has an offset beyond that.
+        ulong end = Math.Min(Math.Min(manifest.Bytes, long.MaxValue), manifest.Kdh is { Valid: true } kdh ? kdh.DumpLength : SaturatedSum(manifest.CoveredBytes, manifest.MissingBytes));
         // Holes behind the last one that is listed may be anywhere.
         if (manifest.MissingRanges > manifest.Missing.Count)
             end = Math.Min(end, manifest.Missing.Count == 0 ? 0 : manifest.Missing[^1].End);
-        var missing = RangeList.ToCoverage(manifest.Missing.Where(range => range.Start < range.End));
-        return RangeList.ToCoverage(missing.Missing(end));
+        var missing = RangeList.ToCoverage(manifest.Missing);
+        // The first burst lies where it belongs and, until the dump has come there, where it came as well: behind the first hole.
+        return RangeList.ToCoverage(manifest.Relocated ? missing.Missing(end).Take(1).Where(range => range.Start == 0) : missing.Missing(end));
     }
 
     /// <summary>What of <paramref name="wanted"/> the parts have, the first of them first; in order of offsets, with the part's index.</summary>

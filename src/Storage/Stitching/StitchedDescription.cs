@@ -9,31 +9,25 @@ internal static class StitchedDescription
 {
     private const string KeyIsMissing = "the dump is encrypted and its key did not arrive";
 
-    /// <summary>Longest key that a part is asked for; as <see cref="SessionOptions.MaxKeyBytes"/>.</summary>
-    private static readonly uint s_maxKeyBytes = (uint)new SessionOptions().MaxKeyBytes;
-
-    /// <summary>Bytes of the key that the dump cannot be decrypted without; 0 where it is not encrypted.</summary>
-    public static uint KeyBytesOf(Manifest manifest) => manifest.Kdh is { Valid: true } kdh ? Math.Min(kdh.DumpKeySize, s_maxKeyBytes) : 0;
-
     /// <summary>The manifest of a dump that has <paramref name="held"/> by now.</summary>
     /// <param name="manifest">What it said before.</param>
     /// <param name="held">All bytes that are durable in the file.</param>
     /// <param name="damaged">Damaged ranges among those of other parts.</param>
     /// <param name="segments">What came from where.</param>
     /// <param name="fileBytes">The file's length.</param>
-    /// <param name="keyName">The key file's name; null where there is none, or not all of it.</param>
-    public static Manifest Of(Manifest manifest, Coverage held, IEnumerable<ByteRange> damaged, IReadOnlyList<ManifestSegment> segments, ulong fileBytes, string? keyName)
+    /// <param name="hasKey">All of its key is there, where it is encrypted.</param>
+    public static Manifest Of(Manifest manifest, Coverage held, IEnumerable<ByteRange> damaged, IReadOnlyList<ManifestSegment> segments, ulong fileBytes, bool hasKey)
     {
         ulong length = manifest.Kdh!.DumpLength;
         ByteRange[] missing = [.. held.Missing(length)];
         ByteRange[] unverified = [.. RangeList.Common([.. manifest.Unverified], missing)];
         ulong missingBytes = RangeList.BytesOf(missing);
         ByteRange[] allDamaged = [.. RangeList.ToCoverage([.. manifest.Damaged, .. damaged]).Ranges];
-        bool isWhole = missing.Length == 0 && fileBytes == length && (keyName is not null || KeyBytesOf(manifest) == 0);
+        bool isWhole = missing.Length == 0 && fileBytes == length && hasKey;
         return manifest with
         {
             Status = !isWhole ? DumpStatus.Incomplete : allDamaged.Length > 0 ? DumpStatus.Damaged : DumpStatus.Complete,
-            Error = isWhole ? null : missing.Length == 0 && keyName is null ? KeyIsMissing : manifest.Error,
+            Error = isWhole ? null : missing.Length == 0 && !hasKey ? KeyIsMissing : manifest.Error,
             Bytes = fileBytes,
             CoveredBytes = length - missingBytes,
             Missing = [.. missing.Take(DumpSummary.MaxListedRanges)],
@@ -45,7 +39,6 @@ internal static class StitchedDescription
             UnverifiedRanges = missing.Length == 0 ? 0 : Math.Max(unverified.Length, manifest.UnverifiedRanges > manifest.Unverified.Count ? 1 : 0),
             Epoch = DumpContinuation.EpochOf(manifest.Continues),
             Segments = segments,
-            Files = keyName is null ? manifest.Files : manifest.Files with { Key = keyName },
         };
     }
 

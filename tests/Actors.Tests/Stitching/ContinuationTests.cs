@@ -20,7 +20,7 @@ public sealed class ContinuationTests : IDisposable
     private const string Root = "20261121T013940Z-00000001";
 
     private readonly string _temp = Directory.CreateTempSubdirectory("netdump-stitch-").FullName;
-    private readonly FleetState _fleet = new();
+    private readonly FleetState _fleet = new() { AnsweredAt = TimeProvider.System.GetTimestamp() };
 
     /// <summary>Outlives the actors.</summary>
     private readonly ThreadDispatcher _thread = new("stitch", 1);
@@ -76,12 +76,16 @@ public sealed class ContinuationTests : IDisposable
     [InlineData("port")]
     [InlineData("finished")]
     [InlineData("offset")]
+    [InlineData("stale")]
     public async Task Nothing_else_begins_a_part(string why)
     {
         await using var b = await StartAsync("portable", "b");
         using var client = NewClient(b);
         var session = Session(client, (ushort)(b.ClientPort + (why == "port" ? 1 : 0))) with { SilentSeconds = why == "silent" ? 100 : 5, Phase = why == "ended" ? "ending" : "receiving", Bytes = why == "offset" ? 65536 + 65537 : 1 };
         _fleet.Snapshot = new FleetSnapshot([Node(why == "live" ? FleetNodeState.Live : FleetNodeState.Dead)], [session], []).Index();
+
+        if (why == "stale")
+            _fleet.AnsweredAt = TimeProvider.System.GetTimestamp() - (60 * TimeProvider.System.TimestampFrequency);
 
         client.Send(TestDump.Message(why == "finished" ? MessageType.Finished : MessageType.Vmcore, 700, 65536, why == "finished" ? [] : new byte[1000]), b.HeraldPort);
 
@@ -217,6 +221,8 @@ public sealed class ContinuationTests : IDisposable
         private int _asked;
 
         public int Asked => Volatile.Read(ref _asked);
+
+        public IReadOnlyDictionary<string, DumpWhole> FindWholes(IReadOnlyCollection<Manifest> parts, CancellationToken stopping) => new Dictionary<string, DumpWhole>();
 
         public FoundParts Find(Manifest dump, CancellationToken stopping)
         {

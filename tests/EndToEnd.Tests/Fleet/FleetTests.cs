@@ -29,7 +29,7 @@ public sealed class FleetTests(PostgresFixture postgres) : IDisposable
         {
             foreach (var node in nodes)
                 await Node.HoldsAsync(async () => await node.NodesAsync() is { Count: 3 } all && all.Values.All(state => state == "live"), $"{node.Name} sees three live nodes");
-            Assert.Equal("2", await postgres.Server.QueryAsync(PostgresServer.DatabaseOf(cluster), "select count(*) from netdump.migrations"));
+            Assert.Equal("3", await postgres.Server.QueryAsync(PostgresServer.DatabaseOf(cluster), "select count(*) from netdump.migrations"));
             var migrate = (await Collector.RunAsync("db", "migrate", "--cluster", cluster)).Expect(0);
             Assert.Contains("nothing to do", migrate.Output, StringComparison.Ordinal);
             var status = (await Collector.RunAsync("db", "status", "--cluster", cluster)).Expect(0);

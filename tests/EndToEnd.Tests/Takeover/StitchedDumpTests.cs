@@ -63,6 +63,8 @@ public sealed class StitchedDumpTests(PostgresFixture postgres, ITestOutputHelpe
         await lab.BecomeWholeAsync(lab.B, Clients);
         await StitchLab.AssertWholeAsync(lab.B, load);
         Assert.All(lab.A.Dumps, part => Assert.Equal((DumpStatus.Incomplete, EndReason.ClientTimedOut), (part.Manifest.Status, part.Manifest.Reason)));
+        var wholes = lab.B.Dumps.ToDictionary(dump => dump.Manifest.Continues!.Id, dump => new DumpWhole(dump.Manifest.Id, "node-b"));
+        await HoldsAsync(() => lab.A.Dumps.All(part => part.Manifest.Within == wholes[part.Manifest.Id]), "the parts say where they are whole", lab);
         await Node.HoldsAsync(async () => await lab.QueryAsync("select count(*) from netdump.dumps where continues is not null and status = 'complete' and segments is not null") == $"{Clients}", "the catalogue has whole dumps");
     });
 

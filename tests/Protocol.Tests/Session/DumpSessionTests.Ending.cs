@@ -177,6 +177,7 @@ public sealed partial class DumpSessionTests
         server.Receive(ClientMessage.Key(dump.KdhSeqno + 1, 0, key[..1448]), ClientMessage.Key(dump.KdhSeqno + 3, 2896, key[2896..]));
         server.Receive(ClientMessage.Finished(dump.KdhSeqno + 4));
         Assert.Equal(DumpStatus.Incomplete, server.Summary.Status);
+        Assert.Equal([new(1448, 2896)], server.Summary.KeyMissing);
     }
 
     [Fact]

@@ -22,17 +22,19 @@ public sealed class FleetSnapshotTests
     }
 
     [Fact]
-    public void Of_several_dumps_of_a_client_the_last_one_is_found_and_what_goes_on_with_it_names_the_first_part()
+    public void Of_several_dumps_of_a_client_the_last_one_is_found_by_no_nodes_clock_and_what_goes_on_with_it_names_the_first_part()
     {
-        var later = Session("2", "dead", 1, 5000) with { StartedAt = DateTimeOffset.UnixEpoch.AddSeconds(1), Continues = "0", Epoch = 2 };
-        var snapshot = new FleetSnapshot([Node("dead", FleetNodeState.Dead)], [Session("1", "dead", 1, 5000), later, Session("3", "dead", 1, 5000)], []);
+        var later = Session("2", "dead", 1, 5000) with { StartedAt = DateTimeOffset.UnixEpoch.AddHours(-1), Continues = "0", Epoch = 2, SilentSeconds = 5 };
+        var first = Session("0", "dead", 1, 5000) with { Epoch = 1, SilentSeconds = 4.5 };
+        var snapshot = new FleetSnapshot([Node("dead", FleetNodeState.Dead)], [Session("1", "dead", 1, 5000) with { SilentSeconds = 30 }, first, later, Session("3", "dead", 1, 5000) with { SilentSeconds = 31 }], []);
 
+        Assert.Equal(["2", "0", "1", "3"], snapshot.OrphansOf(new(1)).ToArray().Select(session => session.DumpId));
         Assert.Equal("2", snapshot.FindOrphan(new(1), 5000)?.DumpId);
         Assert.Equal(new("0", "dead", 2), later.ContinueElsewhere());
         Assert.Equal(new("1", "dead", 1), (Session("1", "dead", 1, 5000) with { Epoch = 1 }).ContinueElsewhere());
-        Assert.True(later.IsAlive);
-        Assert.False((later with { SilentSeconds = 60 }).IsAlive);
-        Assert.False((later with { Phase = "ending" }).IsAlive);
+        Assert.True(later.IsAliveAfter(TimeSpan.FromSeconds(59)));
+        Assert.False(later.IsAliveAfter(TimeSpan.FromSeconds(60)));
+        Assert.False((later with { Phase = "ending" }).IsAliveAfter(TimeSpan.Zero));
     }
 
     private static FleetNode Node(string name, FleetNodeState state) => new(new(name, Guid.NewGuid(), Guid.NewGuid(), "0.0.0.0", 20023, null, "1", DateTimeOffset.UnixEpoch), state, TimeSpan.Zero, 0);

@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage.ObjectStore;
 
 namespace NetdumpCollector.Storage.Tests.Retention;
@@ -40,6 +41,37 @@ public sealed class DumpNeedsTests : IDisposable
         Store(dump, isStored: true);
         Assert.True(Assert.Single(DumpRetention.Carry(without, StoredDumps.Now, new(TimeSpan.Zero, Store: true))).IsRemoved);
         Assert.False(File.Exists(dump.VmcorePath));
+    }
+
+    [Theory]
+    [InlineData("part", false, true)]
+    [InlineData("first", false, false)]
+    [InlineData("first", true, true)]
+    [InlineData("within", true, false)]
+    [InlineData("late", true, false)]
+    [InlineData("complete", true, false)]
+    public void What_a_whole_dump_may_still_be_made_of_is_never_planned_to_go_nor_deleted(string what, bool hasParts, bool stays)
+    {
+        var dump = StoredDumps.Write(_temp.Path, "web", 0, daysOld: 3);
+        StoredDumps.Write(_temp.Path, "web", 1, daysOld: 1);
+        var stale = RetentionPlanner.Plan(RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, new(TimeSpan.Zero)), s_strictest, StoredDumps.Now);
+        ManifestFile.Update(dump.ManifestPath, manifest => manifest with
+        {
+            Status = what == "complete" ? DumpStatus.Complete : DumpStatus.Incomplete,
+            EndedAt = StoredDumps.Now - TimeSpan.FromHours(what == "late" ? 24 : 23),
+            Continues = what == "first" ? null : new("20261121T013940Z-00000001", "a", 1),
+            Within = what == "within" ? new("20261121T013940Z-00000002", "b") : null,
+            // That it is in the store helps nobody who reads it here.
+            Stored = new("s3://crashes/a/", StoredDumps.Now, "vmcore", StoreCompression.None, StoreEncryption.None, 100, new string('0', 64), "tag"),
+        });
+        var needs = new DumpNeeds(TimeSpan.Zero, Store: true, hasParts);
+
+        var all = RetentionCandidate.Of(DumpCatalog.Read(_temp.Path), StoredDumps.Now, needs);
+        Assert.Equal(stays, !RetentionPlanner.Plan(all, s_strictest, StoredDumps.Now).Any(removal => removal.Candidate.Dump.Manifest.Index == 0));
+        Assert.Equal(stays, !RetentionPlanner.PlanRoom(all, _ => true, 1).Any(removal => removal.Candidate.Dump.Manifest.Index == 0));
+        // It was planned to go before it became that.
+        Assert.Equal(stays, !Assert.Single(DumpRetention.Carry(stale, StoredDumps.Now, needs)).IsRemoved);
+        Assert.Equal(stays, File.Exists(dump.VmcorePath));
     }
 
     [Fact]

@@ -131,7 +131,7 @@ public sealed class DumpStitchingTests : IDisposable
         var ended = ReceiveOf(_content, 64, new ByteRange(0, Length));
         Assert.Equal((0ul, null), (ended.Manifest.MissingBytes, ended.Manifest.Files.Key));
 
-        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 4096)) with { Files = new("vmcore.web.7", "info.web.7", "key.web.7") }, _content, key);
+        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 4096)) with { Kdh = null, Files = new("vmcore.web.7", "info.web.7", "key.web.7") }, _content, key);
         Assert.Equal(StitchOutcome.Whole, Stitch(ended, out var manifest, part));
 
         Assert.Equal((DumpStatus.Complete, "key.web.0", null), (manifest.Status, manifest.Files.Key, manifest.Error));
@@ -176,7 +176,7 @@ public sealed class DumpStitchingTests : IDisposable
     public void A_refused_key_costs_nothing_of_what_came()
     {
         var ended = ReceiveOf(_content, 64, new ByteRange(8192, Length));
-        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 8192)) with { Files = new("vmcore.web.7", "info.web.7", "key.web.7") }, _content);
+        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 8192)) with { Kdh = null, Files = new("vmcore.web.7", "info.web.7", "key.web.7") }, _content);
 
         Assert.Throws<StorageException>(() => Stitch(ended, out _, part));
 
@@ -232,7 +232,7 @@ public sealed class DumpStitchingTests : IDisposable
         var ended = ReceiveOf(_content, 64, new ByteRange(0, Length));
         string before = File.ReadAllText(ended.ManifestPath);
 
-        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 4096)) with { Files = new("vmcore.web.7", "info.web.7", "key.web.7") }, _content, new byte[63]);
+        var part = new MemoryPart(PartManifest(Length, new ByteRange(0, 4096)) with { Kdh = null, Files = new("vmcore.web.7", "info.web.7", "key.web.7") }, _content, new byte[63]);
 
         Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out var manifest, part));
         Assert.Equal((DumpStatus.Incomplete, null), (manifest.Status, manifest.Files.Key));
@@ -252,14 +252,16 @@ public sealed class DumpStitchingTests : IDisposable
         Assert.Equal([new(100, 200)], manifest.Damaged);
     }
 
-    [Fact]
-    public void The_node_that_had_it_last_is_asked_first()
+    [Theory]
+    [InlineData(2)]
+    [InlineData(-7200)]
+    public void The_node_that_had_it_last_is_asked_first_whatever_its_clock_says(int secondsLater)
     {
         var ended = Receive(new ByteRange(8192, Length));
         byte[] older = [.. _content];
         older[5000] ^= 0xff;
         var first = new MemoryPart(PartManifest(Length, new ByteRange(0, 8192)), older);
-        var second = new MemoryPart(PartManifest(Length, new ByteRange(4096, 8192)) with { Id = "20261121T013942Z-00000002", StartedAt = Dumps.StartedAt.AddSeconds(2), Continues = new(Root, "a", 1) }, _content) { Node = "c" };
+        var second = new MemoryPart(PartManifest(Length, new ByteRange(4096, 8192)) with { Id = "20261121T013942Z-00000002", StartedAt = Dumps.StartedAt.AddSeconds(secondsLater), Continues = new(Root, "a", 1) }, _content) { Node = "c" };
 
         Assert.Equal(StitchOutcome.Whole, Stitch(ended, out var manifest, first, second));
 
@@ -364,15 +366,131 @@ public sealed class DumpStitchingTests : IDisposable
     [Fact]
     public void Parts_are_waited_for_a_day_and_while_they_come()
     {
-        var manifest = PartManifest(Length, new ByteRange(0, 4096));
-        var day = TimeSpan.FromDays(1);
+        var first = PartManifest(Length, new ByteRange(0, 4096));
+        var part = first with { Continues = new(Root, "a", 1) };
+        var now = first.EndedAt;
+        var late = now + TimeSpan.FromDays(1);
 
-        Assert.False(DumpStitching.IsAwaited(manifest, manifest.EndedAt, day));
-        Assert.True(DumpStitching.IsAwaited(manifest with { Continues = new(Root, "a", 1) }, manifest.EndedAt + day - TimeSpan.FromSeconds(1), day));
-        Assert.False(DumpStitching.IsAwaited(manifest with { Continues = new(Root, "a", 1) }, manifest.EndedAt + day, day));
-        Assert.False(DumpStitching.IsAwaited(manifest with { Continues = new(Root, "a", 1), Status = DumpStatus.Complete }, manifest.EndedAt, day));
-        Assert.True(DumpStitching.IsAwaited(manifest with { Stitching = true }, manifest.EndedAt, day));
-        Assert.False(DumpStitching.IsAwaited(manifest with { Stitching = true }, manifest.EndedAt + day, day));
+        Assert.False(DumpStitching.IsAwaited(first, now));
+        Assert.True(DumpStitching.IsAwaited(part, late - TimeSpan.FromSeconds(1)));
+        Assert.False(DumpStitching.IsAwaited(part, late));
+        Assert.False(DumpStitching.IsAwaited(part with { Status = DumpStatus.Complete }, now));
+        Assert.False(DumpStitching.IsAwaited(part with { Within = new("x", "b") }, now));
+        Assert.True(DumpStitching.IsAwaited(first with { Stitching = true }, now));
+        Assert.False(DumpStitching.IsAwaited(first with { Stitching = true }, late));
+    }
+
+    [Theory]
+    [InlineData(0, 0)]
+    [InlineData(1, 1)]
+    [InlineData(40, 63)]
+    public void A_key_with_a_hole_is_none_and_its_pieces_are_put_together(int start, int end)
+    {
+        byte[] key = Dumps.Pattern(64);
+        byte[] torn = [.. key];
+        torn.AsSpan(start..(end + 1)).Clear();
+        var ended = ReceiveOf(_content, 64, new ByteRange(0, Length));
+        var part = PartManifest(Length, new ByteRange(0, 4096)) with { Kdh = null, Files = new("vmcore.web.7", "info.web.7", "key.web.7"), KeyMissing = [new((ulong)start, (ulong)end + 1)] };
+
+        Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out var manifest, new MemoryPart(part, _content, torn)));
+        Assert.Equal((DumpStatus.Incomplete, null), (manifest.Status, manifest.Files.Key));
+
+        byte[] tail = new byte[64];
+        key.AsSpan(start).CopyTo(tail.AsSpan(start));
+        var other = new MemoryPart(part with { Id = "20261121T013942Z-00000002", Continues = new(Root, "a", 1), KeyMissing = start == 0 ? null : [new(0, (ulong)start)] }, _content, tail);
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out manifest, new MemoryPart(part, _content, torn), other));
+        Assert.Equal((DumpStatus.Complete, "key.web.0", null), (manifest.Status, manifest.Files.Key, manifest.KeyMissing));
+        Assert.Equal(key, File.ReadAllBytes(_temp.File("key.web.0")));
+    }
+
+    /// <summary>The burst of the key was cut by the move to the other node: each has what the other has not.</summary>
+    [Fact]
+    public void The_dumps_own_piece_of_the_key_counts()
+    {
+        byte[] key = Dumps.Pattern(64);
+        byte[] end = new byte[64];
+        key.AsSpan(20).CopyTo(end.AsSpan(20));
+        var ended = ReceiveOf(_content, 64, new ByteRange(8192, Length));
+        File.WriteAllBytes(_temp.File("key.web.0"), end);
+        ManifestFile.Update(ended.ManifestPath, m => m with { Files = m.Files with { Key = "key.web.0" }, KeyMissing = [new(0, 20)] });
+        var part = PartManifest(Length, new ByteRange(0, 8192)) with { Kdh = null, Files = new("vmcore.web.7", "info.web.7", "key.web.7") };
+
+        Assert.Equal(StitchOutcome.Lacking, Stitch(ended, out var manifest, new MemoryPart(part, _content, key[..19])));
+        Assert.Equal((0ul, DumpStatus.Incomplete, "the dump is encrypted and its key did not arrive"), (manifest.MissingBytes, manifest.Status, manifest.Error));
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out manifest, new MemoryPart(part, _content, key[..20])));
+
+        Assert.Equal((DumpStatus.Complete, null), (manifest.Status, manifest.KeyMissing));
+        Assert.Equal(key, File.ReadAllBytes(_temp.File("key.web.0")));
+    }
+
+    [Fact]
+    public void The_key_of_another_panic_is_none()
+    {
+        byte[] other = [.. _content];
+        other[100] ^= 0xff;
+        var ended = ReceiveOf(_content, 64, new ByteRange(0, Length));
+        var part = PartManifest(Length, new ByteRange(0, 4096)) with { Kdh = null, Files = new("vmcore.web.7", "info.web.7", "key.web.7") };
+
+        Assert.Throws<ForeignPartException>(() => Stitch(ended, out _, new MemoryPart(part, other, Dumps.Pattern(64))));
+
+        Assert.DoesNotContain("key.web.0", _temp.Names);
+    }
+
+    /// <summary>The kernel sends the header, then the key: whoever has the header makes the dump whole.</summary>
+    [Fact]
+    public void The_header_came_to_the_first_node_alone_and_the_key_to_the_second()
+    {
+        byte[] key = Dumps.Pattern(64);
+        var first = ReceiveOf(_content, 64, new ByteRange(0, Length));
+        ManifestFile.Update(first.ManifestPath, m => m with { Continues = null });
+        var second = PartManifest(Length) with { Kdh = null, Bytes = 0, Missing = [], MissingBytes = 0, MissingRanges = 0, Continues = new(first.Manifest.Id, "b", 1), Files = new("vmcore.web.7", "info.web.7", "key.web.7") };
+
+        Assert.Equal(StitchOutcome.Whole, Stitch(first, out var manifest, new MemoryPart(second, [], key)));
+
+        Assert.Equal((DumpStatus.Complete, "key.web.0"), (manifest.Status, manifest.Files.Key));
+    }
+
+    [Fact]
+    public void Parts_that_both_have_the_header_have_the_same()
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+        var part = PartManifest(Length, new ByteRange(0, 8192));
+
+        Assert.Throws<ForeignPartException>(() => Stitch(ended, out _, new MemoryPart(part with { Kdh = part.Kdh! with { DumpTime = part.Kdh.DumpTime.AddSeconds(1) } }, _content)));
+        Assert.Throws<ForeignPartException>(() => Stitch(ended, out _, new MemoryPart(part with { Kdh = part.Kdh! with { DumpLength = Length + 1 } }, _content)));
+
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out _, new MemoryPart(part, _content)));
+    }
+
+    /// <summary>Its first burst lies at 0, where it belongs, and further on, where it came: until the dump has come there that is no part of it.</summary>
+    [Fact]
+    public void Of_a_part_whose_first_burst_was_moved_nothing_behind_its_first_hole_counts()
+    {
+        var ended = Receive(new ByteRange(8192, Length));
+        byte[] file = [.. _content];
+        file.AsSpan(0, 4096).CopyTo(file.AsSpan(12288));
+        var part = PartManifest(Length, new(0, 8192), new(12288, 16384)) with { Relocated = true };
+
+        Assert.Equal([new(0, 8192)], PartRanges.HeldBy(part).Ranges.ToArray());
+        Assert.Empty(PartRanges.HeldBy(part with { Missing = [new(0, 100), .. part.Missing], MissingRanges = 3 }).Ranges.ToArray());
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out _, new MemoryPart(part, file)));
+        Assert.Equal(_content, File.ReadAllBytes(_temp.File("vmcore.web.0")));
+        Assert.False(DumpStitching.IsWanted(ended.Manifest with { Relocated = true }));
+    }
+
+    /// <summary>What another node tells is anything.</summary>
+    [Fact]
+    public void Offsets_that_no_file_has_are_not_asked_for()
+    {
+        var manifest = PartManifest(ulong.MaxValue, new ByteRange(0, ulong.MaxValue)) with { Bytes = ulong.MaxValue };
+
+        Assert.Equal([new(0, long.MaxValue)], PartRanges.HeldBy(manifest).Ranges.ToArray());
+        Assert.Equal([new(0, 4096), new(8192, long.MaxValue)], PartRanges.HeldBy(manifest with { Missing = [new(8192, 4096), new(ulong.MaxValue, 0), new(4096, 8192)], MissingRanges = 3 }).Ranges.ToArray());
+
+        var ended = Receive(new ByteRange(8192, Length));
+        var part = new MemoryPart(manifest with { Kdh = null, Damaged = [new(9000, 10), new(5, ulong.MaxValue)], Overwritten = [new(ulong.MaxValue - 1, ulong.MaxValue)] }, _content);
+        Assert.Equal(StitchOutcome.Whole, Stitch(ended, out var whole, part));
+        Assert.Equal([new(5, 8192)], whole.Damaged);
     }
 
     private StitchOutcome Stitch(CommittedDump ended, out Manifest manifest, params IDumpPart[] parts) =>
