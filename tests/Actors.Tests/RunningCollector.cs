@@ -124,6 +124,8 @@ internal sealed class RunningCollector : IAsyncDisposable
 
     public FileSystems FileSystems => _fileSystems;
 
+    public IngressGroup Ingresses => _ingresses;
+
     public ActorRef<HashActor.Message>? Hashes { get; private set; }
 
     /// <summary>The address that clients dump to.</summary>

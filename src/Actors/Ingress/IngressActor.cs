@@ -548,6 +548,10 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
     private void OnResumeHerald(RememberedHerald remembered)
     {
         var herald = remembered.Herald;
+        // It was sought, and came or was repeated while that took too long for a dying host: its session is here.
+        if (remembered.Place == RememberedHerald.Elsewhere
+            && _clients.GetValueOrDefault(new(herald.Endpoint.Local, herald.Client, herald.Endpoint.RemotePort))?.Sessions.Any(session => session.StartedAt >= herald.At) == true)
+            return;
         if (environment.Time.GetUtcNow() - herald.At > TimeSpan.FromMicroseconds(environment.Options.HalfOpenTimeoutUs))
         {
             if (remembered.Place != RememberedHerald.Elsewhere)

@@ -59,6 +59,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
         FirstDifference = null;
         ulong before = session.CoveredBytes;
         WritesDone = 0;
+        IsSuperseded = file.IsSuperseded();
         if (IsSuperseded)
             return;
         Error = session.WritesApart(file.LengthBytes) ? SaveWithoutLength(file) : null;
@@ -87,7 +88,7 @@ internal sealed unsafe class BurstStore(DumpSession session, StormPolicy storm) 
         SaveError = null;
         if (session.MustSave && (file.IsShared || !session.TryLeaveToLength(ToldLength(file))))
             Save(file);
-        // What an owner writes that is none any more is its own segment's; behind all that this batch waited for, because the next one reads what may be acked.
+        // Behind all that this batch waited for: whoever is the next owner has read by then what may be acked.
         IsSuperseded = file.IsSuperseded();
     }
 

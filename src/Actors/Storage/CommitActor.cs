@@ -30,6 +30,7 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
     }
 
     private int _attempts;
+    private bool _isPromised;
 
     protected override void Receive(Message message)
     {
@@ -40,7 +41,17 @@ public sealed class CommitActor(SessionEnvironment environment, ActorRef<Session
         {
             if (order.HostLookup.Wait(TimeSpan.FromMicroseconds(Math.Max(0, order.HostDueUs - Context.NowUs))))
                 host = order.HostLookup.Result;
-            var dump = environment.Directory.Commit(order.File, order.Summary, order.Circumstances with { Host = host }, () => Promise(order));
+            var circumstances = order.Circumstances with { Host = host };
+            if (order.File.IsShared && !_isPromised)
+            {
+                environment.Directory.Promise(order.File, order.Summary, circumstances, () => Promise(order));
+                _isPromised = true;
+                // Kernels wait for the promises of other dumps, and nobody for this one's names.
+                if (Self.Tell(order))
+                    return;
+            }
+
+            var dump = environment.Directory.Commit(order.File, order.Summary, circumstances, () => Promise(order));
             order.File.CloseData();
             if (dump.IsElsewhere)
             {

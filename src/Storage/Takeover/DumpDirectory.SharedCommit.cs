@@ -6,18 +6,32 @@ namespace NetdumpCollector.Storage;
 
 public sealed partial class DumpDirectory
 {
+    /// <summary>Does of a shared dump's <see cref="Commit"/> what FINISHED's ack waits for; nothing where it is done, or where the dump is this process's alone.</summary>
+    /// <param name="file">The dump.</param>
+    /// <param name="summary">What it came to.</param>
+    /// <param name="circumstances">Its circumstances.</param>
+    /// <param name="onPromised">Called where the dump is whole: FINISHED may be acked.</param>
+    /// <exception cref="StorageException">Something could not be written; the message names it. It may be tried again.</exception>
+    /// <exception cref="SupersededException">Another node has the dump.</exception>
+    public void Promise(DumpFile file, DumpSummary summary, DumpCircumstances circumstances, Action? onPromised)
+    {
+        Check(summary);
+        if (!file.IsShared)
+            return;
+        var commit = file.Commit ??= Mark(file, summary, circumstances);
+        if (commit.IsPromised)
+            return;
+        Promise(file);
+        commit.IsPromised = true;
+        if (commit.Marker.IsWhole)
+            onPromised?.Invoke();
+    }
+
     /// <summary>Ends a shared dump. Only the marker needs this node; from then on any other one would do the rest, which comes to the same whoever does it, twice as well.</summary>
     private CommittedDump CommitShared(DumpFile file, DumpSummary summary, DumpCircumstances circumstances, Action? onPromised)
     {
-        var commit = file.Commit ??= Mark(file, summary, circumstances);
-        if (!commit.IsPromised)
-        {
-            Promise(file);
-            commit.IsPromised = true;
-            if (commit.Marker.IsWhole)
-                onPromised?.Invoke();
-        }
-
+        Promise(file, summary, circumstances, onPromised);
+        var commit = file.Commit!;
         var committed = Finish(file, commit);
         return commit.Failure is string failure ? throw new StorageException(failure) { Kept = committed } : committed;
     }

@@ -17,7 +17,7 @@ public sealed unsafe partial class DumpFile
 
     /// <summary>Another node has the dump now, or it is over: this one writes, acks and commits nothing of it any more. Once true it stays so.</summary>
     /// <remarks>
-    /// Asked after a batch was synced and before its acks leave: a node that takes over first makes it true and then reads the ledger, so it knows of all that is acked.
+    /// Asked before a batch is written, and again after it was synced and before its acks leave: a node that takes over first makes it true and then reads the ledger, so it knows of all that is acked.
     /// One system call, no allocation; on a network file system the server is asked.
     /// </remarks>
     public bool IsSuperseded() => Shared is not null && Shared.IsSuperseded(_ledger);

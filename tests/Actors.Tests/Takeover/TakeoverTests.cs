@@ -1,5 +1,6 @@
 using System.Runtime.Versioning;
 using NetdumpCollector.Actors.Ingress;
+using NetdumpCollector.Actors.Sessions;
 using NetdumpCollector.Protocol;
 using NetdumpCollector.Protocol.Session;
 using NetdumpCollector.Storage;
@@ -225,6 +226,28 @@ public sealed class TakeoverTests : IDisposable
 
         await a.Rejected(RejectReason.TooManyFromSource, 1);
         Assert.Equal(sought, a.Metrics.SeeksBy(SeekResult.Nothing));
+    }
+
+    /// <summary>A seek that takes longer than a dying host can wait finds, in the end, the herald that this node has answered meanwhile.</summary>
+    [Theory, EveryTransport]
+    public async Task A_herald_whose_session_is_here_opens_no_second_one(string transport)
+    {
+        var dump = new TestDump(100_000);
+        await using var a = await StartAsync(transport, "a");
+        using var client = NewClient(a);
+        client.Herald();
+        var ingress = a.Ingresses.Of(client.Address);
+        var session = await TheOneSessionAsync();
+        var endpoint = new DumpEndpoint(session.Local, session.Port, a.ClientPort, session.ClientPort, HeraldSeqno: 0);
+        ingress.Tell(new IngressActor.ResumeHerald(new(RememberedHerald.Elsewhere, new(client.Address, endpoint, session.StartedAt, []))));
+        Assert.Equal(session.StartedAt, (await TheOneSessionAsync()).StartedAt);
+
+        client.SendRest(dump);
+        client.Finish();
+        await a.AssertComplete(client, dump);
+
+        async Task<SessionStatus> TheOneSessionAsync() =>
+            Assert.Single((await ingress.Ask<IngressStatus>(reply => new IngressActor.Look(reply), TimeSpan.FromSeconds(10))).Sessions);
     }
 
     private Task<RunningCollector> StartAsync(string transport, string node, RunningCollector? inPlaceOf = null, SessionOptions? sessions = null) => RunningCollector.StartAsync(new()
