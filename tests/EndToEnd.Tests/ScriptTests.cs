@@ -80,6 +80,9 @@ public sealed class ScriptTests : IDisposable
         await Eventually.Holds(() => Runs().Length == 1, "the first dump's script runs");
         waits.SendDump(s_dump);
         string[] files = [.. server.Running.Dumps.Select(dump => dump.Manifest.Files.Vmcore).Order(StringComparer.Ordinal)];
+        // Each has its line after FINISHED's ack.
+        foreach (string file in files)
+            await server.Running.PrintsAsync($"({file}, ");
 
         await server.StopAsync();
 
