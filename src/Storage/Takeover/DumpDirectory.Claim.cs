@@ -64,12 +64,13 @@ public sealed partial class DumpDirectory
     }
 
     /// <summary>Makes the ledger that only one node can make; null where another one has.</summary>
-    private static SafeFileHandle? ClaimEpoch(DumpFolder folder, string ledgerName)
+    /// <remarks>Its mode stays as it was made: the next claimant may have taken the right to write by now, and must not have it given back.</remarks>
+    private SafeFileHandle? ClaimEpoch(DumpFolder folder, string ledgerName)
     {
         var ledger = Posix.OpenAt(folder.Handle, ledgerName, Posix.O_RDWR | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, Posix.FileMode);
         if (ledger is null)
             return Errno.Last == Errno.EEXIST ? null : throw new StorageException($"{folder.PathOf(ledgerName)}: cannot be created: {Errno.Words(Errno.Last)}");
-        Posix.SetMode(ledger, Posix.FileMode);
+        Step(SharedStep.EpochClaimed);
         _ = Posix.LockOwned(ledger);
         return ledger;
     }
@@ -85,7 +86,6 @@ public sealed partial class DumpDirectory
         {
             int epoch = chain.LastEpoch + 1;
             string name = SegmentName.Of(entry.Name, epoch);
-            Step(SharedStep.EpochClaimed);
             data = CreateFile(folder.Handle, name, out string? error) ?? throw new StorageException(error!);
             Step(SharedStep.SegmentMade);
             SyncNames(folder);

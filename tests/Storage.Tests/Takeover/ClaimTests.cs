@@ -55,6 +55,27 @@ public sealed class ClaimTests : IDisposable
         }
     }
 
+    /// <summary>Right after it made its ledger, another one takes the right to write from that.</summary>
+    [Fact]
+    public void An_owner_that_is_overtaken_while_it_becomes_one_knows_it()
+    {
+        var client = new SharedClient(pages: 2);
+        Assert.True(client.Send(_shared.Node("a").Begin(), bursts: 1));
+        var (slow, fast) = (_shared.Node("b"), _shared.Node("c"));
+        slow.OnStep = step =>
+        {
+            if (step == SharedStep.EpochClaimed)
+                Assert.True(fast.TakeOver());
+        };
+
+        Assert.True(slow.TakeOver());
+
+        Assert.Equal((2, 3), (slow.File!.Epoch, fast.File!.Epoch));
+        Assert.True(slow.File.IsSuperseded());
+        Assert.True(client.Send(fast));
+        _shared.AssertOneDump(client);
+    }
+
     [Fact]
     public void Only_the_flow_whose_packets_come_is_taken_over()
     {
