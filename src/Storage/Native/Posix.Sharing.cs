@@ -20,11 +20,17 @@ internal static unsafe partial class Posix
 
     /// <summary>The open file has a name, and its owner may write to it. Asks the server of a network file system, whatever this machine has cached; false also where it cannot be told.</summary>
     /// <remarks>AT_STATX_FORCE_SYNC makes NFS and Ceph ask. Source: statx(2).</remarks>
-    public static bool IsNamedAndWritable(SafeFileHandle file)
+    public static bool IsNamedAndWritable(SafeFileHandle file) => IsNamed(file, out ushort mode) && (mode & OwnerMayWrite) != 0;
+
+    /// <summary>The open file has a name. Asks as <see cref="IsNamedAndWritable"/> does.</summary>
+    public static bool IsNamed(SafeFileHandle file) => IsNamed(file, out _);
+
+    private static bool IsNamed(SafeFileHandle file, out ushort mode)
     {
         uint* status = stackalloc uint[StatxWords];
-        return statx(StatxNumber, file, "", AtEmptyPath | AtStatxForceSync, StatxLinksMask | StatxModeMask, status) == 0
-            && status[StatxLinks] > 0 && ((ushort)status[StatxMode] & OwnerMayWrite) != 0;
+        bool isTold = statx(StatxNumber, file, "", AtEmptyPath | AtStatxForceSync, StatxLinksMask | StatxModeMask, status) == 0;
+        mode = isTold ? (ushort)status[StatxMode] : default;
+        return isTold && status[StatxLinks] > 0;
     }
 
     /// <summary>Takes the owner's right to write from a file; who has it open goes on writing.</summary>

@@ -61,8 +61,8 @@ public sealed unsafe partial class DumpFile
     /// <summary>How the dump's commit stands; null before it has begun.</summary>
     internal SharedCommit? Commit { get; set; }
 
-    /// <summary>The ledger is still this owner's: nobody has taken it over or removed it.</summary>
-    internal bool HasLedger() => Posix.IsNamedAndWritable(_ledger);
+    /// <summary>The ledger has its name: the dump is not over. Whoever was about to claim it may have taken the right to write from it by now.</summary>
+    internal bool HasLedger() => Posix.IsNamed(_ledger) && Posix.IsNameOf(Posix.InodeOf(_ledger), Folder.Handle, LedgerName);
 
     /// <summary>The data file has this name as well.</summary>
     /// <remarks>By the number that it had when it was opened: one that another node has given up may not be asked any more.</remarks>

@@ -76,6 +76,47 @@ public sealed class ClaimTests : IDisposable
         _shared.AssertOneDump(client);
     }
 
+    /// <summary>A claimant has taken the right to write from the owner's ledger and finds then that the owner has ended the dump.</summary>
+    [Fact]
+    public async Task A_marker_by_which_another_node_acks_FINISHED_is_not_taken_back()
+    {
+        var client = new SharedClient(pages: 2);
+        var (owner, claimant) = (_shared.Node("a").Begin(), _shared.Node("b"));
+        Assert.True(client.Send(owner, bursts: 3));
+        using var marked = new ManualResetEventSlim();
+        using var ended = new ManualResetEventSlim();
+        claimant.OnStep = step =>
+        {
+            if (step != SharedStep.FormerMarked)
+                return;
+            marked.Set();
+            ended.Wait();
+        };
+        Task<bool>? claim = null;
+        owner.OnStep = step =>
+        {
+            if (step == SharedStep.MarkerDrafted && claim is null)
+            {
+                claim = Task.Factory.StartNew(claimant.TakeOver, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                Assert.True(marked.Wait(TimeSpan.FromSeconds(30)));
+            }
+            else if (step == SharedStep.MarkerNamed)
+            {
+                ended.Set();
+                Assert.True(claim!.Wait(TimeSpan.FromSeconds(30)));
+            }
+        };
+
+        bool isAcked = client.Send(owner);
+        ended.Set();
+
+        Assert.True(await claim!);
+        Assert.True(claimant.Receive(0, [(MessageType.Finished, 0, [])]), "the client is told that its dump is there");
+        Assert.True(isAcked);
+        Assert.Equal(1, owner.File!.Epoch);
+        _shared.AssertOneDump(client);
+    }
+
     [Fact]
     public void Only_the_flow_whose_packets_come_is_taken_over()
     {
