@@ -69,6 +69,41 @@ public sealed class InterleavingTests
         Assert.True(step > 15, $"to take over and commit are {step} steps");
     }
 
+    /// <summary>One is stopped, the other one then as well; the first one takes a step more, the other one does the rest of what it does, and the first one goes on.</summary>
+    [Theory]
+    [InlineData(Meanwhile.Answers, false)]
+    [InlineData(Meanwhile.Answers, true)]
+    [InlineData(Meanwhile.Removes, false)]
+    public void Two_nodes_that_are_both_stopped_come_to_one_dump(Meanwhile meanwhile, bool isClaimant)
+    {
+        int step = 0;
+        for (bool isReached = true; isReached; step++)
+        {
+            int otherStep = 0;
+            for (bool isOtherReached = true; isOtherReached; otherStep++)
+            {
+                using var shared = new SharedDirectory();
+                var client = new SharedClient(pages: 2);
+                Assert.True(client.Send(shared.Node("first").Begin(), bursts: 1));
+                var one = shared.Node("one");
+                Assert.True(isClaimant || client.Send(one, bursts: 1));
+                var other = shared.Node("other");
+                using var meeting = new Meeting(step, otherStep, () => Do(meanwhile, client, other));
+                (one.OnStep, other.OnStep) = (meeting.OnStep, meeting.OnOtherStep);
+
+                bool isAcked = client.Send(one);
+                meeting.LetOtherGoOn();
+
+                isReached = meeting.IsReached;
+                isOtherReached = isReached && meeting.IsOtherReached;
+                Assert.True(isAcked || client.Send(one) || client.Send(other));
+                shared.AssertOneDump(client);
+            }
+        }
+
+        Assert.True(step > 15, $"the first one has {step} steps");
+    }
+
     [Fact]
     public void Three_nodes_of_which_two_are_stopped_come_to_one_dump()
     {
@@ -218,6 +253,66 @@ public sealed class InterleavingTests
                 return;
             IsReached = true;
             meanwhile();
+        }
+    }
+    /// <summary>Two nodes of which each is stopped behind one of its steps; only one runs at a time.</summary>
+    private sealed class Meeting(int step, int otherStep, Action other) : IDisposable
+    {
+        private readonly ManualResetEventSlim _otherStands = new();
+        private readonly ManualResetEventSlim _otherGoesOn = new();
+        private Task? _other;
+        private int _steps;
+        private int _otherSteps;
+
+        public bool IsReached => _other is not null;
+
+        public bool IsOtherReached { get; private set; }
+
+        public void OnStep(SharedStep reached)
+        {
+            if (_other is not null)
+                LetOtherGoOn();
+            else if (_steps++ == step)
+                Begin();
+        }
+
+        public void OnOtherStep(SharedStep reached)
+        {
+            if (_otherSteps++ != otherStep)
+                return;
+            IsOtherReached = true;
+            _otherStands.Set();
+            _otherGoesOn.Wait();
+        }
+
+        /// <summary>To the end of what it does.</summary>
+        public void LetOtherGoOn()
+        {
+            _otherGoesOn.Set();
+            _other?.GetAwaiter().GetResult();
+        }
+
+        public void Dispose()
+        {
+            LetOtherGoOn();
+            _otherStands.Dispose();
+            _otherGoesOn.Dispose();
+        }
+
+        private void Begin()
+        {
+            _other = Task.Factory.StartNew(() =>
+            {
+                try
+                {
+                    other();
+                }
+                finally
+                {
+                    _otherStands.Set();
+                }
+            }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            _otherStands.Wait();
         }
     }
 }

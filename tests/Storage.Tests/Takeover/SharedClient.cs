@@ -45,9 +45,9 @@ internal sealed class SharedClient
         {
             int burst = _next;
             bool isAcked = false;
-            for (int i = 0; i < 4 && !isAcked; i++)
+            for (int i = 0; i < 4 && !isAcked && _next == burst; i++)
                 isAcked = node.Receive(_seqnos[burst], _bursts[burst]);
-            if (!isAcked)
+            if (!isAcked && _next == burst)
                 return false;
             // Another node may have acked more while this one was at it.
             _next = Math.Max(_next, burst + 1);
