@@ -15,21 +15,28 @@ internal sealed class FlowLooks(Func<RunningDumps> running, TimeSpan interval)
 
     private long _begun;
     private long _beganAt;
-    private Look? _last;
+    private volatile Look? _last;
 
     /// <summary>The number of the next look: that one, and each after it, sees what is there now.</summary>
     public long Next => Volatile.Read(ref _begun) + 1;
 
-    /// <summary>The look of that number or a later one. Blocks.</summary>
+    /// <summary>The look of that number or a later one. Blocks where there has been none yet.</summary>
     /// <exception cref="StorageException">The list cannot be read.</exception>
     public Look Get(long number)
     {
-        lock (_looking)
+        var look = _last;
+        // In a storm somebody is always at the next look, which takes at least the interval: who needs only the last one must not wait for that.
+        if (look is null || look.Number < number)
         {
-            if (_last is null || _last.Number < number)
-                _last = Begin();
-            return _last.Problem is string problem ? throw new StorageException(problem) : _last;
+            lock (_looking)
+            {
+                look = _last;
+                if (look is null || look.Number < number)
+                    _last = look = Begin();
+            }
         }
+
+        return look.Problem is string problem ? throw new StorageException(problem) : look;
     }
 
     /// <summary>The dump of that entry may be the flow's.</summary>

@@ -171,6 +171,42 @@ public sealed class ClaimTests : IDisposable
         Assert.Single(node.TakeOverFlow(SharedNode.Local, Dumps.Client, SharedNode.RemotePort, Assert.Fail, late)).File.Dispose();
     }
 
+    /// <summary>A storm's seekers have a backlog each.</summary>
+    [Fact]
+    public async Task Who_is_served_by_the_last_look_does_not_wait_for_the_next()
+    {
+        var list = _shared.Node("a").Directory.Running();
+        using var looking = new ManualResetEventSlim();
+        using var goOn = new ManualResetEventSlim();
+        int looks = 0;
+        var flows = new FlowLooks(() =>
+        {
+            if (Interlocked.Increment(ref looks) == 2)
+            {
+                looking.Set();
+                goOn.Wait();
+            }
+
+            return list;
+        }, TimeSpan.Zero);
+        long asked = flows.Next;
+        var first = flows.Get(asked);
+        var next = Task.Factory.StartNew(() => flows.Get(flows.Next), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        looking.Wait();
+        var served = Task.Factory.StartNew(() => flows.Get(asked), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
+        try
+        {
+            Assert.Same(first, await served.WaitAsync(TimeSpan.FromSeconds(10)));
+        }
+        finally
+        {
+            goOn.Set();
+        }
+
+        Assert.Equal(asked + 1, (await next).Number);
+    }
+
     [Fact]
     public void There_are_only_so_many_looks_a_second_also_where_the_list_cannot_be_read()
     {
