@@ -1,13 +1,11 @@
-using NetdumpCollector.Actors.Aftermath;
 using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Actors.Runtime;
-using NetdumpCollector.Protocol;
 using NetdumpCollector.Storage;
 using NetdumpCollector.Telemetry;
 
 namespace NetdumpCollector.Actors.Takeover;
 
-/// <summary>Ends what no node goes on with in a shared dump directory: dumps whose kernels have been silent for longer than their owner would have waited, commits that were left in the middle, and what was to follow the dumps of a node that is gone.</summary>
+/// <summary>Ends what no node goes on with in a shared dump directory: dumps whose kernels have been silent for longer than their owner would have waited, and commits that were left in the middle.</summary>
 /// <remarks>Each node looks now and then; which of them ends a dump is decided in the directory.</remarks>
 internal sealed class LeftOversActor(TakeoverSetup setup) : Actor<LeftOversActor.Look>
 {
@@ -15,9 +13,6 @@ internal sealed class LeftOversActor(TakeoverSetup setup) : Actor<LeftOversActor
     public sealed record Look;
 
     private const long IntervalUs = 15_000_000;
-
-    /// <summary>A node that has given no sign of life for so long is gone: many looks, and longer than a restart takes, after which it sees to its own.</summary>
-    internal static readonly TimeSpan GoneAfter = TimeSpan.FromMinutes(5);
 
     private IActorTimer _timer = null!;
 
@@ -34,8 +29,6 @@ internal sealed class LeftOversActor(TakeoverSetup setup) : Actor<LeftOversActor
         {
             foreach (var dump in setup.Directory.ClaimAbandoned(setup.Silence, Tell))
                 setup.Ingresses.Of(dump.File.Identity.Client).Tell(new IngressActor.ResumeDump(dump) { IsAbandoned = true });
-            foreach (var dump in setup.Directory.AdoptFollowUps(GoneAfter, Tell))
-                Follow(dump);
         }
         catch (StorageException e)
         {
@@ -45,14 +38,6 @@ internal sealed class LeftOversActor(TakeoverSetup setup) : Actor<LeftOversActor
         {
             _timer.Arm(Context.NowUs + IntervalUs);
         }
-    }
-
-    private void Follow(CommittedDump dump)
-    {
-        if (dump.Manifest.ScriptPending && Ipv4.TryParse(dump.Manifest.Client, out var client))
-            setup.Scripts?.Tell(new ScriptActor.DumpCommitted(dump, client));
-        if (dump.Manifest.HashState == HashState.Pending)
-            setup.Hashes?.Tell(new HashActor.HashDump(dump.ManifestPath));
     }
 
     private void Tell(string problem) => CollectorLog.LeftAsItIs(setup.Logger, problem);

@@ -10,6 +10,9 @@ namespace NetdumpCollector.Actors.Takeover;
 /// <param name="onRefused">Called for each flow that finds no room; its client's next packet asks again.</param>
 internal sealed class SoughtFlows(int capacity, Func<Staging?> lease, Action onRefused)
 {
+    /// <summary>After that a flow is sought anew whose end nobody has told of: where so much is to be done that messages are lost.</summary>
+    internal const long OverdueUs = 60_000_000;
+
     /// <summary>A table that is full is looked through for flows that can be forgotten no more often than that: a storm of packets must not make that work for each.</summary>
     private const long ForgetIntervalUs = 20_000;
 
@@ -31,7 +34,7 @@ internal sealed class SoughtFlows(int capacity, Func<Staging?> lease, Action onR
     public bool Add(FlowKey flow, in Datagram datagram, long nowUs, out bool isHeld)
     {
         isHeld = false;
-        if (_flows.TryGetValue(flow, out var known) && nowUs < known.UntilUs)
+        if (_flows.TryGetValue(flow, out var known) && nowUs < known.UntilUs && !IsOverdue(known, nowUs))
         {
             isHeld = known.Packets?.TryAdd(datagram) ?? false;
             return false;
@@ -45,7 +48,7 @@ internal sealed class SoughtFlows(int capacity, Func<Staging?> lease, Action onR
             return false;
         }
 
-        var packets = lease();
+        var packets = known.Packets ?? lease();
         isHeld = packets?.TryAdd(datagram) ?? false;
         _flows[flow] = new(nowUs, long.MaxValue, packets);
         return true;
@@ -63,6 +66,9 @@ internal sealed class SoughtFlows(int capacity, Func<Staging?> lease, Action onR
         _flows[flow] = new(nowUs, nowUs + AgainUs, null);
         return packets;
     }
+
+    /// <summary>It is being sought for so long that nobody may be seeking it any more.</summary>
+    private static bool IsOverdue(in Entry entry, long nowUs) => entry.UntilUs == long.MaxValue && nowUs - entry.SinceUs >= OverdueUs;
 
     private void Forget(long nowUs)
     {

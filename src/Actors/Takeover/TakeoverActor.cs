@@ -36,10 +36,6 @@ internal sealed class TakeoverActor(TakeoverSetup setup) : Actor<TakeoverActor.M
         {
             // The client repeats its packets, and with them comes the next attempt.
             setup.Metrics.AddSeek(SeekResult.Failed);
-            // Of a directory that does not answer all are told the same.
-            if (Context.NowUs < _nextLineUs)
-                return;
-            _nextLineUs = Context.NowUs + RejectLog.IntervalUs;
             Tell(e.Message);
         }
         finally
@@ -49,5 +45,12 @@ internal sealed class TakeoverActor(TakeoverSetup setup) : Actor<TakeoverActor.M
         }
     }
 
-    private void Tell(string problem) => CollectorLog.LeftAsItIs(setup.Logger, problem);
+    /// <summary>Each client asks anew twice a second, and of a directory that does not answer all are told the same.</summary>
+    private void Tell(string problem)
+    {
+        if (Context.NowUs < _nextLineUs)
+            return;
+        _nextLineUs = Context.NowUs + RejectLog.IntervalUs;
+        CollectorLog.LeftAsItIs(setup.Logger, problem);
+    }
 }

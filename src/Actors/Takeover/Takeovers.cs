@@ -29,7 +29,8 @@ public sealed class Takeovers : IDisposable
     /// <summary>A claim waits for the directory a few times, and a node that dies leaves hundreds.</summary>
     private const int Seekers = 16;
 
-    private readonly ThreadDispatcher _threads = new("takeover", Seekers);
+    // Those of left-overs and follow-ups come on top: joining a dump takes its time.
+    private readonly ThreadDispatcher _threads = new("takeover", Seekers + 2);
     private readonly DumpDirectory _directory;
     private readonly ActorRef<TakeoverActor.Message>[] _seekers;
 
@@ -39,6 +40,7 @@ public sealed class Takeovers : IDisposable
         _seekers = [.. Enumerable.Range(0, Seekers).Select(i => system.Spawn<TakeoverActor.Message>($"takeover-{i}", _threads,
             () => new TakeoverActor(setup), new() { MailboxCapacity = 4096, Strategy = SupervisorStrategy.Resume }))];
         system.Spawn<LeftOversActor.Look>("left-overs", _threads, () => new LeftOversActor(setup), new() { MailboxCapacity = 4, Strategy = SupervisorStrategy.Resume });
+        system.Spawn<FollowUpsActor.Look>("follow-ups", _threads, () => new FollowUpsActor(setup), new() { MailboxCapacity = 4, Strategy = SupervisorStrategy.Resume });
     }
 
     public ThreadDispatcher Threads => _threads;

@@ -3,7 +3,7 @@ namespace NetdumpCollector.Storage;
 public sealed partial class DumpDirectory
 {
     /// <summary>Gives a sign of life to the other nodes, and goes on for those that give none: what is to follow their committed dumps (<see cref="Manifest.ScriptPending"/>, <see cref="Manifest.HashState"/>) is this node's from now on. Blocks; for now and then.</summary>
-    /// <remarks>Being wrong about a node does no harm but that a script runs twice, which it may at a restart as well. Of several nodes that do this at once one gets each dump (<see cref="ManifestFile.Update"/>).</remarks>
+    /// <remarks>Being wrong about a node does no harm but that a script runs twice, which it may at a restart as well. Of several nodes that do this at once one gets each dump where locks of directories hold between them, which NFS does not have (<see cref="ManifestFile.Update"/>).</remarks>
     /// <param name="silence">A node whose last sign is older, by the file system's clock, is gone.</param>
     /// <param name="onProblem">Told, in words, of what cannot be dealt with; it is tried again the next time.</param>
     /// <returns>The dumps that another node's were.</returns>

@@ -62,7 +62,16 @@ public sealed unsafe partial class DumpFile
     internal SharedCommit? Commit { get; set; }
 
     /// <summary>The ledger has its name: the dump is not over. Whoever was about to claim it may have taken the right to write from it by now.</summary>
-    internal bool HasLedger() => Posix.IsNamed(_ledger) && Posix.IsNameOf(Posix.InodeOf(_ledger), Folder.Handle, LedgerName);
+    /// <exception cref="StorageException">The file system does not tell.</exception>
+    internal bool HasLedger()
+    {
+        ulong named = Known(Posix.InodeOf(Folder.Handle, LedgerName)), own = Known(Posix.InodeOf(_ledger));
+        return named != 0 && named == own;
+
+        ulong Known(ulong inode) => inode != 0 || Errno.Last == Errno.ENOENT || Errno.Last == Errno.ESTALE
+            ? inode
+            : throw new StorageException($"{Folder.PathOf(LedgerName)}: {Errno.Words(Errno.Last)}");
+    }
 
     /// <summary>The data file has this name as well.</summary>
     /// <remarks>By the number that it had when it was opened: one that another node has given up may not be asked any more.</remarks>

@@ -33,7 +33,7 @@ public sealed class LeftOversTests : IDisposable
         ManifestFile.Update(dump.ManifestPath, manifest => manifest with { ScriptPending = true, HashState = HashState.Pending });
         string sign = Path.Join(_root, ".running", "node.dead");
         File.WriteAllText(sign, "\n");
-        File.SetLastWriteTimeUtc(sign, DateTime.UtcNow - LeftOversActor.GoneAfter);
+        File.SetLastWriteTimeUtc(sign, DateTime.UtcNow - FollowUpsActor.GoneAfter);
 
         using var directory = DumpDirectory.Open(_root, defaultPath: null);
         directory.Sharing = new("heir");
@@ -47,7 +47,7 @@ public sealed class LeftOversTests : IDisposable
             Scripts = system.Spawn<ScriptActor.Message>("script", threads, () => new Probe<ScriptActor.Message>(message => script.SetResult((ScriptActor.DumpCommitted)message)), new()),
             Hashes = system.Spawn<HashActor.Message>("hash", threads, () => new Probe<HashActor.Message>(message => hash.SetResult(((HashActor.HashDump)message).ManifestPath)), new()),
         };
-        system.Spawn<LeftOversActor.Look>("left-overs", threads, () => new LeftOversActor(setup), new()).Tell(new());
+        system.Spawn<FollowUpsActor.Look>("follow-ups", threads, () => new FollowUpsActor(setup), new());
 
         var told = await script.Task.WaitAsync(Eventually.Deadline);
         Assert.Equal((dump.Manifest.Id, dump.ManifestPath, "heir"), (told.Dump.Id, told.Dump.ManifestPath, told.Dump.Manifest.Node));

@@ -42,6 +42,21 @@ public sealed unsafe class SoughtFlowsTests : IDisposable
     }
 
     [Fact]
+    public void What_nobody_tells_the_end_of_is_sought_anew()
+    {
+        var flows = new SoughtFlows(10, _pool.Rent, () => _refused++);
+        Assert.True(Add(flows, 1, 0, out _));
+        Assert.False(Add(flows, 1, SoughtFlows.OverdueUs - 1, out _));
+        Assert.True(Add(flows, 1, SoughtFlows.OverdueUs, out bool isHeld));
+        Assert.False(Add(flows, 1, SoughtFlows.OverdueUs + 1, out _));
+        Assert.True(isHeld);
+
+        var packets = flows.End(Flow(1), SoughtFlows.OverdueUs + 2)!;
+        Assert.Equal(4, packets.Count);
+        _pool.Return(packets);
+    }
+
+    [Fact]
     public void No_more_flows_are_remembered_than_may_be()
     {
         var flows = new SoughtFlows(2, () => null, () => _refused++);
