@@ -156,7 +156,8 @@ public sealed partial class DumpDirectory : IDisposable
         string name = DumpFile.NameOf(identity);
         string ledgerName = name + DumpFile.LedgerSuffix;
         // The ledger first: the next start finds what a killed process began by its ledger.
-        if (CreateFile(folder.Handle, ledgerName, out error) is not SafeFileHandle ledger)
+        // A shared one may have been taken over already, and then its mode says so.
+        if (CreateFile(folder.Handle, ledgerName, out error, setsMode: shared is null) is not SafeFileHandle ledger)
             return null;
 
         if (!IsOwned(ledger, folder, ledgerName))
@@ -189,11 +190,11 @@ public sealed partial class DumpDirectory : IDisposable
     private static bool IsOwned(SafeFileHandle ledger, DumpFolder folder, string ledgerName) =>
         Posix.LockOwned(ledger) != Errno.EAGAIN && Posix.IsNamed(ledger, folder.Handle, ledgerName);
 
-    private static SafeFileHandle? CreateFile(SafeFileHandle folder, string name, out string? error)
+    private static SafeFileHandle? CreateFile(SafeFileHandle folder, string name, out string? error, bool setsMode = true)
     {
         var file = Posix.OpenAt(folder, name, Posix.O_RDWR | Posix.O_CREAT | Posix.O_EXCL | Posix.O_NOFOLLOW, Posix.FileMode);
         error = file is null ? $"{name} cannot be created: {Errno.Words(Errno.Last)}" : null;
-        if (file is not null)
+        if (file is not null && setsMode)
             Posix.SetMode(file, Posix.FileMode);
         return file;
     }
