@@ -550,7 +550,7 @@ public sealed class IngressActor(SessionEnvironment environment, IngressOptions 
         var herald = remembered.Herald;
         // It was sought, and came or was repeated while that took too long for a dying host: its session is here.
         if (remembered.Place == RememberedHerald.Elsewhere
-            && _clients.GetValueOrDefault(new(herald.Endpoint.Local, herald.Client, herald.Endpoint.RemotePort))?.Sessions.Any(session => session.StartedAt == herald.At || (session.StartedAt > herald.At && IsRunning(session))) == true)
+            && _clients.GetValueOrDefault(new(herald.Endpoint.Local, herald.Client, herald.Endpoint.RemotePort))?.Sessions.Any(session => session.StartedAt == herald.At || (session.StartedAt > herald.At && !session.HasEnded)) == true)
             return;
         if (environment.Time.GetUtcNow() - herald.At > TimeSpan.FromMicroseconds(environment.Options.HalfOpenTimeoutUs))
         {

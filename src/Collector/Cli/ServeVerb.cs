@@ -23,6 +23,8 @@ internal static class ServeVerb
             ("netdump-collector serve --endpoint shared", "Everything on port 20023: for clients behind NAT, and servers behind a load balancer."),
             ("netdump-collector serve --allow 192.0.2.0/24 --allow 198.51.100.0/24 --deny 192.0.2.66", "Only for hosts of two networks, without one of them."),
             ("netdump-collector serve --keep auto:5 --sparse", "For a fleet: five whole dumps an hour of each panic message, the first MiB of the others; no room for pages of zeros."),
+            ("netdump-collector serve --endpoint shared --takeover -a 192.0.2.10 -d /mnt/crash", "One of several nodes behind one address, with one directory: each goes on with the others' dumps."),
+            ("netdump-collector serve --cluster-file /etc/netdump/cluster --store s3://crashes/lab", "A node of a fleet: all nodes' dumps are seen from each of them, and finished ones go to an object store."),
             ("NETDUMP_DIRECTORY=/srv/crash netdump-collector serve --config /etc/netdump-collector.json --log-format json", "Settings from all places, logs for a machine."),
         ],
     };
