@@ -187,7 +187,7 @@ public static partial class CollectorLog
     [LoggerMessage(1161, LogLevel.Error, "The dump of client {Client} cannot be put on the device ({Error}): it is continued from what is, as soon as that is possible")]
     public static partial void SharedNotDurable(ILogger logger, string client, string error);
 
-    [LoggerMessage(1100, LogLevel.Information, "Catalogue {Catalogue} takes what node {Node} tells")]
+    [LoggerMessage(1108, LogLevel.Information, "Catalogue {Catalogue} takes what node {Node} tells")]
     public static partial void CatalogueUp(ILogger logger, string catalogue, string node);
 
     [LoggerMessage(1101, LogLevel.Warning, "Catalogue {Catalogue}: {Problem}; dumps are received all the same, and the catalogue is told when it answers")]
@@ -207,6 +207,9 @@ public static partial class CollectorLog
 
     [LoggerMessage(1106, LogLevel.Error, "The catalogue refuses dump {DumpId}: {Problem}; the dump itself is not touched by that")]
     public static partial void CatalogueRefuses(ILogger logger, string dumpId, string problem);
+
+    [LoggerMessage(1109, LogLevel.Warning, "Node {Other} answers address {Address} as well and has another dump directory: with --takeover neither goes on with the other's dumps; mount one directory on both")]
+    public static partial void OtherDirectory(ILogger logger, string other, string address);
 
     [LoggerMessage(1107, LogLevel.Information, "The catalogue differed from the dump directory in {Dumps} dumps and has been told of them")]
     public static partial void CatalogueReconciled(ILogger logger, int dumps);

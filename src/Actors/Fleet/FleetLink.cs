@@ -50,6 +50,7 @@ public sealed class FleetLink : IDisposable
     private readonly HashSet<long> _heard = [];
     private readonly Queue<long> _heardOrder = new();
     private Task _asking = Task.CompletedTask;
+    private readonly HashSet<string> _strangers = [];
     private bool _hasListened;
     private long? _takenSince;
     private string? _told;
@@ -171,9 +172,22 @@ public sealed class FleetLink : IDisposable
 
         (life.HadSessions, life.Tallied) = (sessions.Count > 0, wantsTallies ? tallied : life.Tallied);
         var settled = _state.Snapshot;
+        TellOfStrangers(settled);
         _source.Storm.HearOf(settled.Elsewhere.Select(tally => (tally.Signature, tally.Dumps, tally.AgeUs)), nowUs);
         _source.Limits.Elsewhere = settled.Nodes.Where(node => node.State == FleetNodeState.Live && node.Identity.Name != _node.Name).Sum(node => node.Dumps);
         return true;
+    }
+
+    /// <summary>Nodes that answer the same address and have another directory find nothing of each other's dumps, which is noticed by nobody until one of them dies.</summary>
+    private void TellOfStrangers(FleetSnapshot snapshot)
+    {
+        if (!_source.SharesDirectory)
+            return;
+        foreach (var (other, state, _, _) in snapshot.Nodes)
+        {
+            if (other.Name != _node.Name && other.Address == _node.Address && other.Directory != _node.Directory && state == FleetNodeState.Live && _strangers.Add(other.Name))
+                CollectorLog.OtherDirectory(_log, other.Name, other.Address);
+        }
     }
 
     /// <summary>While the catalogue was away nobody could be heard of: who was not dead before is not, until he had time to find it again.</summary>

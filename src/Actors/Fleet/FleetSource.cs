@@ -25,4 +25,7 @@ public sealed class FleetSource
     public required StormPolicy Storm { get; init; }
 
     public required FleetLimits Limits { get; init; }
+
+    /// <summary>The dump directory is meant to be that of all nodes that answer the same address.</summary>
+    public bool SharesDirectory { get; init; }
 }

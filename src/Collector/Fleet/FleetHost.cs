@@ -52,6 +52,7 @@ internal sealed class FleetHost : IDisposable
             Hear = what => feed.Publish(new ElsewhereHappened(what.At, what.Type, what.Json)),
             Storm = server.Storm,
             Limits = server.FleetLimits,
+            SharesDirectory = settings.Takeover,
         };
         _link = new(address, told, directory, state, server.Metrics, time, log);
         View = new(identity.Name, identity.Url, state, new(() => FleetReader.Open(address, identity.Name)), time);

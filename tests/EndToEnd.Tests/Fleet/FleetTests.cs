@@ -47,6 +47,24 @@ public sealed class FleetTests(PostgresFixture postgres) : IDisposable
     }
 
     [PostgresFact]
+    public async Task Nodes_that_are_to_share_a_directory_and_do_not_say_so()
+    {
+        string cluster = await postgres.Server.NewDatabaseAsync();
+        string address = Collector.NewServerAddress();
+        await using var a = await StartSharingAsync("a");
+        await using var b = await StartSharingAsync("b");
+
+        await a.PrintsAsync($"Node b answers address {address} as well and has another dump directory");
+        await b.PrintsAsync($"Node a answers address {address} as well and has another dump directory");
+        await a.StopAsync();
+        await b.StopAsync();
+
+        // Two ports, so that one machine can be two.
+        Task<Collector> StartSharingAsync(string node) =>
+            Collector.StartInAsync([$"NETDUMP_CLUSTER={cluster}"], address, Collector.FreePort(), _temp.File(node), "--node", node, "--endpoint", "shared", "--takeover");
+    }
+
+    [PostgresFact]
     public async Task Every_node_shows_the_dumps_sessions_and_events_of_all()
     {
         string cluster = await postgres.Server.NewDatabaseAsync();
