@@ -36,6 +36,14 @@ internal static class FleetCommand
         return (IReadOnlyList<SessionRow>)[.. snapshot.Sessions.Select(session => FleetSessions.RowOf(session, snapshot.IsOrphaned(session))).OrderBy(session => session.StartedAt)];
     });
 
+    /// <summary>The nodes and the newest dumps; null, and a complaint, where the catalogue does not answer.</summary>
+    public static FleetGlance? Glance(ClusterAddress address, int dumps, CommandIo io) => Ask(address, io, async reader =>
+    {
+        var snapshot = await reader.SnapshotAsync("", io.Stop).ConfigureAwait(false);
+        var (newest, _) = await reader.DumpsAsync(new() { IsDescending = true, Limit = dumps }, io.Stop).ConfigureAwait(false);
+        return new FleetGlance([.. snapshot.Nodes.Select(NodeRow.Of)], [.. newest.Select(FleetView.RowOf)]);
+    });
+
     /// <summary>Dumps of all nodes, the oldest first; null, and a complaint, where the catalogue does not answer.</summary>
     public static IReadOnlyList<DumpList.Row>? Dumps(ClusterAddress address, CommandIo io) => Ask(address, io, async reader =>
     {

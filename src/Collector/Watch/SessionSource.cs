@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Text.Json;
 using NetdumpCollector.Collector.Cli;
+using NetdumpCollector.Collector.Dumps;
 using NetdumpCollector.Collector.Fleet;
 using NetdumpCollector.Collector.Http;
 using NetdumpCollector.Collector.Settings;
@@ -30,6 +32,19 @@ internal sealed class SessionSource : IDisposable
 
         return _server.Read("/api/v1/sessions", _io) is string text ? JsonSerializer.Deserialize<SessionRow[]>(text, JsonText.Indented) : null;
     }
+
+    /// <summary>The nodes of the fleet and its newest dumps; none where there is no fleet, or nobody tells.</summary>
+    public FleetGlance ReadFleet()
+    {
+        if (_cluster is not null && FleetCommand.Glance(_cluster, FleetTables.MaxDumps, _io) is { } glance)
+            return glance;
+        if (Part<NodeRow>("/api/v1/nodes", "nodes") is not { Length: > 0 } nodes)
+            return FleetGlance.None;
+        return new(nodes, Part<DumpList.Row>(string.Create(CultureInfo.InvariantCulture, $"/api/v1/dumps?sort=-startedAt&limit={FleetTables.MaxDumps}"), "dumps") ?? []);
+    }
+
+    private T[]? Part<T>(string path, string name) =>
+        _server.Read(path, _io) is string text && JsonDocument.Parse(text).RootElement.TryGetProperty(name, out var part) ? part.Deserialize<T[]>(JsonText.Indented) : null;
 
     public void Dispose() => _server.Dispose();
 }

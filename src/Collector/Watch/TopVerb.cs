@@ -15,6 +15,7 @@ internal static class TopVerb
         [
             ("Keys", "Ctrl-C ends it. On anything but a terminal 'sessions' shows the same once."),
             ("Room", "As many sessions as the terminal has lines for, at most 40; below 100 columns without REPEATED. ERROR is there while a dump cannot be stored."),
+            ("Fleet", "Below the sessions of all nodes: the nodes, dead ones first, and the newest dumps, where the terminal has room for them."),
             ("Done, left", "Percent of what the dump will have, and the time for the rest at this rate; '-' for dumps that do not tell before they end (compressed, encrypted or full ones)."),
         ],
         Examples =
@@ -59,7 +60,10 @@ internal static class TopVerb
                 }
 
                 var sessions = rates.Take(all, TimeProvider.System);
-                live.UpdateTarget(TopTable.Of(sessions, console.Profile.Width, console.Profile.Height));
+                var fleet = source.ReadFleet();
+                int below = FleetTables.LinesOf(fleet, console.Profile.Height);
+                var table = TopTable.Of(sessions, console.Profile.Width, console.Profile.Height - below);
+                live.UpdateTarget(below == 0 ? table : new Rows([table, .. FleetTables.Of(fleet)]));
             }
             while (!io.Stop.WaitHandle.WaitOne(s_interval));
         });
