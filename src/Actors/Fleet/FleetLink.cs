@@ -66,15 +66,16 @@ public sealed class FleetLink : IDisposable
     /// <summary>Tells the catalogue that the node ends, and what waits to be told, within <paramref name="patience"/> at most.</summary>
     public void Leave(TimeSpan patience)
     {
-        _leaving.Cancel();
+        // What is called by that asks the database to cancel its work, and waits for the answer: on a thread of the pool.
+        _ = _leaving.CancelAsync();
         _ = Task.WhenAny(_running, Task.Delay(patience)).Wait(patience);
     }
 
     /// <summary>Ends at once.</summary>
     public void Dispose()
     {
-        _leaving.Cancel();
-        _giveUp.Cancel();
+        _ = _leaving.CancelAsync();
+        _ = _giveUp.CancelAsync();
     }
 
     private async Task RunAsync()
