@@ -166,11 +166,13 @@ public sealed class FleetLink : IDisposable
         if (snapshot is not null)
             _state.Snapshot = Settle(snapshot, life).Index();
         _state.AnsweredAt = _time.GetTimestamp();
-        OnUp();
-        OnNameTaken(snapshot is null);
         if (snapshot is null)
+        {
+            OnNameTaken();
             return false;
+        }
 
+        OnUp();
         (life.HadSessions, life.Tallied) = (sessions.Count > 0, wantsTallies ? tallied : life.Tallied);
         var settled = _state.Snapshot;
         TellOfStrangers(settled);
@@ -359,6 +361,7 @@ public sealed class FleetLink : IDisposable
 
     private void OnUp()
     {
+        (_takenSince, _state.IsNameTaken) = (null, false);
         if (_state.Reach.IsUp)
             return;
         _state.Reach = new(true, _time.GetUtcNow(), null);
@@ -384,16 +387,12 @@ public sealed class FleetLink : IDisposable
     }
 
     /// <summary>After a node was started anew elsewhere, its name is taken for as long as it takes to count as dead.</summary>
-    private void OnNameTaken(bool isTaken)
+    private void OnNameTaken()
     {
-        if (!isTaken)
-        {
-            (_takenSince, _state.IsNameTaken) = (null, false);
-            return;
-        }
-
         _takenSince ??= _time.GetTimestamp();
         _source.Limits.Elsewhere = null;
+        var before = _state.Reach;
+        _state.Reach = new(false, before.IsUp ? _time.GetUtcNow() : before.Since, $"another live node is called {_node.Name} as well");
         if (_state.IsNameTaken || _time.GetElapsedTime(_takenSince.Value) < s_settling)
             return;
         _state.IsNameTaken = true;
