@@ -66,15 +66,16 @@ public sealed class FleetLink : IDisposable
     /// <summary>Tells the catalogue that the node ends, and what waits to be told, within <paramref name="patience"/> at most.</summary>
     public void Leave(TimeSpan patience)
     {
-        _leaving.Cancel();
+        // What is called by that asks the database to cancel its work, and waits for the answer: on a thread of the pool.
+        _ = _leaving.CancelAsync();
         _ = Task.WhenAny(_running, Task.Delay(patience)).Wait(patience);
     }
 
     /// <summary>Ends at once.</summary>
     public void Dispose()
     {
-        _leaving.Cancel();
-        _giveUp.Cancel();
+        _ = _leaving.CancelAsync();
+        _ = _giveUp.CancelAsync();
     }
 
     private async Task RunAsync()
@@ -165,11 +166,13 @@ public sealed class FleetLink : IDisposable
         if (snapshot is not null)
             _state.Snapshot = Settle(snapshot, life).Index();
         _state.AnsweredAt = _time.GetTimestamp();
-        OnUp();
-        OnNameTaken(snapshot is null);
         if (snapshot is null)
+        {
+            OnNameTaken();
             return false;
+        }
 
+        OnUp();
         (life.HadSessions, life.Tallied) = (sessions.Count > 0, wantsTallies ? tallied : life.Tallied);
         var settled = _state.Snapshot;
         TellOfStrangers(settled);
@@ -358,6 +361,7 @@ public sealed class FleetLink : IDisposable
 
     private void OnUp()
     {
+        (_takenSince, _state.IsNameTaken) = (null, false);
         if (_state.Reach.IsUp)
             return;
         _state.Reach = new(true, _time.GetUtcNow(), null);
@@ -383,16 +387,12 @@ public sealed class FleetLink : IDisposable
     }
 
     /// <summary>After a node was started anew elsewhere, its name is taken for as long as it takes to count as dead.</summary>
-    private void OnNameTaken(bool isTaken)
+    private void OnNameTaken()
     {
-        if (!isTaken)
-        {
-            (_takenSince, _state.IsNameTaken) = (null, false);
-            return;
-        }
-
         _takenSince ??= _time.GetTimestamp();
         _source.Limits.Elsewhere = null;
+        var before = _state.Reach;
+        _state.Reach = new(false, before.IsUp ? _time.GetUtcNow() : before.Since, $"another live node is called {_node.Name} as well");
         if (_state.IsNameTaken || _time.GetElapsedTime(_takenSince.Value) < s_settling)
             return;
         _state.IsNameTaken = true;

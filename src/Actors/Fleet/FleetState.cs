@@ -10,7 +10,7 @@ public sealed class FleetState
     private FleetSnapshot _snapshot = FleetSnapshot.Empty;
     private long _answeredAt;
 
-    /// <summary>Whether the catalogue answers.</summary>
+    /// <summary>Whether the catalogue answers and has this node.</summary>
     /// <param name="IsUp">It does.</param>
     /// <param name="Since">Since when that is so; null before the first connection.</param>
     /// <param name="Problem">Why it does not, or null.</param>

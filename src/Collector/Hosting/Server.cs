@@ -226,7 +226,8 @@ internal sealed class Server : IDisposable
     public bool Stop(TimeSpan timeout, Action? beforeClosing = null)
     {
         Readiness.Leave();
-        _stopping.Cancel();
+        // What is called by that may wait for a database to let go of a question, which nothing here does.
+        _ = _stopping.CancelAsync();
         // Sockets stay open meanwhile: from the moment they close, the kernels of running dumps wait, and for no longer than 11 s.
         long started = TimeProvider.System.GetTimestamp();
         bool done = Ended(Task.WhenAll(_ingresses.Members.Select(ingress => ingress.Ask<bool>(done => new IngressActor.AwaitCommits(done), timeout))));

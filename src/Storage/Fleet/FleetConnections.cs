@@ -12,6 +12,10 @@ internal static class FleetConnections
     /// <summary>Connections by which requests over HTTP read; each is an operating system process there.</summary>
     private const int MaxReaders = 4;
 
+    /// <summary>Unless the operator says otherwise, as the library's variable does too: it would try to load Kerberos, and complain on the standard error where that is not installed.</summary>
+    private const string NoGss = "GSS Encryption Mode=Disable;";
+    private const string GssVariable = "PGGSSENCMODE";
+
     private static readonly TimeSpan s_closing = TimeSpan.FromMilliseconds(200);
 
     /// <summary>A way to the catalogue that keeps no connection.</summary>
@@ -21,7 +25,8 @@ internal static class FleetConnections
         string text = address.ConnectionString();
         try
         {
-            var options = new NpgsqlConnectionStringBuilder(text)
+            // Of two values for one key the later one counts.
+            var options = new NpgsqlConnectionStringBuilder($"{(Environment.GetEnvironmentVariable(GssVariable) is null ? NoGss : "")}{text}")
             {
                 ApplicationName = application,
                 Timeout = PatienceSeconds,

@@ -188,6 +188,8 @@ public sealed class FleetTests(PostgresFixture postgres) : IDisposable
 
         await second.Collector.PrintsAsync("Another live node is called a as well");
 
+        Assert.DoesNotContain("takes what node a tells", second.Collector.Output, StringComparison.Ordinal);
+        Assert.Equal(0, await second.MetricAsync("netdump_catalog_up"));
         Assert.Equal(1, await second.MetricAsync("netdump_catalog_name_conflict"));
         Assert.Contains("another live node is called a as well", (await second.GetAsync("/api/v1/nodes")).GetProperty("notice").GetString(), StringComparison.Ordinal);
         Assert.Equal(first.Collector.Address, await postgres.Server.QueryAsync(PostgresServer.DatabaseOf(cluster), "select host(address) from netdump.nodes"));
