@@ -57,6 +57,8 @@ internal sealed class SettingsResolution
             problems.Add("takeover: packets of a session reach another node only on the herald port; give --endpoint shared as well");
         if (Value(SettingsTable.Takeover) && Value(SettingsTable.Port) == 0)
             problems.Add("takeover: packets of a session reach another node only on the same port; give --port a number other than 0");
+        if (Value(SettingsTable.Cluster) is not null && Value(SettingsTable.ClusterFile) is not null)
+            problems.Add("cluster and cluster-file are both given, and each says where the catalogue is; leave one of them out");
         return problems.Count == 0 ? this : throw new UsageException(problems);
     }
 
@@ -155,7 +157,7 @@ internal sealed class SettingsResolution
             if (!source.TryGetValue(setting, out var given))
                 continue;
             if (!setting.TryParse(given.Text, out object? value))
-                problems.Add($"{setting.Name}: invalid value {(setting.Shown is null ? $"\"{given.Text}\"" : "(not shown)")} from {given.Source}; allowed: {setting.Allowed}");
+                problems.Add($"{setting.Name}: invalid value {(setting.Shown is null ? $"\"{given.Text}\"" : "(not shown)")} from {given.Source}{(setting.Reason?.Invoke(given.Text) is string reason ? $": {reason}" : "")}; allowed: {setting.Allowed}");
             else
                 chosen.TryAdd(setting, new(setting, value, setting.Shown?.Invoke(value) ?? given.Text, given.Source));
         }

@@ -203,7 +203,7 @@ internal static class SettingsTable
     { Kind = SettingKind.Number, ValueName = "N" };
     public static readonly Setting<ClusterAddress?> Cluster = new("cluster", "", SettingValues.TryCluster, ClusterAddress.Allowed,
         "PostgreSQL database that all nodes of a fleet share, such as \"Host=db.example.net;Database=netdump;Username=netdump\"; dumps never wait for it.")
-    { ValueName = "CONNECTION", Shown = value => $"{value}" };
+    { ValueName = "CONNECTION", Shown = value => $"{value}", Reason = ClusterAddress.ProblemOf };
 
     public static readonly Setting<string?> ClusterFile = new("cluster-file", "", SettingValues.TryOptionalPath, FilePath,
         "File that holds what --cluster would, read anew for each connection; for a connection string with a password in it.")
