@@ -21,8 +21,9 @@ internal static class ServeCommand
 
     /// <summary>Serves until <see cref="CommandIo.Stop"/>, leaves running dumps to the next start, and returns an exit code of <see cref="ExitCode"/>.</summary>
     /// <exception cref="UsageException">Files that settings name are not what they have to be.</exception>
-    public static int Run(CollectorSettings settings, CommandIo io)
+    public static int Run(SettingsResolution resolved, CommandIo io)
     {
+        var settings = resolved.ToSettings();
         bool progress = settings.Progress switch
         {
             ProgressDisplay.On => true,
@@ -38,6 +39,8 @@ internal static class ServeCommand
             CheckStore(settings);
             var cluster = FleetHost.AddressOf(settings.Cluster, settings.ClusterFile);
             var log = logging.CreateLogger("netdump-collector");
+            foreach (var (idle, missing) in resolved.Idle())
+                CollectorLog.SettingIdle(log, idle.Setting.Name, idle.Source, missing);
             using var pidFile = settings.PidFile is string path ? PidFile.Create(path) : null;
             using var metrics = new CollectorMetrics(TimeProvider.System);
             // Dumps of an earlier process may end while the server starts.

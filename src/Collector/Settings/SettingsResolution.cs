@@ -62,6 +62,16 @@ internal sealed class SettingsResolution
         return problems.Count == 0 ? this : throw new UsageException(problems);
     }
 
+    /// <summary>Settings that were given and mean nothing, each with what is missing.</summary>
+    public IEnumerable<(ResolvedSetting Setting, string Missing)> Idle()
+    {
+        bool hasFleet = Value(SettingsTable.Cluster) is not null || Value(SettingsTable.ClusterFile) is not null;
+        return [.. OfThem(hasFleet, SettingsTable.OfFleet, "--cluster or --cluster-file"), .. OfThem(Value(SettingsTable.Store) is not null, SettingsTable.OfStore, "--store")];
+
+        IEnumerable<(ResolvedSetting, string)> OfThem(bool isUsed, IEnumerable<Setting> settings, string missing) => isUsed ? []
+            : settings.Select(setting => _resolved[setting]).Where(given => !Equals(given.Value, given.Setting.DefaultValue)).Select(given => (given, missing));
+    }
+
     public CollectorSettings ToSettings() => new()
     {
         Address = Value(SettingsTable.Address),
