@@ -127,6 +127,9 @@ public static partial class CollectorLog
     [LoggerMessage(1054, LogLevel.Error, "Not everything ended within {Seconds} s; what arrived is in the dump directory")]
     public static partial void ShutdownTimedOut(ILogger logger, double seconds);
 
+    [LoggerMessage(1018, LogLevel.Warning, "The setting {Setting} ({Source}) does nothing without {Missing}")]
+    public static partial void SettingIdle(ILogger logger, string setting, string source, string missing);
+
     [LoggerMessage(1064, LogLevel.Warning, "Scripts that have not ended: {Count} ({Files}); those that run are left running, and the next start runs them again")]
     public static partial void ScriptsNotEnded(ILogger logger, int count, string files);
 

@@ -122,11 +122,58 @@ public sealed class ServeTests : IDisposable
     [InlineData("endpoint: invalid value \"both\"", "--endpoint", "both")]
     [InlineData("endpoint-ports: invalid value \"9-1\"", "--endpoint-ports", "9-1")]
     [InlineData("path: invalid value \"../up\"", "-p", "../up")]
+    [InlineData("cluster and cluster-file are both given", "--cluster", "Host=db;Database=n", "--cluster-file", "/dev/null")]
+    [InlineData("it names no Database", "--cluster", "Host=db")]
+    [InlineData("the keyword 'frobnicate' is none", "--cluster", "Host=db;Database=n;frobnicate=1")]
     [InlineData("--no-such-option", "--no-such-option")]
     public async Task Ends_with_2_and_names_a_setting_that_is_wrong(string message, params string[] arguments)
     {
         var result = await Collector.RunAsync(["serve", "-d", Dumps, .. arguments]);
         Assert.Contains(message, result.Expect(2).Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Dumps));
+    }
+
+    [Theory]
+    [InlineData("--store-key", "/nonexistent", "No such file or directory (ENOENT)")]
+    [InlineData("--store-key", "/tmp", "is a directory")]
+    [InlineData("--store-key", "/dev/zero", "is a device, pipe or socket")]
+    [InlineData("--store-key", "/etc/hostname", "is not a key of exactly 32 bytes")]
+    [InlineData("--store-public-key", "/nonexistent", "No such file or directory (ENOENT)")]
+    [InlineData("--store-public-key", "/dev/zero", "is a device, pipe or socket")]
+    [InlineData("--store-public-key", "/etc/hostname", "is no RSA public key in PEM")]
+    [InlineData("--cluster-file", "/nonexistent", "No such file or directory (ENOENT)")]
+    [InlineData("--cluster-file", "/tmp", "is a directory")]
+    [InlineData("--cluster-file", "/dev/zero", "is a device, pipe or socket")]
+    [InlineData("--cluster-file", "/etc/hostname", "it is not of the form KEYWORD=VALUE")]
+    public async Task Ends_with_2_and_names_a_file_that_is_not_what_a_setting_wants(string option, string file, string problem)
+    {
+        var result = await Collector.RunAsync("serve", "-a", Collector.NewServerAddress(), "--port", "0", "-d", Dumps, "--http", "off", "--store", "s3://crashes", option, file);
+
+        Assert.Contains($"file {file}: {problem}", result.Expect(2).Error, StringComparison.Ordinal);
+        Assert.Contains($"; name by {option} a file", result.Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Dumps));
+    }
+
+    [Fact]
+    public async Task Warns_of_settings_that_mean_nothing()
+    {
+        await using var collector = await StartAsync("--http", "off", "--max-cluster-sessions", "5", "--store-key", "/nonexistent");
+        await collector.StopAsync();
+
+        Assert.Contains("warning: The setting max-cluster-sessions (option --max-cluster-sessions) does nothing without --cluster or --cluster-file\n", collector.Output, StringComparison.Ordinal);
+        Assert.Contains("warning: The setting store-key (option --store-key) does nothing without --store\n", collector.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("", "is empty")]
+    [InlineData("Host=db;Database=n;frobnicate=sesame", "the keyword 'frobnicate' is none")]
+    public async Task Ends_with_2_where_the_cluster_file_has_no_connection_string(string content, string problem)
+    {
+        File.WriteAllText(_temp.File("cluster"), content);
+        var result = await Collector.RunAsync("serve", "-a", Collector.NewServerAddress(), "--port", "0", "-d", Dumps, "--http", "off", "--cluster-file", _temp.File("cluster"));
+
+        Assert.Contains(problem, result.Expect(2).Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("sesame", result.Error, StringComparison.Ordinal);
         Assert.False(Directory.Exists(Dumps));
     }
 

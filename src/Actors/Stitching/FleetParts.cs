@@ -14,8 +14,6 @@ namespace NetdumpCollector.Actors.Stitching;
 /// <param name="servesHttps">This node answers https: its token goes to no other one in the clear.</param>
 public sealed class FleetParts(string root, FleetState state, FleetReader reader, string? tokenFile, bool servesHttps) : IPartFinder, IDisposable
 {
-    private const int MaxTokenBytes = 4096;
-
     private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false, ConnectTimeout = TimeSpan.FromSeconds(10), AutomaticDecompression = System.Net.DecompressionMethods.None })
     {
         // Each wait has its own end; a part takes as long as it takes.
@@ -99,7 +97,7 @@ public sealed class FleetParts(string root, FleetState state, FleetReader reader
             return null;
         if (!IsNodeUrl(url))
             throw new StorageException($"node {row.Node}: is said to be reached at '{url}', which is not an http or https URL without user; see its --node-url");
-        return new HttpPart(_http, url, IsShownTo(url, servesHttps) ? ReadToken() : null, manifest, row.Node, stopping);
+        return new HttpPart(_http, url, IsShownTo(url, servesHttps) && tokenFile is not null ? NodeToken.Read(tokenFile) : null, manifest, row.Node, stopping);
     }
 
     /// <summary>Whoever may write to the catalogue names nodes there.</summary>
@@ -108,23 +106,4 @@ public sealed class FleetParts(string root, FleetState state, FleetReader reader
 
     /// <summary>The token may be sent there.</summary>
     internal static bool IsShownTo(string url, bool servesHttps) => !servesHttps || url.StartsWith("https:", StringComparison.OrdinalIgnoreCase);
-
-    /// <summary>Read anew each time, so that it can change.</summary>
-    private string? ReadToken()
-    {
-        if (tokenFile is null)
-            return null;
-        try
-        {
-            using var file = File.OpenHandle(tokenFile);
-            byte[] bytes = new byte[MaxTokenBytes];
-            int length = RandomAccess.Read(file, bytes, 0);
-            string token = Encoding.ASCII.GetString(bytes, 0, length).Trim();
-            return token.Length > 0 && token.All(c => c is > ' ' and < '\x7f') ? token : throw new StorageException($"node token file {tokenFile}: is not a token on one line");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new StorageException($"node token file {tokenFile}: {e.Message}", e);
-        }
-    }
 }

@@ -33,7 +33,7 @@ internal static class ServeVerb
     {
         var command = new DocumentedCommand("serve", "Receive dumps until stopped by SIGINT or SIGTERM; always in the foreground.", s_documentation);
         var options = new SettingOptions(command, SettingsTable.All);
-        command.SetAction(parseResult => ServeCommand.Run(options.Resolve(parseResult, io).ToSettings(), io));
+        command.SetAction(parseResult => ServeCommand.Run(options.Resolve(parseResult, io), io));
         return command;
     }
 }

@@ -47,6 +47,7 @@ internal sealed class DoctorRun(CollectorSettings settings, bool sends, Examinat
         examination.Look("the script", s_quick, "look at the file system that it lies on", _ => ScriptCheck.Look(settings.Script));
         examination.Look("the webhook", s_long, "look at the name servers in /etc/resolv.conf", stop => WebhookCheck.Look(settings, stop));
         examination.Look(ObjectStoreCheck.Subject, s_long, "look whether a firewall drops what goes to the store", stop => ObjectStoreCheck.Look(settings, stop));
+        examination.Look(CatalogueCheck.Subject, s_long, "look whether a firewall drops what goes to the database", stop => CatalogueCheck.Look(settings, stop));
         Look("the way in", () => FirewallCheck.Look(settings));
         Send(port, isServed, canStore);
     }

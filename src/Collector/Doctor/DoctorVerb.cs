@@ -21,7 +21,7 @@ internal static class DoctorVerb
                 Asks it over HTTP. Only with --send a made-up dump is sent to it: that one stays in its dump directory, its
                 script runs, and the report says how to delete it.
                 """),
-            ("Exit code", "0 when dumps would be taken, also with warnings; 1 with problems; 2 for settings that 'serve' would refuse."),
+            ("Exit code", "0 when dumps would be taken, also with warnings; 1 with problems; 2 for settings whose values are not allowed."),
         ],
         Examples =
         [

@@ -132,6 +132,7 @@ internal static class TrialServerCheck
             Webhook = null,
             Store = null,
             Cluster = null,
+            ClusterFile = null,
             Takeover = false,
             Port = settings.Port == 0 ? SyntheticDump.FreePort(0) : settings.Port,
             ClientPort = SyntheticDump.FreePort(settings.ClientPort),

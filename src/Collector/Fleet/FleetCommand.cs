@@ -17,17 +17,7 @@ internal static class FleetCommand
 
     /// <summary>Where the catalogue is; null where none is set.</summary>
     /// <exception cref="UsageException">The settings are wrong.</exception>
-    public static ClusterAddress? AddressOf(SettingsResolution settings)
-    {
-        try
-        {
-            return FleetHost.AddressOf(settings.Value(SettingsTable.Cluster), settings.Value(SettingsTable.ClusterFile));
-        }
-        catch (FleetException e)
-        {
-            throw new UsageException([e.Message]);
-        }
-    }
+    public static ClusterAddress? AddressOf(SettingsResolution settings) => FleetHost.AddressOf(settings.Value(SettingsTable.Cluster), settings.Value(SettingsTable.ClusterFile));
 
     /// <summary>Sessions of all nodes, the longest running first; null, and a complaint, where the catalogue does not answer.</summary>
     public static IReadOnlyList<SessionRow>? Sessions(ClusterAddress address, CommandIo io) => Ask(address, io, async reader =>

@@ -62,12 +62,19 @@ internal sealed class FleetHost : IDisposable
     public FleetView View { get; }
 
     /// <summary>Where the catalogue is; null where the settings want none.</summary>
-    /// <exception cref="FleetException">They name two, or a file that cannot be read.</exception>
+    /// <exception cref="UsageException">They name a file that cannot be read, or what is no connection string.</exception>
     public static ClusterAddress? AddressOf(ClusterAddress? cluster, string? clusterFile)
     {
-        if (clusterFile is null)
-            return cluster;
-        return cluster is null ? ClusterAddress.FromFile(clusterFile) : throw new FleetException("--cluster and --cluster-file are both given; one of them says where the catalogue is");
+        try
+        {
+            var address = clusterFile is null ? cluster : ClusterAddress.FromFile(clusterFile);
+            address?.Check();
+            return address;
+        }
+        catch (FleetException e)
+        {
+            throw new UsageException(e.Message);
+        }
     }
 
     /// <summary>Begins to tell the fleet of this node, some time after this returns; null where there is none.</summary>

@@ -6,7 +6,6 @@ using NetdumpCollector.Collector.Otlp;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Collector.Webhooks;
 using NetdumpCollector.Storage;
-using NetdumpCollector.Storage.Fleet;
 using NetdumpCollector.Telemetry;
 using NetdumpCollector.Transport;
 
@@ -21,8 +20,10 @@ internal static class ServeCommand
     private static readonly TimeSpan s_slack = TimeSpan.FromSeconds(5);
 
     /// <summary>Serves until <see cref="CommandIo.Stop"/>, leaves running dumps to the next start, and returns an exit code of <see cref="ExitCode"/>.</summary>
-    public static int Run(CollectorSettings settings, CommandIo io)
+    /// <exception cref="UsageException">Files that settings name are not what they have to be.</exception>
+    public static int Run(SettingsResolution resolved, CommandIo io)
     {
+        var settings = resolved.ToSettings();
         bool progress = settings.Progress switch
         {
             ProgressDisplay.On => true,
@@ -35,8 +36,11 @@ internal static class ServeCommand
         try
         {
             var target = WebhookTarget.Of(settings);
+            CheckStore(settings);
             var cluster = FleetHost.AddressOf(settings.Cluster, settings.ClusterFile);
             var log = logging.CreateLogger("netdump-collector");
+            foreach (var (idle, missing) in resolved.Idle())
+                CollectorLog.SettingIdle(log, idle.Setting.Name, idle.Source, missing);
             using var pidFile = settings.PidFile is string path ? PidFile.Create(path) : null;
             using var metrics = new CollectorMetrics(TimeProvider.System);
             // Dumps of an earlier process may end while the server starts.
@@ -68,10 +72,23 @@ internal static class ServeCommand
 
             return ExitCode.Ok;
         }
-        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException or WebhookSecretException or FleetException)
+        catch (Exception e) when (e is StorageException or EndpointException or PidFileException or HostMapException or WebhookSecretException)
         {
             io.Complain(e.Message);
             return ExitCode.CannotStart;
+        }
+    }
+
+    /// <exception cref="UsageException">No upload would work, whatever the store says.</exception>
+    private static void CheckStore(CollectorSettings settings)
+    {
+        try
+        {
+            settings.Store?.Check();
+        }
+        catch (StorageException e)
+        {
+            throw new UsageException(e.Message);
         }
     }
 }

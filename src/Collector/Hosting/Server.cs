@@ -162,7 +162,6 @@ internal sealed class Server : IDisposable
         var log = logging.CreateLogger("netdump-collector");
         if (settings.Script is string script && ScriptRunner.Check(script) is string problem)
             throw new StorageException($"{problem}; name an executable file with -i");
-        settings.Store?.Check();
         var hosts = settings.HostsFile is string file ? HostMap.Load(file) : HostMap.Empty;
         var server = new Server(settings, metrics, log, TransportOf(settings.Transport), hosts);
         try

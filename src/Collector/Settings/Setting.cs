@@ -39,6 +39,9 @@ internal abstract class Setting
     /// <summary>What the value is called where values are shown, because it may have a secret in it; null for what is shown as it is.</summary>
     public Func<object?, string>? Shown { get; init; }
 
+    /// <summary>What is wrong with a value that is not shown, without anything of it; null where that is not told.</summary>
+    public Func<string, string?>? Reason { get; init; }
+
     /// <summary>Whether a configuration file may hold it.</summary>
     public bool AllowedInFile { get; init; } = true;
 

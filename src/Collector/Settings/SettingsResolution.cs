@@ -57,7 +57,19 @@ internal sealed class SettingsResolution
             problems.Add("takeover: packets of a session reach another node only on the herald port; give --endpoint shared as well");
         if (Value(SettingsTable.Takeover) && Value(SettingsTable.Port) == 0)
             problems.Add("takeover: packets of a session reach another node only on the same port; give --port a number other than 0");
+        if (Value(SettingsTable.Cluster) is not null && Value(SettingsTable.ClusterFile) is not null)
+            problems.Add("cluster and cluster-file are both given, and each says where the catalogue is; leave one of them out");
         return problems.Count == 0 ? this : throw new UsageException(problems);
+    }
+
+    /// <summary>Settings that were given and mean nothing, each with what is missing.</summary>
+    public IEnumerable<(ResolvedSetting Setting, string Missing)> Idle()
+    {
+        bool hasFleet = Value(SettingsTable.Cluster) is not null || Value(SettingsTable.ClusterFile) is not null;
+        return [.. OfThem(hasFleet, SettingsTable.OfFleet, "--cluster or --cluster-file"), .. OfThem(Value(SettingsTable.Store) is not null, SettingsTable.OfStore, "--store")];
+
+        IEnumerable<(ResolvedSetting, string)> OfThem(bool isUsed, IEnumerable<Setting> settings, string missing) => isUsed ? []
+            : settings.Select(setting => _resolved[setting]).Where(given => !Equals(given.Value, given.Setting.DefaultValue)).Select(given => (given, missing));
     }
 
     public CollectorSettings ToSettings() => new()
@@ -155,7 +167,7 @@ internal sealed class SettingsResolution
             if (!source.TryGetValue(setting, out var given))
                 continue;
             if (!setting.TryParse(given.Text, out object? value))
-                problems.Add($"{setting.Name}: invalid value {(setting.Shown is null ? $"\"{given.Text}\"" : "(not shown)")} from {given.Source}; allowed: {setting.Allowed}");
+                problems.Add($"{setting.Name}: invalid value {(setting.Shown is null ? $"\"{given.Text}\"" : "(not shown)")} from {given.Source}{(setting.Reason?.Invoke(given.Text) is string reason ? $": {reason}" : "")}; allowed: {setting.Allowed}");
             else
                 chosen.TryAdd(setting, new(setting, value, setting.Shown?.Invoke(value) ?? given.Text, given.Source));
         }

@@ -203,7 +203,7 @@ internal static class SettingsTable
     { Kind = SettingKind.Number, ValueName = "N" };
     public static readonly Setting<ClusterAddress?> Cluster = new("cluster", "", SettingValues.TryCluster, ClusterAddress.Allowed,
         "PostgreSQL database that all nodes of a fleet share, such as \"Host=db.example.net;Database=netdump;Username=netdump\"; dumps never wait for it.")
-    { ValueName = "CONNECTION", Shown = value => $"{value}" };
+    { ValueName = "CONNECTION", Shown = value => $"{value}", Reason = ClusterAddress.ProblemOf };
 
     public static readonly Setting<string?> ClusterFile = new("cluster-file", "", SettingValues.TryOptionalPath, FilePath,
         "File that holds what --cluster would, read anew for each connection; for a connection string with a password in it.")
@@ -237,14 +237,20 @@ internal static class SettingsTable
         "JSON file with settings; keys are the long option names, comments and trailing commas are fine.")
     { ValueName = "FILE", AllowedInFile = false };
 
+    /// <summary>They mean nothing without a store.</summary>
+    public static IReadOnlyList<Setting> OfStore { get; } = [StoreEndpoint, StoreRegion, StorePathStyle, StoreCompress, StoreKey, StorePublicKey, StoreRate, StoreConcurrency];
+
+    /// <summary>They mean nothing without a catalogue.</summary>
+    public static IReadOnlyList<Setting> OfFleet { get; } = [NodeUrl, NodeToken, MaxClusterSessions];
+
     public static IReadOnlyList<Setting> All { get; } =
     [
         Address, Directory, Script, PidFile, DefaultPath, Debug,
         Port, ClientPort, Endpoint, Takeover, Node, EndpointPorts, Keep, Sparse, Hash, Hosts, Timeout, Drain, ScriptTimeout, ScriptConcurrency, MaxSessions, Loops,
         Allow, Deny, SourceRate, NetworkRate,
         RetainAge, RetainCount, RetainSize, MinFree, WhenFull,
-        Store, StoreEndpoint, StoreRegion, StorePathStyle, StoreCompress, StoreKey, StorePublicKey, StoreRate, StoreConcurrency,
-        Cluster, ClusterFile, NodeUrl, NodeToken, MaxClusterSessions,
+        Store, .. OfStore,
+        Cluster, ClusterFile, .. OfFleet,
         Transport, Http, TokenFile, AuditLog, HttpCertificate, HttpKey, Webhook, WebhookSecret, LogFormat, Progress, Config,
     ];
 

@@ -1,3 +1,5 @@
+using NetdumpCollector.Storage;
+
 namespace NetdumpCollector.Collector.Webhooks;
 
 /// <summary>The secret that events are signed with.</summary>
@@ -12,11 +14,9 @@ internal static class WebhookSecret
         byte[] bytes;
         try
         {
-            if (new FileInfo(path).Length > MaxBytes)
-                throw new WebhookSecretException($"webhook secret {path}: has more than {MaxBytes} bytes");
-            bytes = File.ReadAllBytes(path);
+            bytes = SmallFile.Read(path, MaxBytes, mayBePipe: true);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (IOException e)
         {
             throw new WebhookSecretException($"webhook secret {path}: {e.Message}", e);
         }

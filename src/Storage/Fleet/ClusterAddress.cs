@@ -1,13 +1,16 @@
 using System.Data.Common;
 using System.Diagnostics.CodeAnalysis;
+using System.Text;
 
 namespace NetdumpCollector.Storage.Fleet;
 
 /// <summary>Where the catalogue is: a connection string, or the file that holds it.</summary>
-/// <remarks>It may have a password in it: <see cref="ToString"/> and errors show only what is known to be none. Nothing of the database's library is loaded by it.</remarks>
+/// <remarks>It may have a password in it: <see cref="ToString"/> and errors show only what is known to be none. Nothing of the database's library is loaded by it but by <see cref="Check"/>.</remarks>
 public sealed record ClusterAddress
 {
     public const string Allowed = "a PostgreSQL connection string with Host and Database, such as \"Host=db.example.net;Database=netdump;Username=netdump\", or nothing";
+
+    private const string FileAdvice = "name by --cluster-file a file with one line such as \"Host=db.example.net;Database=netdump;Username=netdump;Password=...\"";
 
     /// <summary>A secret that is mounted as a file is short; anything longer is another file.</summary>
     private const int MaxFileBytes = 64 << 10;
@@ -25,8 +28,24 @@ public sealed record ClusterAddress
     /// <summary>Reads a connection string; what its other keywords mean is looked at when a connection is made.</summary>
     public static bool TryParse(string text, [NotNullWhen(true)] out ClusterAddress? address)
     {
-        address = Problem(text) is null ? new(text, null) : null;
+        address = ProblemOf(text) is null ? new(text, null) : null;
         return address is not null;
+    }
+
+    /// <summary>What is wrong with a connection string, without its values; null where nothing is.</summary>
+    public static string? ProblemOf(string text)
+    {
+        var keys = new DbConnectionStringBuilder();
+        try
+        {
+            keys.ConnectionString = text;
+        }
+        catch (ArgumentException)
+        {
+            return "it is not of the form KEYWORD=VALUE;KEYWORD=VALUE";
+        }
+
+        return !s_hostKeys.Any(keys.ContainsKey) ? "it names no Host" : !s_databaseKeys.Any(keys.ContainsKey) ? "it names no Database" : null;
     }
 
     /// <summary>The connection string is the content of a file, which is read anew for each connection: passwords change.</summary>
@@ -46,16 +65,20 @@ public sealed record ClusterAddress
             return _text!;
         try
         {
-            if (new FileInfo(_file).Length > MaxFileBytes)
-                throw new FleetException($"cluster file {_file}: is too long for a connection string") { NeedsOperator = true };
-            string text = File.ReadAllText(_file).Trim();
-            return Problem(text) is not string problem ? text : throw new FleetException($"cluster file {_file}: {problem}; it has to be {Allowed}") { NeedsOperator = true };
+            // As editors write it, with or without the mark that says UTF-8.
+            string text = Encoding.UTF8.GetString(SmallFile.Read(_file, MaxFileBytes)).Trim('\ufeff').Trim();
+            string? problem = text.Length == 0 ? "is empty" : ProblemOf(text);
+            return problem is null ? text : throw new FleetException($"cluster file {_file}: {problem}; {FileAdvice}") { NeedsOperator = true };
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (IOException e)
         {
-            throw new FleetException($"cluster file {_file}: {e.Message}", e) { NeedsOperator = true };
+            throw new FleetException($"cluster file {_file}: {e.Message}; {FileAdvice}", e) { NeedsOperator = true };
         }
     }
+
+    /// <summary>Asks the database's library whether it knows the keywords and takes their values; connects to nothing.</summary>
+    /// <exception cref="FleetException">It does not, or the file cannot be read.</exception>
+    public void Check() => _ = FleetConnections.OptionsOf(this);
 
     /// <summary>Host, database and user.</summary>
     public override string ToString()
@@ -91,21 +114,5 @@ public sealed record ClusterAddress
         }
 
         return text;
-    }
-
-    /// <summary>What is wrong with a connection string, without its values; null where nothing is.</summary>
-    private static string? Problem(string text)
-    {
-        var keys = new DbConnectionStringBuilder();
-        try
-        {
-            keys.ConnectionString = text;
-        }
-        catch (ArgumentException)
-        {
-            return "it is not of the form KEYWORD=VALUE;KEYWORD=VALUE";
-        }
-
-        return !s_hostKeys.Any(keys.ContainsKey) ? "it names no Host" : !s_databaseKeys.Any(keys.ContainsKey) ? "it names no Database" : null;
     }
 }

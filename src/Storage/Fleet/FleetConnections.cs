@@ -16,34 +16,50 @@ internal static class FleetConnections
     private const string NoGss = "GSS Encryption Mode=Disable;";
     private const string GssVariable = "PGGSSENCMODE";
 
+    private const string HasWrongValue = "has a value that it cannot have";
+
     private static readonly TimeSpan s_closing = TimeSpan.FromMilliseconds(200);
 
     /// <summary>A way to the catalogue that keeps no connection.</summary>
     /// <exception cref="FleetException">The connection string is wrong, or cannot be read.</exception>
     public static NpgsqlDataSource Source(ClusterAddress address, string application, bool isPooled)
     {
-        string text = address.ConnectionString();
+        var options = OptionsOf(address);
         try
         {
-            // Of two values for one key the later one counts.
-            var options = new NpgsqlConnectionStringBuilder($"{(Environment.GetEnvironmentVariable(GssVariable) is null ? NoGss : "")}{text}")
-            {
-                ApplicationName = application,
-                Timeout = PatienceSeconds,
-                CommandTimeout = PatienceSeconds,
-                // A server that does not answer answers no request to cancel either (milliseconds).
-                CancellationTimeout = 500,
-                Pooling = isPooled,
-                IncludeErrorDetail = false,
-                PersistSecurityInfo = false,
-            };
+            options.ApplicationName = application;
+            options.Timeout = PatienceSeconds;
+            options.CommandTimeout = PatienceSeconds;
+            // A server that does not answer answers no request to cancel either (milliseconds).
+            options.CancellationTimeout = 500;
+            options.Pooling = isPooled;
+            options.IncludeErrorDetail = false;
+            options.PersistSecurityInfo = false;
             if (isPooled)
                 (options.MinPoolSize, options.MaxPoolSize, options.ConnectionIdleLifetime) = (0, MaxReaders, 30);
             return new NpgsqlDataSourceBuilder(options.ConnectionString).Build();
         }
         catch (Exception e) when (IsFailure(e))
         {
-            throw Failure(e, text);
+            throw Failure(e, options.ConnectionString);
+        }
+    }
+
+    /// <summary>What the connection string says.</summary>
+    /// <exception cref="FleetException">It has a keyword or value that is none, or cannot be read.</exception>
+    public static NpgsqlConnectionStringBuilder OptionsOf(ClusterAddress address)
+    {
+        try
+        {
+            // Of two values for one key the later one counts.
+            var options = new NpgsqlConnectionStringBuilder($"{(Environment.GetEnvironmentVariable(GssVariable) is null ? NoGss : "")}{address.ConnectionString()}");
+            // The library takes any number, and looks a name up before it knows better.
+            return options.Port <= ushort.MaxValue ? options : throw WrongKeyword("port", HasWrongValue, null);
+        }
+        catch (ArgumentException e)
+        {
+            // What the library says may quote the value.
+            throw WrongKeyword(e.ParamName, e.InnerException is KeyNotFoundException ? "is none that PostgreSQL connections have" : HasWrongValue, e);
         }
     }
 
@@ -100,6 +116,9 @@ internal static class FleetConnections
         });
         _ = await Task.WhenAny(closing, Task.Delay(s_closing)).ConfigureAwait(false);
     }
+
+    private static FleetException WrongKeyword(string? keyword, string reason, Exception? inner) =>
+        new($"connection string: the keyword '{keyword}' {reason} (a value with ; in it stands in quotes); correct it in --cluster, or in the file of --cluster-file", inner) { NeedsOperator = true };
 
     private static bool IsFailure(Exception e) =>
         e is NpgsqlException or SocketException or IOException or TimeoutException or OperationCanceledException or ArgumentException or FormatException or InvalidOperationException or NotSupportedException;

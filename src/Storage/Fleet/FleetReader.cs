@@ -138,6 +138,10 @@ public sealed class FleetReader : IAsyncDisposable
         return (version, reader.GetInt64(0), reader.GetInt64(1));
     }, cancellation);
 
+    /// <summary>The version of the catalogue's tables; 0 where it has none.</summary>
+    /// <exception cref="FleetException">It cannot be reached within 3 s, or this program cannot work with them.</exception>
+    public Task<int> VersionAsync(CancellationToken cancellation) => AskAsync(connection => FleetSchema.CheckAsync(connection, null, cancellation), cancellation);
+
     private static FleetDump DumpOf(NpgsqlDataReader row) => new(
         row.GetString(0), row.GetString(1), row.GetGuid(2), FleetRows.Text(row, 3), FleetRows.Text(row, 4), row.GetString(5), row.GetString(6), row.GetFieldValue<DateTimeOffset>(7),
         row.GetInt64(8), row.GetString(9), FleetRows.Text(row, 10), row.GetBoolean(11), FleetRows.Text(row, 12), FleetRows.Text(row, 13), FleetRows.Text(row, 14));

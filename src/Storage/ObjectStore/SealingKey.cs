@@ -7,7 +7,10 @@ internal sealed class SealingKey
 {
     private const int SecretBytes = 32;
     private const int LeastRsaBits = 2048;
-    private const long LongestFile = 64 << 10;
+    private const int LongestFile = 64 << 10;
+    private const string SecretAdvice = "name by --store-key a file that was made with: head -c 32 /dev/urandom > FILE";
+    private const string PublicAdvice = "name by --store-public-key a file that was made with: openssl pkey -in FILE -pubout, of a private key by: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072";
+    private const string OpeningAdvice = "name by --key the file that --store-key named, or the private key of --store-public-key";
 
     private readonly byte[]? _secret;
     private readonly RSA? _rsa;
@@ -28,31 +31,31 @@ internal sealed class SealingKey
 
     /// <summary>Reads a file with a secret of 32 bytes.</summary>
     /// <exception cref="StorageException">It is none.</exception>
-    public static SealingKey FromSecretFile(string path) => FromBytes(path, ReadFile(path))
-        ?? throw new StorageException($"key file {path}: is not a key of exactly {SecretBytes} bytes; make one with: head -c 32 /dev/urandom > FILE");
+    public static SealingKey FromSecretFile(string path) => FromBytes(ReadFile(path, SecretAdvice))
+        ?? throw new StorageException($"key file {path}: is not a key of exactly {SecretBytes} bytes; {SecretAdvice}");
 
     /// <summary>Reads a PEM file with an RSA public key.</summary>
     /// <exception cref="StorageException">It is none.</exception>
     public static SealingKey FromPublicKeyFile(string path)
     {
-        string pem = System.Text.Encoding.UTF8.GetString(ReadFile(path));
+        string pem = System.Text.Encoding.UTF8.GetString(ReadFile(path, PublicAdvice));
         // What is to encrypt needs no private key, and one that lies on a server for nothing is one that is stolen for nothing.
         if (pem.Contains("PRIVATE KEY", StringComparison.Ordinal))
-            throw new StorageException($"public key {path}: holds a private key; make the public one with: openssl pkey -in FILE -pubout");
-        return FromPem(path, pem, isPrivate: false);
+            throw new StorageException($"key file {path}: holds a private key; {PublicAdvice}");
+        return FromPem(path, pem, isPrivate: false, PublicAdvice);
     }
 
     /// <summary>Reads a file with what opens dumps: a secret of 32 bytes, or an RSA private key as PEM.</summary>
     /// <exception cref="StorageException">It is neither.</exception>
     public static SealingKey FromOpeningFile(string path)
     {
-        byte[] content = ReadFile(path);
-        if (FromBytes(path, content) is { } secret)
+        byte[] content = ReadFile(path, OpeningAdvice, mayBePipe: true);
+        if (FromBytes(content) is { } secret)
             return secret;
         string pem = System.Text.Encoding.UTF8.GetString(content);
         return pem.Contains("PRIVATE KEY", StringComparison.Ordinal)
-            ? FromPem(path, pem, isPrivate: true)
-            : throw new StorageException($"key file {path}: is neither a key of exactly {SecretBytes} bytes nor an RSA private key (PEM)");
+            ? FromPem(path, pem, isPrivate: true, OpeningAdvice)
+            : throw new StorageException($"key file {path}: is neither a key of exactly {SecretBytes} bytes nor an RSA private key (PEM); {OpeningAdvice}");
     }
 
     public byte[] Wrap(ReadOnlySpan<byte> dataKey)
@@ -93,24 +96,24 @@ internal sealed class SealingKey
         return aes.DecryptKeyWrapPadded(wrapped);
     }
 
-    private static SealingKey? FromBytes(string path, byte[] content) => content.Length == SecretBytes
+    private static SealingKey? FromBytes(byte[] content) => content.Length == SecretBytes
         ? new(content, null, isPrivate: true, SHA256.HashData([.. "netdump-collector key id"u8, .. content]))
         : null;
 
-    private static SealingKey FromPem(string path, string pem, bool isPrivate)
+    private static SealingKey FromPem(string path, string pem, bool isPrivate, string advice)
     {
         var rsa = RSA.Create();
         try
         {
             rsa.ImportFromPem(pem);
             if (rsa.KeySize < LeastRsaBits)
-                throw new StorageException($"key {path}: has {rsa.KeySize} bits; use one with {LeastRsaBits} at least");
+                throw new StorageException($"key file {path}: has {rsa.KeySize} bits, and at least {LeastRsaBits} are needed; {advice}");
             return new(null, rsa, isPrivate, SHA256.HashData(rsa.ExportSubjectPublicKeyInfo()));
         }
         catch (Exception e) when (e is ArgumentException or CryptographicException)
         {
             rsa.Dispose();
-            throw new StorageException($"key {path}: is no RSA key as PEM without a password: {e.Message}", e);
+            throw new StorageException($"key file {path}: is no RSA {(isPrivate ? "private" : "public")} key in PEM without a password; {advice}", e);
         }
         catch
         {
@@ -119,16 +122,15 @@ internal sealed class SealingKey
         }
     }
 
-    private static byte[] ReadFile(string path)
+    private static byte[] ReadFile(string path, string advice, bool mayBePipe = false)
     {
         try
         {
-            var file = new FileInfo(path);
-            return file.Length <= LongestFile ? File.ReadAllBytes(path) : throw new StorageException($"key file {path}: {file.Length} bytes is too long for one");
+            return SmallFile.Read(path, LongestFile, mayBePipe);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (IOException e)
         {
-            throw new StorageException($"key file {path}: {e.Message}", e);
+            throw new StorageException($"key file {path}: {e.Message}; {advice}", e);
         }
     }
 }

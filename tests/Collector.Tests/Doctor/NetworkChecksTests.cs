@@ -6,6 +6,7 @@ using NetdumpCollector.Actors.Ingress;
 using NetdumpCollector.Collector.Doctor;
 using NetdumpCollector.Collector.Settings;
 using NetdumpCollector.Protocol;
+using NetdumpCollector.Storage.Fleet;
 
 namespace NetdumpCollector.Collector.Tests.Doctor;
 
@@ -210,6 +211,22 @@ public sealed class NetworkChecksTests
     [Fact]
     public void An_unreadable_webhook_secret_keeps_serve_from_starting() =>
         Assert.Equal(FindingLevel.Problem, Assert.Single(WebhookCheck.Look(s_settings with { Webhook = new("http://127.0.0.1:1/"), WebhookSecretFile = "/no/such" }, CancellationToken.None)).Level);
+
+    [Theory]
+    [InlineData(null, null, FindingLevel.Ok, "none (--cluster)")]
+    [InlineData("/no/such", null, FindingLevel.Problem, "serve would not start: cluster file /no/such: No such file or directory (ENOENT)")]
+    [InlineData(null, "Host=127.0.0.1;Port=1;Database=n;Colour=blue", FindingLevel.Problem, "serve would not start: connection string: the keyword 'colour' is none")]
+    [InlineData(null, "Host=127.0.0.1;Port=1;Database=n", FindingLevel.Warning, "Host=127.0.0.1;Port=1;Database=n: ")]
+    internal async Task The_catalogue_is_asked(string? file, string? text, FindingLevel level, string found)
+    {
+        var address = text is not null && ClusterAddress.TryParse(text, out var parsed) ? parsed : null;
+
+        var finding = Assert.Single(await Task.Run(() => CatalogueCheck.Look(s_settings with { Cluster = address, ClusterFile = file }, CancellationToken.None)));
+
+        Assert.Equal(level, finding.Level);
+        Assert.StartsWith(found, finding.Found, StringComparison.Ordinal);
+        Assert.Equal(level == FindingLevel.Ok, finding.Advice is null);
+    }
 
     [Theory]
     [InlineData("table inet filter {\n chain input {\n  type filter hook input priority filter; policy drop;\n  tcp dport 22 accept\n }\n}", FindingLevel.Warning)]

@@ -234,6 +234,45 @@ public sealed class SettingsResolutionTests : IDisposable
         Resolve(environment: new() { ["NETDUMP_STATUS"] = "complete", ["NETDUMP_MANIFEST"] = "/m", ["NETDUMP_SIM_SEED"] = "1", ["HOME"] = "/root" });
 
     [Fact]
+    public void What_is_wrong_with_a_value_that_is_not_shown_is_told_without_it()
+    {
+        string problem = Assert.Single(Assert.Throws<UsageException>(() => Resolve(environment: new() { ["NETDUMP_CLUSTER"] = "Host=db;Password=word" })).Problems);
+
+        Assert.StartsWith("cluster: invalid value (not shown) from environment variable NETDUMP_CLUSTER: it names no Database; allowed: ", problem, StringComparison.Ordinal);
+        Assert.DoesNotContain("word", problem, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_catalogue_is_named_once()
+    {
+        var both = Resolve(environment: new() { ["NETDUMP_CLUSTER"] = "Host=db;Database=n", ["NETDUMP_CLUSTER_FILE"] = "/c" });
+
+        Assert.StartsWith("cluster and cluster-file are both given", Assert.Single(Assert.Throws<UsageException>(both.CheckTogether).Problems), StringComparison.Ordinal);
+        Resolve(environment: new() { ["NETDUMP_CLUSTER_FILE"] = "/c" }).CheckTogether();
+    }
+
+    [Fact]
+    public void What_means_nothing_without_another_setting_is_known()
+    {
+        // A default that is written out asks for nothing.
+        Dictionary<string, string> given = new()
+        {
+            ["NETDUMP_MAX_CLUSTER_SESSIONS"] = "5",
+            ["NETDUMP_NODE_TOKEN_FILE"] = "/t",
+            ["NETDUMP_NODE_URL"] = "http://192.0.2.1:9464",
+            ["NETDUMP_STORE_KEY"] = "/k",
+            ["NETDUMP_STORE_COMPRESS"] = "none",
+            ["NETDUMP_STORE_RATE"] = "1M",
+        };
+
+        Assert.Equal(
+            ["node-url: --cluster or --cluster-file", "node-token-file: --cluster or --cluster-file", "max-cluster-sessions: --cluster or --cluster-file", "store-key: --store", "store-rate: --store"],
+            Resolve(given).Idle().Select(idle => $"{idle.Setting.Setting.Name}: {idle.Missing}"));
+        Assert.Empty(Resolve(new(given) { ["NETDUMP_CLUSTER_FILE"] = "/c", ["NETDUMP_STORE"] = "s3://crashes" }).Idle());
+        Assert.Empty(Resolve(environment: []).Idle());
+    }
+
+    [Fact]
     public void All_problems_are_told_at_once()
     {
         var exception = Assert.Throws<UsageException>(() => Resolve(environment: new() { ["NETDUMP_PORT"] = "x", ["NETDUMP_TIMEOUT"] = "y", ["NETDUMP_NOPE"] = "z" }));

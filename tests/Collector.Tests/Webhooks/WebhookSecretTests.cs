@@ -25,7 +25,7 @@ public sealed class WebhookSecretTests : IDisposable
     [InlineData(new byte[0], "is empty")]
     [InlineData(new byte[] { 10 }, "is empty")]
     [InlineData(new byte[] { 13, 10 }, "is empty")]
-    [InlineData(null, "Could not find file")]
+    [InlineData(null, "No such file or directory")]
     public void A_file_without_one_is_complained_of(byte[]? file, string problem)
     {
         if (file is not null)

@@ -252,6 +252,40 @@ public sealed class FleetTests(PostgresFixture postgres) : IDisposable
     }
 
     [PostgresFact]
+    public async Task Doctor_tells_whether_the_catalogue_answers_and_fits()
+    {
+        string cluster = await postgres.Server.NewDatabaseAsync();
+        string database = PostgresServer.DatabaseOf(cluster);
+        File.WriteAllText(_temp.File("token"), "0123456789abcdef0123456789abcdef\n");
+        File.WriteAllText(_temp.File("cluster"), cluster);
+
+        string empty = await DoctorAsync("--cluster", cluster, "--node-token-file", _temp.File("nowhere"));
+        Assert.Matches($"warning +catalogue +Host=.*Database={database};.* answers; it has no tables yet", empty);
+        Assert.Contains("netdump-collector db migrate", empty, StringComparison.Ordinal);
+        Assert.Matches($"warning +catalogue +node token file {_temp.File("nowhere")}: No such file", empty);
+
+        (await Collector.RunAsync("db", "migrate", "--cluster", cluster)).Expect(0);
+        string good = await DoctorAsync("--cluster-file", _temp.File("cluster"), "--node-token-file", _temp.File("token"));
+        Assert.Matches($"ok +catalogue +Host=.*Database={database};.* answers; its schema is version [0-9]+, which fits", good);
+        Assert.Matches($"ok +catalogue +node token file {_temp.File("token")}: can be read", good);
+        Assert.Matches("ok +synthetic dump", good);
+
+        await postgres.Server.QueryAsync(database, "delete from netdump.migrations where version > 1");
+        Assert.Matches("warning +catalogue +.* its schema is version 1, older than this program's", await DoctorAsync("--cluster", cluster));
+        await postgres.Server.QueryAsync(database, "insert into netdump.migrations (version, name, serves_from) values (99, 'of the future', 99)");
+        Assert.Matches("warning +catalogue +.*version 99, which programs of version", await DoctorAsync("--cluster", cluster));
+        Assert.Matches("warning +catalogue +.*password authentication failed", await DoctorAsync("--cluster", postgres.Server.ConnectionTo(database, "another-secret")));
+
+        async Task<string> DoctorAsync(params string[] options)
+        {
+            var run = await Collector.RunAsync(["doctor", "-a", Collector.NewServerAddress(), "--port", "0", "--http", "off", "-d", _temp.File("dumps"), .. options]);
+            Assert.DoesNotContain(PostgresServer.Password, run.Output, StringComparison.Ordinal);
+            Assert.DoesNotContain("another-secret", run.Output, StringComparison.Ordinal);
+            return run.Expect(0).Output;
+        }
+    }
+
+    [PostgresFact]
     public async Task What_keeps_the_catalogue_away_is_said_without_the_password()
     {
         string cluster = await postgres.Server.NewDatabaseAsync();
@@ -259,15 +293,15 @@ public sealed class FleetTests(PostgresFixture postgres) : IDisposable
         string wrong = postgres.Server.ConnectionTo("postgres", "another-secret");
         File.WriteAllText(_temp.File("cluster"), wrong);
 
-        foreach (var (options, words, secret) in new (string[], string, string)[]
+        foreach (var (options, words, secret, exitCode) in new (string[], string, string, int)[]
         {
-            (["--cluster", cluster], "read-only", PostgresServer.Password),
-            (["--cluster-file", _temp.File("cluster")], "password authentication failed", "another-secret"),
-            (["--cluster", postgres.Server.ConnectionTo("nowhere")], "\"nowhere\" does not exist", PostgresServer.Password),
-            (["--cluster", cluster + ";Colour=blue"], "colour", PostgresServer.Password),
+            (["--cluster", cluster], "read-only", PostgresServer.Password, 3),
+            (["--cluster-file", _temp.File("cluster")], "password authentication failed", "another-secret", 3),
+            (["--cluster", postgres.Server.ConnectionTo("nowhere")], "\"nowhere\" does not exist", PostgresServer.Password, 3),
+            (["--cluster", cluster + ";Colour=blue"], "colour", PostgresServer.Password, 2),
         })
         {
-            var run = (await Collector.RunAsync(["db", "migrate", .. options])).Expect(3);
+            var run = (await Collector.RunAsync(["db", "migrate", .. options])).Expect(exitCode);
             Assert.Contains(words, run.Error, StringComparison.OrdinalIgnoreCase);
             Assert.DoesNotContain(secret, run.Error + run.Output, StringComparison.Ordinal);
         }

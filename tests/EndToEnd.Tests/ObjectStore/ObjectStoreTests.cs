@@ -225,15 +225,6 @@ public sealed partial class ObjectStoreTests(RadosGateway gateway) : IClassFixtu
         await with.StopAsync();
     }
 
-    [Theory]
-    [InlineData("--store-key", "/nonexistent", "key file /nonexistent")]
-    [InlineData("--store-public-key", "/etc/hostname", "is no RSA key")]
-    public async Task A_key_that_cannot_be_used_is_told_of_before_anything_begins(string option, string file, string problem)
-    {
-        var run = await Collector.RunAsync("serve", "-a", Collector.NewServerAddress(), "-d", _temp.File("dumps"), "--port", "0", "--http", "off", "--store", "s3://crashes", option, file);
-        Assert.Contains(problem, run.Expect(3).Error, StringComparison.Ordinal);
-    }
-
     private string[] StoreArguments(Uri endpoint, string? store = null) =>
         ["--store", store ?? $"s3://{RadosGateway.Bucket}/{_prefix}", "--store-endpoint", endpoint.ToString().TrimEnd('/'), "--store-path-style"];
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using NetdumpCollector.Collector.Settings;
+using NetdumpCollector.Storage;
 
 namespace NetdumpCollector.Collector.Http.Access;
 
@@ -26,19 +27,16 @@ internal static class TokenFile
     /// <exception cref="TokenFileException">The file cannot be read or used; the message has no token in it.</exception>
     public static IReadOnlyList<AccessToken> Read(string path) => Parse(path, ReadBytes(path));
 
-    /// <exception cref="TokenFileException">It cannot be read, or is longer than any token file.</exception>
+    /// <exception cref="TokenFileException">It cannot be read, is no regular file, or is longer than any token file.</exception>
     public static byte[] ReadBytes(string path)
     {
         try
         {
-            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
-            byte[] bytes = new byte[MaxBytes + 1];
-            int length = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
-            return length <= MaxBytes ? bytes[..length] : throw new TokenFileException($"token file {path}: has more than {MaxBytes} bytes; name a file with a line for each token");
+            return SmallFile.Read(path, MaxBytes);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        catch (IOException e)
         {
-            throw new TokenFileException($"token file {path}: {e.Message}; name a file that {Environment.UserName} can read", e);
+            throw new TokenFileException($"token file {path}: {e.Message}; name a file with a line for each token that {Environment.UserName} can read", e);
         }
     }
 
