@@ -393,7 +393,7 @@ public sealed class HttpAccessTests : IDisposable
     [Theory]
     [InlineData("boss admin short\n", "line 1: the token has 5 characters")]
     [InlineData("# nobody\n\n", "holds no token")]
-    [InlineData(null, "Could not find file")]
+    [InlineData(null, "No such file or directory")]
     public async Task A_token_file_that_cannot_be_used_costs_no_dump_and_lets_nobody_in_until_it_is_right(string? text, string complaint)
     {
         if (text is not null)

@@ -108,7 +108,7 @@ public sealed class WebhookTests : IDisposable
     }
 
     [Theory]
-    [InlineData(null, "Could not find file")]
+    [InlineData(null, "No such file or directory")]
     [InlineData("\n", "is empty")]
     public async Task Without_its_secret_the_server_does_not_start(string? secret, string problem)
     {
